@@ -1,0 +1,66 @@
+"""Time: the deployment's zone, and the one clock that every deadline, end and "now" is read from.
+
+The clock is the wall clock, unless ``WUZHA_CLOCK=<event time>@<unix seconds>*<speed>`` says that a replayed city runs
+beside it: then an event time passes ``speed`` times as fast from the anchor on. No other module reads the wall clock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+DEFAULT_ZONE = "Asia/Shanghai"
+
+
+@lru_cache(maxsize=1)
+def zone() -> ZoneInfo:
+    """The deployment's zone (``WUZHA_ZONE``), by which nights and days are counted."""
+    return ZoneInfo(os.environ.get("WUZHA_ZONE", DEFAULT_ZONE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """``now()`` of a deployment. ``speed`` 1 and no anchor: the wall clock."""
+
+    anchor: datetime | None = None
+    wall: float = 0.0
+    speed: float = 1.0
+
+    def now(self) -> datetime:
+        """The time now, UTC."""
+        if self.anchor is None:
+            return datetime.now(UTC)
+        return self.anchor + timedelta(seconds=(time.time() - self.wall) * self.speed)
+
+    def __str__(self) -> str:
+        return "" if self.anchor is None else f"{self.anchor.isoformat()}@{self.wall!r}*{self.speed!r}"
+
+
+def parse(text: str) -> Clock:
+    """The clock of a ``WUZHA_CLOCK`` setting; ValueError where it is malformed."""
+    if not text:
+        return Clock()
+    try:
+        stamp, rest = text.split("@")
+        wall, speed = rest.split("*")
+        anchor = datetime.fromisoformat(stamp)
+        if anchor.tzinfo is None:
+            raise ValueError("the event time has no offset")
+        return Clock(anchor=anchor.astimezone(UTC), wall=float(wall), speed=float(speed))
+    except ValueError as error:
+        raise ValueError(f"WUZHA_CLOCK={text!r}: {error}; want 2026-03-02T08:00:00+08:00@1760000000*20") from error
+
+
+@lru_cache(maxsize=1)
+def clock() -> Clock:
+    """This process's clock."""
+    return parse(os.environ.get("WUZHA_CLOCK", ""))
+
+
+def now() -> datetime:
+    """The time now, UTC, by the deployment's clock."""
+    return clock().now()
