@@ -200,6 +200,7 @@ CREATE TABLE alerts (
     high_at           timestamptz,
     last_evidence_at  timestamptz NOT NULL,
     committed_at      timestamptz NOT NULL,           -- deployment clock when it first stood here
+    level_at          timestamptz NOT NULL,           -- deployment clock when it reached its present level
     level             text NOT NULL CHECK (level IN ('urgent','high','medium','low')),
     level_rank        smallint NOT NULL,              -- 3 urgent, 2 high, 1 medium, 0 low
     scam_type         text NOT NULL,
