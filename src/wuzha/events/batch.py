@@ -80,7 +80,7 @@ def check(table: Table, batch: pa.Table) -> tuple[pa.Table, list[Reject]]:
     ``batch`` is as `conform` leaves it.
     """
     n = batch.num_rows
-    bad = pa.array([False] * n)
+    bad = pa.array([False] * n, pa.bool_())
     rejects: list[Reject] = []
 
     def refuse(failing: pa.ChunkedArray | pa.Array, c: Column, reason: str, message: str) -> None:
@@ -95,7 +95,9 @@ def check(table: Table, batch: pa.Table) -> tuple[pa.Table, list[Reject]]:
         for row in pc.indices_nonzero(fresh).to_pylist():
             value = values[row].as_py()
             rejects.append(
-                Reject(row=row, column=c.name, value=None if value is None else str(value), reason=reason, message=message)
+                Reject(
+                    row=row, column=c.name, value=None if value is None else str(value), reason=reason, message=message
+                )
             )
         bad = pc.or_(bad, failing)
 
@@ -105,7 +107,9 @@ def check(table: Table, batch: pa.Table) -> tuple[pa.Table, list[Reject]]:
             refuse(pc.is_null(values), c, "missing", f"{c.zh}缺失")
         if c.values:
             allowed = pc.is_in(values, value_set=pa.array(c.values, type=c.type))
-            refuse(pc.and_(pc.is_valid(values), pc.invert(allowed)), c, "unknown_value", "可用的值：" + "、".join(c.values))
+            refuse(
+                pc.and_(pc.is_valid(values), pc.invert(allowed)), c, "unknown_value", "可用的值：" + "、".join(c.values)
+            )
         if c.minimum is not None:
             refuse(pc.less(values, c.minimum), c, "below_minimum", f"{c.zh}不得小于{c.minimum}")
         if c.type == TIME and c.name in ("ts", "reported_at", "known_at"):

@@ -64,11 +64,11 @@ def line_value(raw: str, *, region: str = "CN") -> str | None:
     >>> line_value("138 0013 8000"), line_value("0085221234567"), line_value("96110")
     ('+8613800138000', '+85221234567', 'cn-short:96110')
     """
+    if raw.startswith(("cn-short:", "alpha:")):
+        return raw if raw.partition(":")[2] else None
     text = _JUNK.sub("", unicodedata.normalize("NFKC", raw))
     if not text:
         return None
-    if text.startswith(("cn-short:", "alpha:")):
-        return text
     if _MOBILE.match(text):
         return "+86" + text
     if text.startswith("00"):

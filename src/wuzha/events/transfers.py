@@ -37,7 +37,9 @@ TRANSFERS = Table(
         Column(name="payee_balance_fen", type=INT, zh="收款方余额（分）", en="payee's balance after it, fen"),
         Column(name="side", type=TEXT, zh="记账方", en="whose books the row comes from", values=SIDES),
         Column(name="seq", type=INT, zh="序号", en="order within one account's statement"),
-        Column(name="ts_precision_s", type=INT, zh="时间精度（秒）", en="1; 60 minutes only; 86400 date only", minimum=0),
+        Column(
+            name="ts_precision_s", type=INT, zh="时间精度（秒）", en="1; 60 minutes only; 86400 date only", minimum=0
+        ),
         Column(name="cash", type=BOOL, zh="现金", en="paid in or out in cash"),
         _text("place", "发生地", "GB/T 2260 code, or the words where there is none"),
         _text("outlet", "网点", "outlet"),
