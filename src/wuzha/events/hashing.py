@@ -20,7 +20,7 @@ _33 = np.uint64(33)
 U64 = npt.NDArray[np.uint64]
 
 
-@nb.njit(cache=True, inline="always")  # type: ignore[misc]
+@nb.njit(cache=True, inline="always")
 def _mix(h):  # type: ignore[no-untyped-def]
     h ^= h >> _33
     h *= _MIX1
@@ -30,7 +30,7 @@ def _mix(h):  # type: ignore[no-untyped-def]
     return h if h != np.uint64(0) else np.uint64(1)
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _hash_bytes(data, offsets, valid, out):  # type: ignore[no-untyped-def]
     for i in range(out.shape[0]):
         if not (valid[i >> 3] >> (i & 7)) & 1:
@@ -42,7 +42,7 @@ def _hash_bytes(data, offsets, valid, out):  # type: ignore[no-untyped-def]
         out[i] = _mix(h)
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _combine(a, b, out):  # type: ignore[no-untyped-def]
     for i in range(out.shape[0]):
         out[i] = _mix((a[i] * _PRIME) ^ b[i])
@@ -56,7 +56,8 @@ def hash_text(column: pa.Array | pa.ChunkedArray) -> U64:
     if pa.types.is_dictionary(column.type):
         values = np.append(hash_text(column.dictionary), np.uint64(0))
         codes = column.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
-        return values[codes]
+        out: U64 = values[codes]
+        return out
     if not pa.types.is_string(column.type):
         column = column.cast(pa.string())
     n = len(column)
