@@ -5,4 +5,8 @@ The packages form floors; a package imports only from floors above its own (``do
 ``events`` · ``ingest detect text`` · ``store`` · ``live`` · ``respond command`` · ``api web cli`` · ``city`` · ``bench``
 """
 
+from .compiled import place_cache
+
 __version__ = "0.1.0"
+
+place_cache()

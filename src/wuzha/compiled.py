@@ -1,0 +1,67 @@
+"""Where Numba keeps the compiled kernels, and how they are compiled ahead of the first use.
+
+Kept true: compiled code is loaded only from folders that nobody but this user (or root, who installed the package) can
+write to, since loading it runs it. The places, in this order: ``NUMBA_CACHE_DIR`` where it is set; ``__pycache__``
+beside the sources where that can be written (a work tree, a user's own installation); the user's cache folder; a new
+folder for this process alone, which costs the compiling each time. ``python -m wuzha.compiled`` compiles everything
+that the engine needs and prints the seconds; ``make demo`` does so once.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def place_cache() -> None:
+    """Chooses the folder before Numba is imported; called when ``wuzha`` is."""
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
+        return
+    folder = _users_folder()
+    os.environ["NUMBA_CACHE_DIR"] = folder or tempfile.mkdtemp(prefix="wuzha-numba-")
+
+
+def _users_folder() -> str | None:
+    """The user's cache folder if it can be made and only this user can write it, else None."""
+    home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.cache")
+    if not home or not os.path.isabs(home):
+        return None
+    folder = Path(home) / "wuzha" / "numba"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.stat()
+    except OSError:
+        return None
+    writable_by_others = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if about.st_uid != os.geteuid() or writable_by_others or not os.access(folder, os.W_OK):
+        return None
+    return str(folder)
+
+
+def compile_all() -> float:
+    """Runs a tiny city through generating and detecting, which compiles every kernel on the way; the seconds it took.
+
+    Raises:
+        subprocess.CalledProcessError: one of the commands failed; its words are on standard error.
+    """
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="wuzha-compile-") as folder:
+        city, alerts = f"{folder}/city", f"{folder}/alerts.parquet"
+        for words in (
+            ["city", "generate", "--people", "400", "--days", "2", "--seed", "1", "--out", city, "--json"],
+            ["detect", city, "--out", alerts, "--json"],
+        ):
+            subprocess.run([sys.executable, "-m", "wuzha", *words], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"compiled in {compile_all():.0f} s\n")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"wuzha: could not compile ahead: {' '.join(map(str, error.cmd))} ended with {error.returncode}")
