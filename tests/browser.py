@@ -16,7 +16,7 @@ MISSING = (
 
 
 def find_chromium() -> str | None:
-    """Path of a Chromium that starts: ``WUZHA_CHROMIUM``, else the first of ``NAMES`` on PATH; None if there is none."""
+    """Path of a Chromium that starts: ``WUZHA_CHROMIUM``, else the first of ``NAMES`` on PATH, else None."""
     named = os.environ.get("WUZHA_CHROMIUM")
     for name in [named] if named else NAMES:
         path = shutil.which(name)

@@ -2,7 +2,8 @@
 
 The packages form floors; a package imports only from floors above its own (``docs/house.md``):
 
-``events`` · ``ingest detect text`` · ``store`` · ``live`` · ``respond command`` · ``api web cli`` · ``city`` · ``bench``
+``events`` · ``ingest detect text`` · ``store`` · ``live`` · ``respond command`` ·
+``api web cli`` · ``city`` · ``bench``.
 """
 
 from .compiled import place_cache
