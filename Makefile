@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak wheel wheelhouse docs assets lock format clean
+.PHONY: help demo test check soak wheel wheelhouse docs reference assets lock format clean
 
 FIND := for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done
@@ -52,6 +52,10 @@ docs:  ## The documentation site, in site/
 	@$(SETUP) dev
 	@$(PY) -m mkdocs build --strict --quiet
 	@echo "The site is in site/index.html"
+
+reference:  ## Write docs/reference/tables.md anew from the code
+	@$(SETUP) dev
+	@$(PY) -m wuzha.events.reference docs/reference/tables.md
 
 assets:  ## The pages' style sheets and scripts
 	@$(SETUP) assets
