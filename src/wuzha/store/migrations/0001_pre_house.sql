@@ -1,10 +1,11 @@
 -- The house: units and people, sources and keys, the log, subjects, alerts with their evidence, audit.
--- Run as wuzha_owner. Roles wuzha_engine, wuzha_web and wuzha_member exist and own nothing.
--- Scope of a web transaction: SET LOCAL wuzha.unit (unit_id), wuzha.user (user_id). Unset means: sees nothing.
+-- Run as wuzha_owner. Roles wuzha_engine, wuzha_web and wuzha_member exist and own nothing; wuzha_search owns the search
+-- function only. Scope of a web transaction, by set_config(…, true): wuzha.unit (unit_id), wuzha.user (user_id),
+-- wuzha.now (the deployment's time). Unset unit means: sees nothing.
 -- Keep to what PostgreSQL 15 has.
 
 CREATE SCHEMA IF NOT EXISTS wuzha AUTHORIZATION wuzha_owner;
-SET search_path = wuzha;
+SET LOCAL search_path = wuzha;
 GRANT USAGE ON SCHEMA wuzha TO wuzha_engine, wuzha_web, wuzha_member;
 
 -- ---------------------------------------------------------------- units, people of ours
@@ -15,7 +16,7 @@ CREATE TABLE units (
     name      text NOT NULL,
     kind      text NOT NULL CHECK (kind IN ('ministry','province','city','county','station','community',
                                             'zone','post','bank','carrier','platform')),
-    parent_id bigint REFERENCES units,
+    parent_id bigint REFERENCES units CHECK (parent_id <> unit_id),
     place     text,                                   -- GB/T 2260 prefix that the unit answers for
     active    boolean NOT NULL DEFAULT true
 );
@@ -27,22 +28,24 @@ CREATE TABLE unit_closure (
 );
 CREATE INDEX unit_closure_descendant ON unit_closure (descendant);
 
-CREATE FUNCTION units_close() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The closure is written here only, as the owner: no role may write it by hand.
+CREATE FUNCTION units_close() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = wuzha, pg_temp AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.parent_id IS NOT DISTINCT FROM OLD.parent_id THEN RETURN NEW; END IF;
+    LOCK TABLE unit_closure IN SHARE ROW EXCLUSIVE MODE;      -- two moves at once could make a circle
     IF TG_OP = 'UPDATE' THEN
-        IF EXISTS (SELECT 1 FROM wuzha.unit_closure WHERE ancestor = NEW.unit_id AND descendant = NEW.parent_id) THEN
+        IF EXISTS (SELECT 1 FROM unit_closure WHERE ancestor = NEW.unit_id AND descendant = NEW.parent_id) THEN
             RAISE EXCEPTION 'unit % cannot stand below itself', NEW.code USING ERRCODE = 'check_violation';
         END IF;
-        DELETE FROM wuzha.unit_closure c USING wuzha.unit_closure below, wuzha.unit_closure above
+        DELETE FROM unit_closure c USING unit_closure below, unit_closure above
          WHERE below.ancestor = NEW.unit_id AND above.descendant = NEW.unit_id AND above.depth > 0
            AND c.ancestor = above.ancestor AND c.descendant = below.descendant;
     ELSE
-        INSERT INTO wuzha.unit_closure VALUES (NEW.unit_id, NEW.unit_id, 0);
+        INSERT INTO unit_closure VALUES (NEW.unit_id, NEW.unit_id, 0);
     END IF;
-    INSERT INTO wuzha.unit_closure
+    INSERT INTO unit_closure
     SELECT above.ancestor, below.descendant, above.depth + below.depth + 1
-      FROM wuzha.unit_closure above, wuzha.unit_closure below
+      FROM unit_closure above, unit_closure below
      WHERE above.descendant = NEW.parent_id AND below.ancestor = NEW.unit_id;
     RETURN NEW;
 END $$;
@@ -76,6 +79,7 @@ CREATE TABLE sessions (
     seen_at    timestamptz NOT NULL,
     expires_at timestamptz NOT NULL
 );
+CREATE INDEX sessions_user ON sessions (user_id);
 
 -- ---------------------------------------------------------------- sources and their keys
 
@@ -105,6 +109,7 @@ CREATE TABLE api_keys (
     last_used_at timestamptz,
     revoked_at   timestamptz
 );
+CREATE INDEX api_keys_source ON api_keys (source_id);
 
 -- ---------------------------------------------------------------- the log
 
@@ -113,7 +118,7 @@ CREATE TABLE log (
     table_name     text NOT NULL,
     schema_version int NOT NULL,
     source         text NOT NULL,
-    n              int NOT NULL,
+    n              int NOT NULL CHECK (n BETWEEN 1 AND 1000000),
     min_ts         timestamptz NOT NULL,
     max_ts         timestamptz NOT NULL,
     received_at    timestamptz NOT NULL,
@@ -121,8 +126,12 @@ CREATE TABLE log (
     basis_ref      text,
     basis_until    timestamptz,
     payload        bytea NOT NULL,                    -- zstd Arrow IPC stream of the table's schema
-    fingerprints   bytea NOT NULL                     -- n × (identity hash u64, ts i64), little endian
+    fingerprints   bytea NOT NULL,                    -- n × (identity hash u64, ts µs i64), little endian
+    xact           xid8 NOT NULL DEFAULT pg_current_xact_id()  -- tells a transaction its own rows from committed ones
 );
+ALTER TABLE log ALTER payload SET STORAGE EXTERNAL;    -- compressed already
+ALTER TABLE log ALTER fingerprints SET STORAGE EXTERNAL;
+CREATE INDEX log_until ON log (basis_until) WHERE basis_until IS NOT NULL;
 CREATE TABLE log_head (one boolean PRIMARY KEY DEFAULT true CHECK (one), position bigint NOT NULL);
 INSERT INTO log_head (position) VALUES (0);
 CREATE TABLE partitions (
@@ -145,15 +154,19 @@ CREATE TABLE rejects (
     reason      text NOT NULL,
     message     text NOT NULL
 );
+CREATE INDEX rejects_source ON rejects (source, received_at);
 CREATE TABLE outbox (                                  -- what leaves this zone, in order, until it is receipted
     number      bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
     recipient   text NOT NULL,
     kind        text NOT NULL,
+    key         text NOT NULL,                        -- the thing's own name: queued twice, it stands here once
     body        jsonb NOT NULL,
     created_at  timestamptz NOT NULL,
     receipted_at timestamptz,
-    receipt     text
+    receipt     text,
+    UNIQUE (recipient, kind, key)
 );
+CREATE INDEX outbox_waiting ON outbox (recipient, number) WHERE receipted_at IS NULL;
 
 -- ---------------------------------------------------------------- subjects
 
@@ -163,6 +176,7 @@ CREATE TABLE subjects (
     value      text NOT NULL,
     UNIQUE (kind, value)
 );
+CREATE INDEX subjects_value ON subjects (value text_pattern_ops);
 CREATE TABLE persons (                                 -- the vault: names and numbers stand here only
     person_id  bigint PRIMARY KEY REFERENCES subjects,
     name       text,
@@ -172,6 +186,8 @@ CREATE TABLE persons (                                 -- the vault: names and n
     place      text,
     occupation text
 );
+CREATE INDEX persons_name ON persons (name text_pattern_ops);
+CREATE INDEX persons_id_no ON persons (id_no text_pattern_ops);
 CREATE TABLE relations (
     relation_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
     subject_id  bigint NOT NULL REFERENCES subjects,
@@ -223,7 +239,9 @@ CREATE TABLE alerts (
     UNIQUE (person_id, episode)
 );
 CREATE INDEX alerts_open ON alerts (unit_id, level_rank DESC, raised_at) WHERE state <> 'closed';
+CREATE INDEX alerts_unit ON alerts (unit_id, raised_at);
 CREATE INDEX alerts_committed ON alerts (committed_at);
+CREATE INDEX alerts_line ON alerts (line_id);
 
 CREATE TABLE alert_warnings (                          -- every warning on the person keeps number, level, deadlines
     warning_id     bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
@@ -307,6 +325,7 @@ CREATE TABLE grants (                                  -- a row shared with anot
     until      timestamptz NOT NULL
 );
 CREATE INDEX grants_row ON grants (table_name, row_id);
+CREATE INDEX grants_unit ON grants (unit_id, table_name, until);
 
 CREATE TABLE reveals (                                 -- one purpose a file and officer
     user_id  bigint NOT NULL REFERENCES users,
@@ -329,6 +348,7 @@ CREATE TABLE audit (
     sealed   bigint,                                  -- number of the seal that chains it
     hash     bytea                                    -- sha256(previous hash ‖ row), written by the sealer
 );
+CREATE INDEX audit_sealed ON audit (sealed, audit_id);
 CREATE INDEX audit_unsealed ON audit (audit_id) WHERE sealed IS NULL;
 CREATE INDEX audit_object ON audit (object);
 CREATE TABLE audit_seals (
@@ -340,53 +360,138 @@ CREATE TABLE audit_seals (
 );
 
 -- ---------------------------------------------------------------- who may see and do what
+-- Policies ask the scope once a statement (a scalar sub-select is an InitPlan), look units up in a hashed set, and go
+-- from a child row to its alert by the key, so that they cost the same with a thousand alerts and with a million.
 
-CREATE FUNCTION scope_unit() RETURNS bigint LANGUAGE sql STABLE AS
+CREATE FUNCTION scope_unit() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS
     $$ SELECT nullif(current_setting('wuzha.unit', true), '')::bigint $$;
-CREATE FUNCTION scope_time() RETURNS timestamptz LANGUAGE sql STABLE AS       -- the deployment's clock
+CREATE FUNCTION scope_user() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS
+    $$ SELECT nullif(current_setting('wuzha.user', true), '')::bigint $$;
+CREATE FUNCTION scope_time() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS       -- the deployment's clock
     $$ SELECT coalesce(nullif(current_setting('wuzha.now', true), '')::timestamptz, now()) $$;
-CREATE FUNCTION in_scope(unit bigint) RETURNS boolean LANGUAGE sql STABLE AS
+CREATE FUNCTION in_scope(unit bigint) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE AS
     $$ SELECT EXISTS (SELECT 1 FROM wuzha.unit_closure
                        WHERE ancestor = wuzha.scope_unit() AND descendant = unit) $$;
 
-ALTER TABLE alerts ENABLE ROW LEVEL SECURITY;          ALTER TABLE alerts FORCE ROW LEVEL SECURITY;
-CREATE POLICY engine ON alerts TO wuzha_engine USING (true) WITH CHECK (true);
-CREATE POLICY web ON alerts TO wuzha_web USING (
-    unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = wuzha.scope_unit())
-    OR alert_id IN (SELECT row_id FROM wuzha.grants g WHERE g.table_name = 'alerts' AND g.until > wuzha.scope_time()
-                       AND wuzha.in_scope(g.unit_id)));
 DO $$
 DECLARE t text;
 BEGIN
-    FOREACH t IN ARRAY ARRAY['alert_warnings','evidence','contacts','reveals'] LOOP
+    FOREACH t IN ARRAY ARRAY['subjects','persons','relations','alerts','alert_warnings','evidence','evidence_events',
+                             'suspects','contacts','reveals','grants','audit'] LOOP
         EXECUTE format('ALTER TABLE wuzha.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE wuzha.%I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format('CREATE POLICY engine ON wuzha.%I TO wuzha_engine USING (true) WITH CHECK (true)', t);
-        EXECUTE format('CREATE POLICY web ON wuzha.%I TO wuzha_web USING (alert_id IN (SELECT alert_id FROM wuzha.alerts))', t);
+    END LOOP;
+    -- Subjects are numbers without names; suspects are everybody's business. Both only inside a scope.
+    FOREACH t IN ARRAY ARRAY['subjects','relations','suspects'] LOOP
+        EXECUTE format('CREATE POLICY web ON wuzha.%I FOR SELECT TO wuzha_web '
+                       'USING ((SELECT wuzha.scope_unit()) IS NOT NULL)', t);
+    END LOOP;
+    -- What hangs on an alert is seen with it.
+    FOREACH t IN ARRAY ARRAY['alert_warnings','evidence','contacts','reveals'] LOOP
+        EXECUTE format('CREATE POLICY web ON wuzha.%I TO wuzha_web USING '
+                       '(EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.alert_id = %I.alert_id))', t, t);
     END LOOP;
 END $$;
-ALTER TABLE evidence_events ENABLE ROW LEVEL SECURITY; ALTER TABLE evidence_events FORCE ROW LEVEL SECURITY;
-CREATE POLICY engine ON evidence_events TO wuzha_engine USING (true) WITH CHECK (true);
-CREATE POLICY web ON evidence_events TO wuzha_web USING (evidence_id IN (SELECT evidence_id FROM wuzha.evidence));
--- A person is seen through an alert that is seen.
-ALTER TABLE persons ENABLE ROW LEVEL SECURITY;         ALTER TABLE persons FORCE ROW LEVEL SECURITY;
-CREATE POLICY engine ON persons TO wuzha_engine USING (true) WITH CHECK (true);
-CREATE POLICY web ON persons TO wuzha_web USING (
-    person_id IN (SELECT person_id FROM wuzha.alerts)
-    OR person_id IN (SELECT other_id FROM wuzha.relations r WHERE r.subject_id IN (SELECT person_id FROM wuzha.alerts)));
-ALTER TABLE audit ENABLE ROW LEVEL SECURITY;           ALTER TABLE audit FORCE ROW LEVEL SECURITY;
-CREATE POLICY append ON audit FOR INSERT TO wuzha_web, wuzha_engine, wuzha_member WITH CHECK (true);
-CREATE POLICY engine ON audit TO wuzha_engine USING (true) WITH CHECK (true);
-CREATE POLICY web ON audit FOR SELECT TO wuzha_web USING (unit_id IS NULL OR wuzha.in_scope(unit_id));
 
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA wuzha TO wuzha_engine;
+-- An alert is seen by its unit and those above it, and by units that hold a grant which has not ended.
+CREATE POLICY web ON alerts FOR SELECT TO wuzha_web USING (
+    unit_id IN (SELECT c.descendant FROM wuzha.unit_closure c WHERE c.ancestor = (SELECT wuzha.scope_unit()))
+    OR alert_id IN (SELECT g.row_id FROM wuzha.grants g
+                      JOIN wuzha.unit_closure c ON c.descendant = g.unit_id AND c.ancestor = (SELECT wuzha.scope_unit())
+                     WHERE g.table_name = 'alerts' AND g.until > (SELECT wuzha.scope_time())));
+-- Whoever sees an alert works on it. Handing it to a unit outside one's scope needs a grant for one's own unit first:
+-- PostgreSQL lets nobody write a row that he then could not read.
+CREATE POLICY web_update ON alerts FOR UPDATE TO wuzha_web USING (
+    unit_id IN (SELECT c.descendant FROM wuzha.unit_closure c WHERE c.ancestor = (SELECT wuzha.scope_unit()))
+    OR alert_id IN (SELECT g.row_id FROM wuzha.grants g
+                      JOIN wuzha.unit_closure c ON c.descendant = g.unit_id AND c.ancestor = (SELECT wuzha.scope_unit())
+                     WHERE g.table_name = 'alerts' AND g.until > (SELECT wuzha.scope_time())))
+    WITH CHECK (true);
+CREATE POLICY web ON evidence_events FOR SELECT TO wuzha_web USING
+    (EXISTS (SELECT 1 FROM wuzha.evidence e WHERE e.evidence_id = evidence_events.evidence_id));
+-- A person is seen through an alert that is seen, and through a relation of such a person.
+CREATE POLICY web ON persons FOR SELECT TO wuzha_web USING (
+    EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.person_id = persons.person_id)
+    OR EXISTS (SELECT 1 FROM wuzha.relations r JOIN wuzha.alerts a ON a.person_id = r.subject_id
+                WHERE r.other_id = persons.person_id));
+CREATE POLICY web ON grants FOR SELECT TO wuzha_web USING (true);
+-- Only what one sees oneself may be shared, and only in one's own name.
+CREATE POLICY web_insert ON grants FOR INSERT TO wuzha_web WITH CHECK (
+    granted_by = (SELECT wuzha.scope_user()) AND table_name = 'alerts'
+    AND EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.alert_id = row_id));
+CREATE POLICY web_append ON audit FOR INSERT TO wuzha_web WITH CHECK (true);
+CREATE POLICY web ON audit FOR SELECT TO wuzha_web USING (
+    unit_id IN (SELECT c.descendant FROM wuzha.unit_closure c WHERE c.ancestor = (SELECT wuzha.scope_unit()))
+    OR (unit_id IS NULL AND (SELECT wuzha.scope_unit()) IS NOT NULL));
+
+-- Search: ids only, which the caller reads again under his own policies. It runs as wuzha_search, which sees names and
+-- numbers but may do nothing else, because a prefix search under policies cannot use an index.
+GRANT USAGE, CREATE ON SCHEMA wuzha TO wuzha_search;
+GRANT SELECT ON subjects, relations, unit_closure, grants TO wuzha_search;
+GRANT SELECT (person_id, name, id_no) ON persons TO wuzha_search;
+GRANT SELECT (alert_id, person_id, line_id, unit_id, raised_at) ON alerts TO wuzha_search;
+CREATE POLICY search ON subjects FOR SELECT TO wuzha_search USING (true);
+CREATE POLICY search ON persons FOR SELECT TO wuzha_search USING (true);
+CREATE POLICY search ON relations FOR SELECT TO wuzha_search USING (true);
+CREATE POLICY search ON alerts FOR SELECT TO wuzha_search USING (true);
+CREATE POLICY search ON grants FOR SELECT TO wuzha_search USING (true);
+-- Alerts whose person, or line to call, has this number, name or identity number, or begins with it (from 3 characters,
+-- names from 2); newest first, 200 at the most.
+CREATE FUNCTION search_alerts(wanted text) RETURNS TABLE (alert_id bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = wuzha, pg_temp AS $$
+DECLARE prefix text := replace(replace(replace(btrim(wanted), '\', '\\'), '%', '\%'), '_', '\_') || '%';
+BEGIN
+    IF length(btrim(wanted)) < 2 OR scope_unit() IS NULL THEN RETURN; END IF;
+    RETURN QUERY EXECUTE
+        'WITH seen AS MATERIALIZED (
+             SELECT c.descendant AS unit_id FROM unit_closure c WHERE c.ancestor = scope_unit()),
+         people AS MATERIALIZED (
+             SELECT p.person_id FROM persons p WHERE p.name LIKE $1
+             UNION SELECT p.person_id FROM persons p WHERE length($1) > 3 AND p.id_no LIKE $1
+             UNION SELECT s.subject_id FROM subjects s WHERE length($1) > 3 AND s.value LIKE $1
+             UNION SELECT s.subject_id FROM subjects s WHERE length($1) > 3 AND s.value LIKE ''+86'' || $1
+             UNION SELECT s.subject_id FROM subjects s WHERE length($1) > 3 AND s.value LIKE ''line:+86'' || $1),
+         hits AS (
+             SELECT a.alert_id, a.unit_id, a.raised_at FROM alerts a JOIN people p ON a.person_id = p.person_id
+             UNION SELECT a.alert_id, a.unit_id, a.raised_at FROM alerts a JOIN people p ON a.line_id = p.person_id)
+         SELECT h.alert_id FROM hits h
+          WHERE h.unit_id IN (SELECT unit_id FROM seen)
+             OR EXISTS (SELECT 1 FROM grants g WHERE g.table_name = ''alerts'' AND g.row_id = h.alert_id
+                           AND g.until > scope_time() AND g.unit_id IN (SELECT unit_id FROM seen))
+          ORDER BY h.raised_at DESC LIMIT 200' USING prefix;
+END $$;
+REVOKE ALL ON FUNCTION search_alerts(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION search_alerts(text) TO wuzha_web;
+GRANT EXECUTE ON FUNCTION search_alerts(text) TO wuzha_owner;
+ALTER FUNCTION search_alerts(text) OWNER TO wuzha_search;
+REVOKE CREATE ON SCHEMA wuzha FROM wuzha_search;
+
+-- The engine: reads the house, writes log, results and its own audit rows; never people's accounts or the desk's steps.
+GRANT SELECT ON ALL TABLES IN SCHEMA wuzha TO wuzha_engine;
+REVOKE SELECT ON users, sessions, api_keys FROM wuzha_engine;
+GRANT SELECT (user_id, login, name, unit_id, active) ON users TO wuzha_engine;
+GRANT SELECT (key_id, source_id, prefix, created_at, last_used_at, revoked_at) ON api_keys TO wuzha_engine;
+GRANT INSERT ON log, partitions, rejects, outbox, subjects, persons, relations, alerts, alert_warnings, evidence,
+                evidence_events, suspects, audit_seals TO wuzha_engine;
+GRANT UPDATE ON log_head, partitions, outbox, persons, relations, alert_warnings, evidence, suspects TO wuzha_engine;
+GRANT UPDATE ON subjects TO wuzha_engine;              -- ON CONFLICT DO UPDATE … RETURNING subject_id
+GRANT UPDATE (unit_id, line_id, raised_at, high_at, last_evidence_at, committed_at, level_at, level, level_rank,
+              scam_type, stage, score, typology, amount_fen, log_position, sign_by, contact_by) ON alerts TO wuzha_engine;
 GRANT DELETE ON log, rejects, outbox TO wuzha_engine;
+GRANT INSERT (at, user_id, unit_id, actor, action, object, detail), UPDATE (sealed, hash) ON audit TO wuzha_engine;
+
+-- The faces: read what policies show (of the log only what finds duplicates, never the rows), write the desk's columns.
 GRANT SELECT ON ALL TABLES IN SCHEMA wuzha TO wuzha_web;
-GRANT INSERT, UPDATE ON units, unit_closure, users, sessions, sources, api_keys, grants TO wuzha_web;
-GRANT DELETE ON unit_closure, sessions TO wuzha_web;
-GRANT INSERT, UPDATE, DELETE ON user_roles TO wuzha_web;
-GRANT INSERT ON log, rejects, contacts, reveals, audit TO wuzha_web;
+REVOKE SELECT ON log FROM wuzha_web;
+GRANT SELECT (position, table_name, schema_version, source, n, min_ts, max_ts, received_at, basis, basis_ref, basis_until,
+              fingerprints, xact) ON log TO wuzha_web;
+GRANT INSERT, UPDATE ON units, users, sessions, sources, api_keys TO wuzha_web;
+GRANT DELETE ON sessions TO wuzha_web;
+GRANT INSERT, DELETE ON user_roles TO wuzha_web;
+GRANT INSERT ON log, rejects, contacts, reveals, grants TO wuzha_web;
 GRANT UPDATE ON log_head TO wuzha_web;
+GRANT INSERT (at, user_id, unit_id, actor, action, object, detail) ON audit TO wuzha_web;
 GRANT UPDATE (unit_id, line_id, state, sign_by, contact_by, signed_at, signed_by, reached_at, closed_at, closed_by,
               outcome, version) ON alerts TO wuzha_web;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA wuzha TO wuzha_engine, wuzha_web;

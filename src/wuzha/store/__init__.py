@@ -1,0 +1,6 @@
+"""PostgreSQL: schema, migrations, roles, log, audit. Everything else reads and writes records through it."""
+
+from .database import Connection, Database, Role, set_scope, transaction
+from .settings import Settings, opened
+
+__all__ = ["Connection", "Database", "Role", "Settings", "opened", "set_scope", "transaction"]

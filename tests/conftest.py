@@ -1,0 +1,95 @@
+"""One embedded PostgreSQL a test run, and fresh databases from a migrated template.
+
+Its settings are the ones of a deployment; it stands in memory (``/dev/shm``) where there is room.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from wuzha.store import Connection, Database, migrate, roles
+from wuzha.store.embedded import Server
+
+_TEMPLATE = "wuzha_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def enterable_tmp() -> Iterator[Path]:
+    """A folder that the server's own user may pass through (pytest's own are closed to it where we are root)."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
+    folder = Path(tempfile.mkdtemp(prefix="wuzha-test-", dir=memory if roomy else None))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(enterable_tmp: Path) -> Iterator[Server]:
+    """The run's server, started."""
+    with Server(enterable_tmp / "server") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def make_db(server: Server) -> Iterator[Callable[[], Database]]:
+    """Makes fresh migrated databases (about 50 ms each); all are dropped at the end of the run."""
+    migrate.upgrade(server.database(_TEMPLATE))
+    made: list[str] = []
+
+    def make() -> Database:
+        name = f"test_{next(_numbers)}"
+        with server.database("postgres").connect("super") as conn:
+            roles.ensure_database(conn, name, template=_TEMPLATE)
+        made.append(name)
+        return server.database(name)
+
+    yield make
+    with server.database("postgres").connect("super") as conn:
+        for name in made:
+            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def db(make_db: Callable[[], Database]) -> Database:
+    """A fresh database of its own for one test."""
+    return make_db()
+
+
+@pytest.fixture(scope="module")
+def module_db(make_db: Callable[[], Database]) -> Database:
+    """A fresh database shared by the tests of one module."""
+    return make_db()
+
+
+def _connection(role: str) -> Callable[[Database], Iterator[Connection]]:
+    @pytest.fixture(name=role)
+    def connection(db: Database) -> Iterator[Connection]:
+        with db.connect(role) as conn:  # type: ignore[arg-type]
+            yield conn
+
+    connection.__doc__ = f"A connection to ``db`` as wuzha_{role}, autocommit."
+    return connection
+
+
+owner = _connection("owner")
+engine = _connection("engine")
+web = _connection("web")
+member = _connection("member")
+
+
+@pytest.fixture
+def superuser(db: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection to ``db`` as the bootstrap superuser: for looking past the policies and for tampering."""
+    with db.connect("super") as conn:
+        yield conn
