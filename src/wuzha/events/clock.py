@@ -64,3 +64,8 @@ def clock() -> Clock:
 def now() -> datetime:
     """The time now, UTC, by the deployment's clock."""
     return clock().now()
+
+
+def stretch(seconds: float) -> timedelta:
+    """The deployment's time that passes in so many seconds of the people who sit in front of it."""
+    return timedelta(seconds=seconds * clock().speed)

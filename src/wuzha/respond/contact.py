@@ -1,0 +1,71 @@
+"""Contacts: each try to reach the person, by a channel, with the result in the desk's codes; and notes.
+
+Kept true here: the person counts as reached only by a result that says that they were spoken to.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from wuzha.command.public import Actor, Refused, require
+from wuzha.events import clock
+
+from .codes import codes
+from .step import Done, lock, mine, record, repeated
+
+
+def contact(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    alert_id: int,
+    *,
+    channel: str,
+    result: str,
+    version: int,
+    key: str,
+    to_id: int | None = None,
+    words: str | None = None,
+    now: datetime | None = None,
+) -> Done:
+    """Record a try to reach the person. ``channel`` and ``result`` are codes; ``to_id`` the line or kin that was tried.
+
+    Refused: taken, changed, closed, not_signed, unknown_code.
+    """
+    require(actor, "desk.act")
+    now = now or clock.now()
+    rung = codes()["channel"].get(channel)
+    if rung is None or result not in rung.results:
+        raise Refused("unknown_code", code=result)
+    if done := repeated(conn, actor, key):
+        return done
+    alert = lock(conn, alert_id)
+    mine(alert, actor, version)
+    reached = codes()["result"][result].reached and rung.to == "person"
+    changes: dict[str, Any] = {}
+    if alert["contacted_at"] is None:
+        changes["contacted_at"] = now
+    if reached and alert["reached_at"] is None:
+        changes["reached_at"] = now
+    if reached:
+        changes["state"] = "reached"
+    elif alert["state"] == "signed":
+        changes["state"] = "contacting"
+    return record(
+        conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id
+    )  # fmt: skip
+
+
+def note(
+    conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, words: str, key: str, now: datetime | None = None
+) -> Done:
+    """Add a note to a file; allowed to every officer who may act on it, signed for or not, closed or not."""
+    require(actor, "desk.act")
+    if done := repeated(conn, actor, key):
+        return done
+    if not words.strip():
+        raise Refused("no_words")
+    alert = lock(conn, alert_id)
+    return record(conn, actor, alert, "note", key=key, changes={}, at=now, words=words)

@@ -1,0 +1,233 @@
+"""The queue: whom do I call next?
+
+Kept true here: one order for everybody — danger first, then the time left, then money at risk, then the older evidence;
+no filter hides an urgent alert from the counts; the order is total, so pages (keyset) neither skip nor repeat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+from psycopg.rows import dict_row
+
+from wuzha.command.public import Actor, require
+from wuzha.events import LEVELS, clock
+from wuzha.events.scam_types import scam_types
+
+from .tiers import joins
+
+PAGE = 100
+STATES = ("open", "new", "signed", "contacting", "reached", "closed")
+SCOPES = ("all", "unit", "mine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What the officer asked to see; the defaults are every open alert in sight. Unknown values fall back to them."""
+
+    scope: str = "all"
+    level: str = ""
+    scam_type: str = ""
+    unit: int | None = None
+    state: str = "open"
+    search: str = ""
+    after: str = ""
+
+    @classmethod
+    def of(cls, query: dict[str, str]) -> Filters:
+        """Filters of an address; what is unknown there is dropped, so that an old bookmark still opens."""
+        unit = query.get("unit", "")
+        return cls(
+            scope=query.get("scope", "") if query.get("scope") in SCOPES else "all",
+            level=query.get("level", "") if query.get("level") in LEVELS else "",
+            scam_type=query.get("type", "") if query.get("type") in scam_types() else "",
+            unit=int(unit) if unit.isascii() and unit.isdigit() and len(unit) < 18 else None,
+            state=query.get("state", "") if query.get("state") in STATES else "open",
+            search=query.get("q", "").strip()[:100],
+            after=query.get("after", "") if _cursor(query.get("after", "")) else "",
+        )
+
+    def address(self, **changes: Any) -> str:
+        """The query string of these filters with ``changes``; defaults are left out."""
+        f = replace(self, **{"after": "", **changes})
+        pairs = {
+            "scope": "" if f.scope == "all" else f.scope,
+            "level": f.level,
+            "type": f.scam_type,
+            "unit": "" if f.unit is None else str(f.unit),
+            "state": "" if f.state == "open" else f.state,
+            "q": f.search,
+            "after": f.after,
+        }
+        return urlencode({k: v for k, v in pairs.items() if v})
+
+
+#: The sort key, ascending. Closed alerts have no clock: the newest closed comes first.
+_ORDER = (
+    "-a.level_rank, coalesce(d.due, timestamptz '2100-01-01' + (timestamptz '2100-01-01' - coalesce(a.closed_at, a.raised_at))),"
+    " -coalesce(a.amount_fen, 0), a.last_evidence_at, a.alert_id"
+)
+_COLUMNS = """
+    a.alert_id, a.person_id, a.episode, a.unit_id, a.line_id, a.raised_at, a.high_at, a.last_evidence_at, a.committed_at,
+    a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state, a.signed_at, a.signed_by,
+    a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, d.due,
+    clocks.sign_due, clocks.contact_due, clocks.meet_due,
+    n.name AS unit_name, s.value AS person, l.value AS line, p.name, p.born, p.gender, p.place, p.occupation,
+    o.name AS officer,
+    top.rule, top.rule_version, top.args,
+    (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id AND e.withdrawn_at IS NULL) AS evidence_n,
+    last.kind AS last_kind, last.code AS last_code, last.at AS last_at, last.n AS tries,
+    (SELECT jsonb_agg(jsonb_build_object('issued_by', w.issued_by, 'source', w.source, 'level', w.level_upstream)
+                      ORDER BY w.ts) FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id) AS warnings
+"""
+_FROM = """
+    LEFT JOIN wuzha.units n ON n.unit_id = a.unit_id
+    JOIN wuzha.subjects s ON s.subject_id = a.person_id
+    LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id
+    LEFT JOIN wuzha.persons p ON p.person_id = a.person_id
+    LEFT JOIN wuzha.users o ON o.user_id = a.signed_by
+    LEFT JOIN LATERAL (SELECT e.rule, e.rule_version, e.args FROM wuzha.evidence e
+                        WHERE e.alert_id = a.alert_id AND e.withdrawn_at IS NULL
+                        ORDER BY e.weight DESC, e.at LIMIT 1) top ON true
+    LEFT JOIN LATERAL (SELECT c.kind, c.code, c.at, count(*) OVER () AS n FROM wuzha.contacts c
+                        WHERE c.alert_id = a.alert_id AND c.undoes IS NULL AND c.code IS NOT NULL
+                          AND c.kind NOT IN ('note', 'outcome', 'close')
+                          AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id)
+                        ORDER BY c.contact_id DESC LIMIT 1) last ON true
+"""
+
+
+def _where(actor: Actor, f: Filters) -> tuple[str, list[Any]]:
+    clauses, values = ["true"], []
+    if f.state == "open":
+        clauses.append("a.state <> 'closed'")
+    else:
+        clauses.append("a.state = %s")
+        values.append(f.state)
+    if f.scope == "mine":
+        clauses.append("a.signed_by = %s")
+        values.append(actor.user_id)
+    elif f.scope == "unit":
+        clauses.append("a.unit_id = %s")
+        values.append(actor.unit_id)
+    if f.level:
+        clauses.append("a.level = %s")
+        values.append(f.level)
+    if f.scam_type:
+        clauses.append("(a.scam_type = %s OR a.scam_type LIKE %s)")
+        values += [f.scam_type, f.scam_type + ".%"]
+    if f.unit is not None:
+        clauses.append("a.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)")
+        values.append(f.unit)
+    if f.search:
+        clauses.append("a.alert_id IN (SELECT alert_id FROM wuzha.search_alerts(%s))")
+        values.append(f.search)
+    return " AND ".join(clauses), values
+
+
+def _cursor(after: str) -> tuple[int, datetime, int, datetime, int] | None:
+    """A page's last sort key, as the address carries it; None where it is none of ours."""
+    try:
+        level, due, amount, evidence, alert = after.split("~")
+        return int(level), datetime.fromisoformat(due), int(amount), datetime.fromisoformat(evidence), int(alert)
+    except ValueError:
+        return None
+
+
+def rows(
+    conn: psycopg.Connection[Any], actor: Actor, f: Filters, *, now: datetime | None = None
+) -> tuple[list[dict[str, Any]], str]:
+    """A page of the queue in order, and the cursor of the next one (empty at the end)."""
+    require(actor, "desk.read")
+    now = now or clock.now()
+    where, values = _where(actor, f)
+    cursor = _cursor(f.after) if f.after else None
+    if cursor:
+        where += f" AND ({_ORDER}) > (%s, %s, %s, %s, %s)"
+        values += cursor
+    page = (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "WITH page AS MATERIALIZED ("  # the order first, the words for one page only
+            f" SELECT a.alert_id, ROW_NUMBER() OVER (ORDER BY {_ORDER}) AS place"
+            f" FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT {PAGE + 1})"
+            f" SELECT {_COLUMNS} FROM page JOIN wuzha.alerts a USING (alert_id) {joins(now)} {_FROM} ORDER BY page.place",  # type: ignore[arg-type]
+            values,
+        )
+        .fetchall()
+    )
+    more = len(page) > PAGE
+    page = page[:PAGE]
+    if not more:
+        return page, ""
+    last = page[-1]
+    far = datetime.fromisoformat("2100-01-01T00:00:00+00:00")
+    due = last["due"] or far + (far - (last["closed_at"] or last["raised_at"]))
+    key = (
+        -last["level_rank"],
+        due.isoformat(),
+        -(last["amount_fen"] or 0),
+        last["last_evidence_at"].isoformat(),
+        last["alert_id"],
+    )
+    return page, "~".join(str(v) for v in key)
+
+
+def one(
+    conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: datetime | None = None
+) -> dict[str, Any] | None:
+    """The queue's row of one alert, or None where it is not in scope."""
+    require(actor, "desk.read")
+    return (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            f"SELECT {_COLUMNS} FROM wuzha.alerts a {joins(now or clock.now())} {_FROM} WHERE a.alert_id = %s",  # type: ignore[arg-type]
+            (alert_id,),
+        )
+        .fetchone()
+    )
+
+
+def first_unsigned(conn: psycopg.Connection[Any], actor: Actor, f: Filters, *, now: datetime) -> int | None:
+    """The first unsigned alert of the queue that no other transaction holds, locked for this one."""
+    where, values = _where(actor, replace(f, state="new", scope="unit" if f.scope == "unit" else "all", after=""))
+    row = conn.execute(
+        f"SELECT a.alert_id FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT 1"  # type: ignore[arg-type]
+        " FOR UPDATE OF a SKIP LOCKED",
+        values,
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def counts(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> dict[str, int]:
+    """Figures of the desk's head over everything in sight: ``new, mine, overdue, open`` and one a level."""
+    require(actor, "desk.read")
+    now = now or clock.now()
+    row = (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT count(*) FILTER (WHERE a.state = 'new') AS new,"
+            " count(*) FILTER (WHERE a.signed_by = %(me)s) AS mine,"
+            " count(*) FILTER (WHERE d.due < %(now)s) AS overdue, count(*) AS open,"
+            + ", ".join(f" count(*) FILTER (WHERE a.level = '{level}') AS {level}" for level in LEVELS)
+            + f" FROM wuzha.alerts a {joins(now)} WHERE a.state <> 'closed'",  # type: ignore[arg-type]
+            {"me": actor.user_id, "now": now},
+        )
+        .fetchone()
+    )
+    assert row is not None
+    return dict(row)
+
+
+def fingerprint(conn: psycopg.Connection[Any]) -> str:
+    """Changes whenever an alert in sight appears or changes; cheap enough to be asked each second."""
+    row = conn.execute(
+        "SELECT count(*), coalesce(sum(version), 0), max(level_at), max(last_evidence_at), max(committed_at)"
+        " FROM wuzha.alerts WHERE state <> 'closed'"
+    ).fetchone()
+    closed = conn.execute("SELECT max(closed_at) FROM wuzha.alerts WHERE closed_at IS NOT NULL").fetchone()
+    return f"{row}{closed}"

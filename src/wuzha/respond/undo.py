@@ -1,0 +1,67 @@
+"""Take back the last step within the seconds that the tier table allows.
+
+Kept true here: only the newest standing step of an alert can be undone, once, by the officer who made it, in time; what
+it had changed is as before, and both the step and its undoing stay on record.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from wuzha.command.public import Actor, Refused, require
+from wuzha.events import clock
+
+from .step import COLUMNS, Done, lock, record, repeated
+from .tiers import tiers
+
+#: Steps that cannot be taken back: a close has told the engine; an undo is final.
+FINAL = ("close", "undo", "reveal")
+
+
+def undoable(
+    conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: datetime | None = None
+) -> dict[str, Any] | None:
+    """The step that this officer can still take back: ``{contact_id, kind, code, at, until}``, or None."""
+    now = now or clock.now()
+    last = (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT contact_id, kind, code, at, user_id, before FROM wuzha.contacts c WHERE alert_id = %s"
+            " AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id)"
+            " ORDER BY contact_id DESC LIMIT 1",
+            (alert_id,),
+        )
+        .fetchone()
+    )
+    if last is None or last["kind"] in FINAL or last["user_id"] != actor.user_id:
+        return None
+    until = last["at"] + clock.stretch(tiers(now).undo_s)
+    return None if now > until else {**last, "until": until}
+
+
+def undo(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    alert_id: int,
+    *,
+    contact_id: int,
+    key: str,
+    now: datetime | None = None,
+) -> Done:
+    """Undo the officer's step ``contact_id``. Refused("too_late") where it is not the last one or its time is over."""
+    require(actor, "desk.act")
+    now = now or clock.now()
+    if done := repeated(conn, actor, key):
+        return done
+    alert = lock(conn, alert_id)
+    last = undoable(conn, actor, alert_id, now=now)
+    if last is None or last["contact_id"] != contact_id or alert["state"] == "closed":
+        raise Refused("too_late")
+    before = last["before"] if isinstance(last["before"], dict) else json.loads(last["before"])
+    changes = {name: before.get(name) for name in COLUMNS} if last["kind"] != "note" else {}
+    return record(conn, actor, alert, "undo", key=key, changes=changes, at=now, code=last["kind"], undoes=contact_id)
