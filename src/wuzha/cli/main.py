@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -53,6 +54,10 @@ def run() -> None:
         load()()
     except CommandError as error:
         say(f"wuzha: {error}")
+        sys.exit(FAILED)
+    except BrokenPipeError:
+        # The reader has what it wanted (`wuzha … | head`); the flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except KeyboardInterrupt:
         say("wuzha: stopped")
