@@ -1,0 +1,301 @@
+"""Which events the log already holds: (identity hash, ts) of every row, in memory where recent, in sorted runs by day
+where older.
+
+Kept true here:
+
+* an event with the same identity and the same ts is found however old it is; one with another ts is found among the
+  rows that are not folded yet and among those of its own (UTC) day;
+* memory holds committed rows only, so a transaction that is rolled back leaves no trace; rows that the asking
+  transaction itself wrote are looked at for this one call;
+* a process holds the sources that it has met, caught up under the log's lock, so that several processes agree.
+
+Two identities that share a 64-bit hash would be taken for one: with 10⁸ events a day once in some 4,000 days.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import psycopg
+
+from .queries import q
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+Pairs = npt.NDArray[np.void]
+
+#: One row's fingerprint as it is stored.
+PAIR = np.dtype([("key", "<u8"), ("ts", "<i8")])
+NEW, DUPLICATE, DIFFERS = 0, 1, 2
+
+#: Rows held in memory before they are folded into runs (32 bytes each at half load).
+MEMORY_ROWS = 4_000_000
+#: Rows of one run at most, and runs of a day that are merged.
+_RUN_ROWS = 4_000_000
+#: Bytes of opened runs kept.
+_RUN_CACHE = 512 << 20
+_DAY_US = 86_400_000_000
+_EPOCH = date(1970, 1, 1)
+_CHUNK = 256
+
+
+@nb.njit(cache=True, nogil=True)
+def _find(tkeys, tts, keys, ts, out):  # type: ignore[no-untyped-def]
+    mask = np.uint64(tkeys.shape[0] - 1)
+    for i in range(keys.shape[0]):
+        if out[i] == DUPLICATE:
+            continue
+        at = keys[i] & mask
+        while tkeys[at] != 0:
+            if tkeys[at] == keys[i]:
+                if tts[at] == ts[i]:
+                    out[i] = DUPLICATE
+                    break
+                out[i] = DIFFERS
+            at = (at + np.uint64(1)) & mask
+
+
+@nb.njit(cache=True, nogil=True)
+def _insert(tkeys, tts, keys, ts):  # type: ignore[no-untyped-def]
+    mask = np.uint64(tkeys.shape[0] - 1)
+    added = 0
+    for i in range(keys.shape[0]):
+        at = keys[i] & mask
+        while tkeys[at] != 0 and not (tkeys[at] == keys[i] and tts[at] == ts[i]):
+            at = (at + np.uint64(1)) & mask
+        if tkeys[at] == 0:
+            tkeys[at] = keys[i]
+            tts[at] = ts[i]
+            added += 1
+    return added
+
+
+@nb.njit(cache=True, nogil=True)
+def _take(tkeys, tts, keys, ts, out):  # type: ignore[no-untyped-def]
+    """Rows still new are sought in the table and, where new there too, put into it: the first of a batch counts."""
+    mask = np.uint64(tkeys.shape[0] - 1)
+    for i in range(keys.shape[0]):
+        if out[i] != NEW:
+            continue
+        at = keys[i] & mask
+        while tkeys[at] != 0:
+            if tkeys[at] == keys[i]:
+                out[i] = DUPLICATE if tts[at] == ts[i] else DIFFERS
+                if out[i] == DUPLICATE:
+                    break
+            at = (at + np.uint64(1)) & mask
+        if out[i] == NEW:
+            tkeys[at] = keys[i]
+            tts[at] = ts[i]
+
+
+@nb.njit(cache=True, nogil=True)
+def _find_sorted(rkeys, rts, keys, ts, out):  # type: ignore[no-untyped-def]
+    for i in range(keys.shape[0]):
+        if out[i] == DUPLICATE:
+            continue
+        low, high = 0, rkeys.shape[0]
+        while low < high:
+            middle = (low + high) >> 1
+            if rkeys[middle] < keys[i]:
+                low = middle + 1
+            else:
+                high = middle
+        while low < rkeys.shape[0] and rkeys[low] == keys[i]:
+            if rts[low] == ts[i]:
+                out[i] = DUPLICATE
+                break
+            out[i] = DIFFERS
+            low += 1
+
+
+class Known:
+    """A set of (key, ts): open addressing over two arrays, at most half full."""
+
+    def __init__(self, rows: int = 1 << 12) -> None:
+        self._make(rows)
+        self.rows = 0
+
+    def _make(self, rows: int) -> None:
+        size = 1 << max(13, int(2 * rows - 1).bit_length())
+        self.keys: U64 = np.zeros(size, np.uint64)
+        self.ts: I64 = np.zeros(size, np.int64)
+
+    def room(self, more: int) -> None:
+        """Makes room for ``more`` rows."""
+        if 2 * (self.rows + more) <= self.keys.shape[0]:
+            return
+        keys, ts = self.keys, self.ts
+        self._make(2 * (self.rows + more))
+        used = keys != 0
+        _insert(self.keys, self.ts, keys[used], ts[used])
+
+    def add(self, pairs: Pairs) -> None:
+        """Adds fingerprints."""
+        self.room(len(pairs))
+        self.rows += int(
+            _insert(self.keys, self.ts, np.ascontiguousarray(pairs["key"]), np.ascontiguousarray(pairs["ts"]))
+        )
+
+
+class Fingerprints:
+    """What one process knows of one log. Ask only while holding the log's lock."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.RLock()
+        self._runs: OrderedDict[int, tuple[U64, I64]] = OrderedDict()
+        self._reset(0)
+
+    def _reset(self, base: int) -> None:
+        # Memory holds the rows of the met sources in (base, seen]; runs hold every row up to folded, which is ≥ base.
+        self._base = self._seen = self._folded = base
+        self._sources: set[str] = set()
+        self._known = Known()
+
+    def catch_up(self, conn: psycopg.Connection[Any], sources: Iterable[str], *, head: int, folded: int) -> Known:
+        """Reads what others have committed; returns the table of this call, with the transaction's own rows in it."""
+        with self._mutex:
+            if head < self._seen or folded < self._folded:
+                self._runs.clear()
+                self._reset(folded)
+            elif folded > self._base and (not self._sources or self._known.rows > MEMORY_ROWS // 2):
+                self._reset(folded)
+            self._folded = folded
+            fresh = sorted(set(sources) - self._sources)
+            if fresh:
+                self._load(conn, fresh)
+                self._sources.update(fresh)
+            return self._follow(conn)
+
+    def _load(self, conn: psycopg.Connection[Any], sources: Sequence[str]) -> None:
+        after = self._base
+        while True:
+            rows = conn.execute(
+                q("log.fingerprints_between"),
+                {"sources": sources, "after": after, "until": self._seen, "limit": _CHUNK},
+            ).fetchall()
+            for position, pairs in rows:
+                self._known.add(np.frombuffer(pairs, PAIR))
+                after = position
+            if len(rows) < _CHUNK:
+                return
+
+    def _follow(self, conn: psycopg.Connection[Any]) -> Known:
+        call = Known()
+        after, own_begun = self._seen, False
+        while True:
+            rows = conn.execute(
+                q("log.fingerprints"), {"sources": sorted(self._sources), "after": after, "limit": _CHUNK}
+            ).fetchall()
+            for position, own, pairs in rows:
+                own_begun = own_begun or own
+                if pairs is not None:
+                    (call if own_begun else self._known).add(np.frombuffer(pairs, PAIR))
+                if not own_begun:
+                    self._seen = position
+                after = position
+            if len(rows) < _CHUNK:
+                return call
+
+    def judge(self, conn: psycopg.Connection[Any], call: Known, keys: U64, ts: I64) -> U8:
+        """For each row NEW, DUPLICATE or DIFFERS (same identity, another ts); new ones are remembered in ``call``."""
+        out = np.zeros(len(keys), np.uint8)
+        with self._mutex:
+            _find(self._known.keys, self._known.ts, keys, ts, out)
+            for rkeys, rts, rows in self._runs_for(conn, ts):
+                part = out[rows]
+                _find_sorted(rkeys, rts, keys[rows], ts[rows], part)
+                out[rows] = part
+            call.room(len(keys))
+            before = int((out == NEW).sum())
+            _take(call.keys, call.ts, keys, ts, out)
+            call.rows += before
+        return out
+
+    def _runs_for(self, conn: psycopg.Connection[Any], ts: I64) -> Iterable[tuple[U64, I64, npt.NDArray[np.intp]]]:
+        if self._folded == 0 or not len(ts):
+            return
+        days = ts // _DAY_US
+        unique = np.unique(days)
+        there: dict[int, list[int]] = {}
+        for run, day, _ in conn.execute(
+            q("log.runs_of_days"), {"days": [_EPOCH + timedelta(days=int(d)) for d in unique]}
+        ):
+            there.setdefault((day - _EPOCH).days, []).append(run)
+        for day, runs in there.items():
+            rows = np.flatnonzero(days == day)
+            for run in runs:
+                yield (*self._run(conn, run), rows)
+
+    def _run(self, conn: psycopg.Connection[Any], run: int) -> tuple[U64, I64]:
+        opened = self._runs.get(run)
+        if opened is None:
+            row = conn.execute(q("log.runs"), {"runs": [run]}, binary=True).fetchone()
+            assert row is not None  # the log's lock is held, so nobody merges runs now
+            pairs = np.frombuffer(row[1], PAIR)
+            opened = (np.ascontiguousarray(pairs["key"]), np.ascontiguousarray(pairs["ts"]))
+            self._runs[run] = opened
+            while len(self._runs) > 1 and sum(16 * len(k) for k, _ in self._runs.values()) > _RUN_CACHE:
+                self._runs.popitem(last=False)
+        self._runs.move_to_end(run)
+        return opened
+
+    @property
+    def crowded(self) -> bool:
+        """Memory holds more than it should: it is time to fold."""
+        return self._known.rows > MEMORY_ROWS
+
+
+_of: dict[tuple[str, int, int], Fingerprints] = {}
+_of_lock = threading.Lock()
+
+
+def of(conn: psycopg.Connection[Any], database: int) -> Fingerprints:
+    """This process's knowledge of the log behind ``conn``; ``database`` is the database's oid."""
+    with _of_lock:
+        return _of.setdefault((conn.info.host, conn.info.port, database), Fingerprints())
+
+
+def fold(conn: psycopg.Connection[Any], until: int, *, folded: int) -> None:
+    """Writes the fingerprints of positions (folded, until] into sorted runs by day. The log's lock is held."""
+    parts: list[Pairs] = []
+    after = folded
+    while after < until:
+        rows = conn.execute(
+            q("log.fingerprints_all"), {"after": after, "until": until, "limit": _CHUNK}, binary=True
+        ).fetchall()
+        parts += [np.frombuffer(pairs, PAIR) for _, pairs in rows]
+        if len(rows) < _CHUNK:
+            break
+        after = rows[-1][0]
+    whole: Pairs = np.concatenate(parts) if parts else np.empty(0, PAIR)
+    days = whole["ts"] // _DAY_US
+    unique = np.unique(days)
+    smaller: dict[int, list[int]] = {}
+    for run, day, n in conn.execute(
+        q("log.runs_of_days"), {"days": [_EPOCH + timedelta(days=int(d)) for d in unique]}
+    ).fetchall():
+        if n < _RUN_ROWS // 2:
+            smaller.setdefault((day - _EPOCH).days, []).append(run)
+    for day in unique.tolist():
+        merged = smaller.get(day, [])
+        old = [np.frombuffer(p, PAIR) for _, p in conn.execute(q("log.runs"), {"runs": merged}, binary=True)]
+        pairs = np.concatenate([*old, whole[days == day]])
+        pairs = pairs[np.lexsort((pairs["ts"], pairs["key"]))]
+        if merged:
+            conn.execute(q("log.runs_delete"), {"runs": merged})
+        for at in range(0, len(pairs), _RUN_ROWS):
+            run_pairs = pairs[at : at + _RUN_ROWS]
+            conn.execute(
+                q("log.run_insert"),
+                {"day": _EPOCH + timedelta(days=day), "n": len(run_pairs), "pairs": run_pairs.tobytes()},
+            )
+    conn.execute(q("log.folded"), {"position": until})

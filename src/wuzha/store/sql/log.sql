@@ -1,0 +1,76 @@
+-- name: log.lock
+-- Takes the one appender's lock, held until the transaction ends, and says how far the log and its runs reach.
+SELECT h.position, h.folded, (SELECT d.oid::bigint FROM pg_database d WHERE d.datname = current_database())
+  FROM wuzha.log_head h FOR UPDATE;
+
+-- name: log.head
+-- The newest committed position.
+SELECT position FROM wuzha.log_head;
+
+-- name: log.advance
+-- Moves the head on to the newest position of this transaction.
+UPDATE wuzha.log_head SET position = %(position)s;
+
+-- name: log.insert
+-- One batch at its position.
+INSERT INTO wuzha.log (position, table_name, schema_version, source, n, min_ts, max_ts, received_at, basis, basis_ref,
+                       basis_until, payload, fingerprints)
+VALUES (%(position)s, %(table)s, %(version)s, %(source)s, %(n)s, %(min_ts)s, %(max_ts)s, %(received_at)s, %(basis)s,
+        %(basis_ref)s, %(basis_until)s, %(payload)s, %(fingerprints)s);
+
+-- name: log.span
+-- Positions after one, up to about so many rows, at least one batch.
+SELECT position FROM (
+    SELECT position, sum(n) OVER (ORDER BY position) - n AS before FROM (
+        SELECT position, n FROM wuzha.log WHERE position > %(after)s AND position <= %(until)s
+         ORDER BY position LIMIT 20000) AS near) AS counted
+ WHERE before < %(rows)s ORDER BY position;
+
+-- name: log.read
+-- Whole batches at these positions, in order.
+SELECT position, table_name, schema_version, source, n, min_ts, max_ts, received_at, basis, basis_ref, basis_until, payload
+  FROM wuzha.log WHERE position = ANY(%(positions)s) ORDER BY position;
+
+-- name: log.fingerprints
+-- Fingerprints after a position for the sources asked for (null for others), and whether the row is this transaction's.
+SELECT position, xact = pg_current_xact_id(), CASE WHEN source = ANY(%(sources)s) THEN fingerprints END
+  FROM wuzha.log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s;
+
+-- name: log.fingerprints_between
+-- Fingerprints of some sources between two positions: a source that a process meets for the first time.
+SELECT position, fingerprints FROM wuzha.log
+ WHERE source = ANY(%(sources)s) AND position > %(after)s AND position <= %(until)s ORDER BY position LIMIT %(limit)s;
+
+-- name: log.fingerprints_all
+-- Fingerprints of every source between two positions, for folding.
+SELECT position, fingerprints FROM wuzha.log
+ WHERE position > %(after)s AND position <= %(until)s ORDER BY position LIMIT %(limit)s;
+
+-- name: log.runs_of_days
+-- Which runs stand for these days.
+SELECT run, day, n FROM wuzha.log_runs WHERE day = ANY(%(days)s);
+
+-- name: log.runs
+-- The pairs of these runs.
+SELECT run, pairs FROM wuzha.log_runs WHERE run = ANY(%(runs)s);
+
+-- name: log.run_insert
+-- One more run of a day.
+INSERT INTO wuzha.log_runs (day, n, pairs) VALUES (%(day)s, %(n)s, %(pairs)s);
+
+-- name: log.runs_delete
+-- Runs that have been merged into another.
+DELETE FROM wuzha.log_runs WHERE run = ANY(%(runs)s);
+
+-- name: log.folded
+-- Notes that runs hold every row up to this position.
+UPDATE wuzha.log_head SET folded = %(position)s;
+
+-- name: log.trim
+-- Drops log rows that history holds and runs remember.
+DELETE FROM wuzha.log WHERE position <= %(until)s;
+
+-- name: log.reject
+-- A refused row, kept for its sender and for the source's page.
+INSERT INTO wuzha.rejects (source, table_name, received_at, event_id, column_name, value, reason, message)
+VALUES (%(source)s, %(table)s, %(received_at)s, %(event_id)s, %(column)s, %(value)s, %(reason)s, %(message)s);
