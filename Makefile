@@ -53,9 +53,10 @@ docs:  ## The documentation site, in site/
 	@$(PY) -m mkdocs build --strict --quiet
 	@echo "The site is in site/index.html"
 
-reference:  ## Write docs/reference/tables.md anew from the code
+reference:  ## Write docs/reference/ anew from the code
 	@$(SETUP) dev
 	@$(PY) -m wuzha.events.reference docs/reference/tables.md
+	@$(PY) -m wuzha.cli.reference docs/reference/commands.md
 
 assets:  ## The pages' style sheets and scripts
 	@$(SETUP) assets

@@ -128,7 +128,13 @@ def test_every_command_is_told_of() -> None:
 def settings_in_code() -> set[str]:
     """Every ``WUZHA_…`` that a file reads by name, and every field of a settings class."""
     found: set[str] = set()
-    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "bootstrap.py", ROOT / "Makefile"]
+    files = [
+        *(ROOT / "src").rglob("*.py"),
+        *(ROOT / "tests").rglob("*.py"),
+        ROOT / "bootstrap.py",
+        ROOT / "Makefile",
+        ROOT / ".ci" / "run",
+    ]
     for path in files:
         text = path.read_text("utf-8")
         if path != Path(__file__):
@@ -146,6 +152,22 @@ def test_settings_page_is_what_the_code_reads() -> None:
     told = set(re.findall(r"`(WUZHA_[A-Z_]+)`", (DOCS / "settings.md").read_text("utf-8")))
     read = settings_in_code()
     assert (sorted(read - told), sorted(told - read)) == ([], [])
+
+
+def test_settings_page_tells_the_defaults() -> None:
+    from wuzha.live.settings import Settings as Live
+    from wuzha.store.settings import Settings as Store
+
+    rows = re.findall(r"^\| `(WUZHA_[A-Z_]+)` \| ([^|]*) \|", (DOCS / "settings.md").read_text("utf-8"), re.M)
+    told = dict(rows)
+    fields = {**Store.model_fields, **Live.model_fields}
+    wrong = {
+        name: (told[f"WUZHA_{name.upper()}"], shown)
+        for name, field in fields.items()
+        if field.default_factory is None
+        and told[f"WUZHA_{name.upper()}"] != (shown := "—" if field.default is None else str(field.default))
+    }
+    assert not wrong
 
 
 def test_make_targets_are_told_of() -> None:
