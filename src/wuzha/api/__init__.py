@@ -1,0 +1,14 @@
+"""The HTTP API, ``/v1``: events in, alerts out, health. The pages are a face of their own beside it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from . import alerts, events, health, problems
+
+
+def face(app: FastAPI) -> None:
+    """Give ``app`` the API's addresses and its way of answering errors."""
+    problems.install(app)
+    for part in (events.router, alerts.router, health.router):
+        app.include_router(part)

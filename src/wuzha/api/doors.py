@@ -1,0 +1,128 @@
+"""What the handlers share: the database, the appender, the limits, the counters; and who it is that asks.
+
+Kept true here: a request is somebody's, by a key or a session, before its body is read; a key's source comes from the
+database each time, so that a revoked key is refused at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from fastapi import Request
+from fastapi.security import HTTPBearer
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from psycopg_pool import ConnectionPool
+
+from wuzha.live.appender import Appender
+from wuzha.live.settings import Settings
+from wuzha.store import Database, keys
+
+from .problems import Problem
+
+#: Bodies held at once, as sent, beyond which senders are asked to come again.
+_BODIES = 256 * 1024 * 1024
+
+bearer = HTTPBearer(auto_error=False, scheme_name="key", description="API key of a registered source")
+
+
+class Figures:
+    """Counters of this process, for ``/metrics``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.rows = Counter("wuzha_rows", "Rows by what became of them", ["table", "became"], registry=self.registry)
+        self.batches = Counter("wuzha_batches", "Batches taken", ["table"], registry=self.registry)
+        self.refused = Counter("wuzha_refused", "Requests refused", ["status"], registry=self.registry)
+        self.durable = Histogram(
+            "wuzha_durable_seconds", "From the request's start to its durable answer",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10), registry=self.registry,
+        )  # fmt: skip
+
+
+@dataclass
+class Doors:
+    """One server process's shared things. `open` and `close` once each."""
+
+    db: Database
+    settings: Settings
+    pool: ConnectionPool[psycopg.Connection[Any]] = field(init=False)
+    appender: Appender = field(init=False)
+    readers: ThreadPoolExecutor = field(init=False)
+    figures: Figures = field(default_factory=Figures)
+    bodies: int = 0
+    _free: tuple[float, int] = (0.0, 0)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self) -> Doors:
+        """Connect and begin to take batches."""
+        self.pool = self.db.pool("web", min_size=1, max_size=8)
+        self.readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="body")
+        self.appender = Appender(lambda: self.db.connect("web"), queue_rows=self.settings.queue_rows)
+        self.appender.start()
+        return self
+
+    def close(self) -> None:
+        """Commit what waits, then let go of everything."""
+        self.appender.stop()
+        self.readers.shutdown()
+        self.pool.close()
+
+    def free_space(self) -> int:
+        """Free bytes of the data folder's disk, looked at once a second."""
+        at, free = self._free
+        if time.monotonic() - at > 1.0:
+            free = shutil.disk_usage(self.settings.home).free
+            self._free = (time.monotonic(), free)
+        return free
+
+    def take_body(self, size: int) -> None:
+        """Count a body in. 429 where too many are held."""
+        with self._lock:
+            if self.bodies and self.bodies + size > _BODIES:
+                raise busy(1)
+            self.bodies += size
+
+    def drop_body(self, size: int) -> None:
+        """Count it out."""
+        with self._lock:
+            self.bodies -= size
+
+
+def busy(retry_after: int) -> Problem:
+    """429: the sender keeps its batch and comes again."""
+    return Problem(
+        429, "busy", "The queue is full / 队列已满", f"nothing was taken; send the same batch again in {retry_after} s",
+        {"Retry-After": str(retry_after)},
+    )  # fmt: skip
+
+
+def doors(request: Request) -> Doors:
+    """The process's doors."""
+    return request.app.state.doors  # type: ignore[no-any-return]
+
+
+def source_of(request: Request) -> keys.Source:
+    """The registered source whose key came with the request. 401 without a key or with one that is unknown, revoked
+    or of a source that is no longer active."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Problem(
+            401,
+            "no_key",
+            "An API key is needed / 需要API密钥",
+            "send Authorization: Bearer <key>",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    with doors(request).pool.connection() as conn:
+        source = keys.check(conn, key.strip())
+    if source is None:
+        raise Problem(
+            401, "bad_key", "The API key is unknown or revoked / 密钥无效或已撤销", None, {"WWW-Authenticate": "Bearer"}
+        )
+    return source

@@ -1,0 +1,51 @@
+"""``wuzha serve``: a holder's or a centre's server on this machine."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from .output import CommandError, say
+
+
+class Role(StrEnum):
+    """The seats that this command can take."""
+
+    holder = "holder"
+    centre = "centre"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def serve(
+        role: Role = typer.Option(..., help="holder: raw events stay here, warnings leave; centre: the police desk."),
+        data: Path | None = typer.Option(None, help="Folder of the deployment's data. Default: WUZHA_HOME."),
+        host: str = typer.Option("127.0.0.1", help="Address to listen on."),
+        port: int = typer.Option(8000, min=1, max=65535, help="Port to listen on."),
+        centre: str | None = typer.Option(None, help="Holder: address of the centre that warnings go to."),
+        centre_key_file: Path | None = typer.Option(None, help="Holder: file with the key that the centre gave."),
+    ) -> None:
+        """Run a server: database, engine, API and pages. Ctrl-C stops it; nothing acknowledged is lost."""
+        if (centre is None) != (centre_key_file is None):
+            raise typer.BadParameter("--centre and --centre-key-file belong together")
+        if centre is not None and role is not Role.holder:
+            raise typer.BadParameter("only a holder sends warnings to a centre")
+        if data is not None:
+            os.environ["WUZHA_HOME"] = str(data.absolute())
+        os.environ["WUZHA_ROLE"] = role.value
+        if centre is not None:
+            os.environ["WUZHA_CENTRE_URL"] = centre
+            os.environ["WUZHA_CENTRE_KEY_FILE"] = str(centre_key_file)
+        from wuzha.live import server
+        from wuzha.live.settings import settings
+        from wuzha.store.embedded import ServerError
+
+        try:
+            server.serve(settings(), host, port, say=lambda words: say(f"wuzha serve: {words}"))
+        except (server.CannotServe, ServerError) as error:
+            raise CommandError(str(error)) from error

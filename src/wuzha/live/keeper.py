@@ -1,0 +1,30 @@
+"""The database's keeper: a small process that outlives a killed parent just long enough to stop the database.
+
+Kept true here: whoever kills the server, no database process of its own is left behind; a server that has been started
+again meanwhile keeps its database.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from wuzha.store import opened
+from wuzha.store.embedded import ServerError
+
+
+def run() -> None:
+    """Share the database until asked to stop; the last one to leave shuts it down."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with opened(upgrade=False):
+            stop.wait()
+    except ServerError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    run()

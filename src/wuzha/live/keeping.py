@@ -1,0 +1,133 @@
+"""Keeping: the log is sealed into history, trimmed, and rows whose end has come are dropped. Beside the stream.
+
+Kept true here: a log row goes only when it stands in history, lies below the newest snapshot, and is old enough, or
+when its basis is over and the engine has taken it in; one process at a time seals (an advisory lock that a frozen
+process keeps as well).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import structlog
+
+from wuzha.events import clock
+from wuzha.store import log as store_log
+
+from . import history
+from .lease import Connect
+from .settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_EVERY_S = 5.0
+_EXPIRE_EVERY = 120  # rounds: ten minutes
+_LOCK = 0x77757A6868
+
+
+class Keeping(threading.Thread):
+    """The thread that does it every few seconds, with a connection of its own."""
+
+    def __init__(self, connect: Connect, settings: Settings) -> None:
+        super().__init__(name="keeping", daemon=True)
+        self._connect, self._settings = connect, settings
+        self._stop_asked = threading.Event()
+
+    def stop(self) -> None:
+        """End after the step under way."""
+        self._stop_asked.set()
+        self.join(30)
+
+    def run(self) -> None:
+        """Keep until `stop`."""
+        conn: psycopg.Connection[Any] | None = None
+        rounds = 0
+        while not self._stop_asked.wait(_EVERY_S):
+            try:
+                if conn is None or conn.closed:
+                    conn = self._connect()
+                keep(conn, self._settings, clock.now(), expire=rounds % _EXPIRE_EVERY == 0)
+                rounds += 1
+            except (psycopg.Error, OSError) as error:
+                log.warning("keeping put off", error=repr(error)[:200])
+                conn = None
+        if conn is not None:
+            conn.close()
+
+
+def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, expire: bool) -> None:
+    """One round: seal whole segments that are due, trim, and where ``expire`` drop what is over."""
+    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
+    if row is None or not row[0]:
+        return
+    try:
+        while seal_due(conn, settings, now):
+            pass
+        trim(conn, settings, now)
+        if expire:
+            dropped = history.expire(settings.history, now)
+            if dropped:
+                log.info("history rows ended", rows=dropped)
+    finally:
+        conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def seal_due(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -> bool:
+    """Seal one segment if it is due; whether one was."""
+    begin = history.sealed(settings.history).position
+    row = conn.execute("SELECT min(position) FROM wuzha.partitions").fetchone()
+    reached = row[0] if row and row[0] is not None else 0
+    waiting = conn.execute(
+        "SELECT position, sum(n) OVER (ORDER BY position), received_at FROM wuzha.log"
+        " WHERE position > %s AND position <= %s ORDER BY position LIMIT 20000",
+        [begin, reached],
+    ).fetchall()
+    if not waiting:
+        return False
+    full = next((position for position, rows, _ in waiting if rows >= settings.seal_rows), None)
+    if full is None and now - waiting[0][2] < timedelta(seconds=settings.seal_s) and len(waiting) < 20000:
+        return False
+    last = full if full is not None else waiting[-1][0]
+    history.sweep(settings.history)
+    rows = history.seal(settings.history, _opened(conn, begin, last), last)
+    log.info("sealed", first=begin + 1, last=last, rows=rows)
+    return full is not None
+
+
+def _opened(conn: psycopg.Connection[Any], begin: int, last: int) -> Iterator[history.LogBatch]:
+    retention: dict[str, int] = dict(conn.execute("SELECT name, retention_days FROM wuzha.sources").fetchall())
+    at = begin
+    while at < last:
+        batches = list(store_log.read(conn, at, until=last))
+        for b in batches:
+            if b.position > last:
+                return
+            until = history.end_of(b.basis_until, b.received_at, retention.get(b.source))
+            yield history.LogBatch(
+                position=b.position, table=b.table, source=b.source, rows=b.rows, basis=b.basis, until=until
+            )
+        if not batches:
+            return
+        at = batches[-1].position
+
+
+def trim(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -> int:
+    """Remove log rows that are no longer needed; returns how many batches."""
+    sealed = history.sealed(settings.history).position
+    old = now - timedelta(seconds=settings.log_keep_s)
+    row = conn.execute("SELECT coalesce(min(least(position, snapshot_position)), 0) FROM wuzha.partitions").fetchone()
+    floor = int(row[0]) if row else 0
+    row = conn.execute(
+        "SELECT coalesce(max(position), 0) FROM wuzha.log WHERE position <= %s AND received_at < %s",
+        [min(floor, sealed), old],
+    ).fetchone()
+    until = int(row[0]) if row else 0
+    gone = store_log.trim(conn, until) if until else 0
+    gone += conn.execute("DELETE FROM wuzha.log WHERE position <= %s AND basis_until <= %s", [floor, now]).rowcount
+    if gone:
+        log.info("log trimmed", batches=gone)
+    return gone

@@ -1,0 +1,46 @@
+"""The worker process. It ends when asked to, when its lease is another's, or when it cannot go on; the parent starts it
+again, and it goes on from what is committed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import structlog
+
+from wuzha.store import opened
+from wuzha.store.embedded import ServerError
+
+from .lease import LeaseLost
+from .logs import configure
+from .settings import settings
+from .worker import Worker
+
+#: The exit code of a worker that another has replaced.
+REPLACED = 75
+
+
+def run() -> int:
+    """Work until SIGTERM. Returns the exit code."""
+    configure("worker")
+    log = structlog.get_logger(__name__)
+    try:
+        with opened(upgrade=False) as db:
+            worker = Worker(lambda: db.connect("engine"), settings())
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: worker.stop_asked.set())
+            worker.run()
+    except LeaseLost as lost:
+        log.warning("replaced", why=str(lost))
+        return REPLACED
+    except ServerError as error:
+        log.error("no database", why=str(error))
+        return 1
+    except Exception:
+        log.exception("worker failed")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,256 @@
+"""What the engine found, in one transaction under the lease: alerts, evidence with its events, warnings, suspects.
+
+Kept true here: results and the position they reach commit together or not at all; only the engine's columns of an alert
+are written, never the desk's; writing the same results twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg.types.json import Jsonb
+
+from wuzha.events import LEVELS, clock
+from wuzha.events.subjects import split_key
+
+from . import lease as leases
+from . import leaving
+from .cited import Cited, as_json
+from .subjects import Key, Numbers, Units, name_person, write_persons, write_relations
+
+#: 3 urgent … 0 low.
+RANK = {level: 3 - i for i, level in enumerate(LEVELS)}
+#: Pages and the API listen here; the payload is JSON {alert, unit, level, new}.
+CHANNEL = "wuzha_alerts"
+
+Person = tuple[str, int]
+
+
+@dataclass
+class Found:
+    """Changes of several blocks, gathered in log order: of one thing the last word counts."""
+
+    alerts: dict[Person, Any] = field(default_factory=dict)
+    evidence: list[Any] = field(default_factory=list)
+    warnings: list[Any] = field(default_factory=list)
+    suspects: dict[tuple[str, str], Any] = field(default_factory=dict)
+    registers: list[tuple[str, pa.Table]] = field(default_factory=list)
+
+    def add(self, changes: Any) -> None:
+        """Take in what one block changed."""
+        for a in changes.alerts:
+            self.alerts[a.person, a.episode] = a
+        self.evidence += changes.evidence
+        self.warnings += changes.warnings
+        for s in changes.suspects:
+            self.suspects[s.subject, s.typology] = s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scribe:
+    """What writing needs beside the transaction. ``outward`` names the recipient of a holder's warnings, else None."""
+
+    numbers: Numbers
+    units: Units
+    cited: Cited
+    outward: str | None = None
+
+
+def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, found: Found, scribe: Scribe) -> int:
+    """Commit ``found`` with ``position``; returns how many alerts are new or changed. LeaseLost writes nothing."""
+    try:
+        with conn.transaction():
+            leases.guard(conn, lease, position)
+            _registers(conn, scribe.numbers, found)
+            ids = _alerts(conn, found, position, scribe)
+            _warnings(conn, found, ids, scribe)
+            _evidence(conn, found, ids, position, scribe)
+            _suspects(conn, found, position, scribe.numbers)
+            if scribe.outward is not None:
+                leaving.enqueue(conn, [i for i in ids.values() if i.changed], scribe.outward)
+            _notify(conn, ids)
+    except BaseException:
+        scribe.numbers.undone()
+        raise
+    scribe.numbers.committed()
+    return sum(i.changed for i in ids.values())
+
+
+def _registers(conn: psycopg.Connection[Any], numbers: Numbers, found: Found) -> None:
+    for table, rows in found.registers:
+        if table == "persons":
+            write_persons(conn, numbers, rows)
+        else:
+            write_relations(conn, numbers, rows)
+
+
+@dataclass
+class Written:
+    """An alert as it now stands. ``before`` is the level rank it had, None for a new one."""
+
+    alert_id: int
+    person_id: int
+    person: str
+    unit_id: int
+    rank: int
+    before: int | None
+    change: Any
+
+    @property
+    def changed(self) -> bool:
+        """Whether the engine said something of it in this transaction."""
+        return self.change is not None
+
+
+_UPSERT = """
+INSERT INTO wuzha.alerts AS a (person_id, episode, unit_id, line_id, raised_at, high_at, last_evidence_at, committed_at,
+    level_at, level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)
+VALUES (%(person_id)s, %(episode)s, %(unit_id)s, %(line_id)s, %(raised_at)s, %(high_at)s, %(last_evidence_at)s, %(now)s,
+    %(now)s, %(level)s, %(rank)s, %(scam_type)s, %(stage)s, %(score)s, %(typology)s, %(amount_fen)s, %(position)s)
+ON CONFLICT (person_id, episode) DO UPDATE SET
+    line_id = coalesce(a.line_id, EXCLUDED.line_id), raised_at = EXCLUDED.raised_at, high_at = EXCLUDED.high_at,
+    last_evidence_at = EXCLUDED.last_evidence_at,
+    level_at = CASE WHEN a.level = EXCLUDED.level THEN a.level_at ELSE EXCLUDED.level_at END,
+    level = EXCLUDED.level, level_rank = EXCLUDED.level_rank, scam_type = EXCLUDED.scam_type, stage = EXCLUDED.stage,
+    score = EXCLUDED.score, typology = EXCLUDED.typology, amount_fen = EXCLUDED.amount_fen,
+    log_position = EXCLUDED.log_position
+RETURNING alert_id, unit_id
+"""
+
+
+def _alerts(conn: psycopg.Connection[Any], found: Found, position: int, scribe: Scribe) -> dict[Person, Written]:
+    """Write the alerts that changed; the result also names those that only evidence or warnings speak of."""
+    spoken = {(e.person, e.episode) for e in found.evidence} | {(w.person, w.episode) for w in found.warnings}
+    every = found.alerts.keys() | spoken
+    if not every:
+        return {}
+    keys: set[Key] = {("person", p) for p, _ in every}
+    keys |= {("line", a.line) for a in found.alerts.values() if a.line}
+    ids = scribe.numbers.of(conn, keys)
+    standing = {
+        (person_id, episode): (alert_id, unit_id, rank)
+        for alert_id, person_id, episode, unit_id, rank in conn.execute(
+            "SELECT a.alert_id, a.person_id, a.episode, a.unit_id, a.level_rank FROM wuzha.alerts a"
+            " WHERE a.person_id = ANY(%s)",
+            [[ids["person", p] for p, _ in every]],
+        )
+    }
+    written: dict[Person, Written] = {}
+    now = clock.now()
+    for person, episode in sorted(every):
+        person_id = ids["person", person]
+        before = standing.get((person_id, episode))
+        a = found.alerts.get((person, episode))
+        if a is None:
+            if before is not None:
+                written[person, episode] = Written(before[0], person_id, person, before[1], before[2], before[2], None)
+            continue
+        values = {
+            "person_id": person_id, "episode": episode, "unit_id": scribe.units.answering(conn, a.place),
+            "line_id": ids["line", a.line] if a.line else None, "raised_at": a.raised_at, "high_at": a.high_at,
+            "last_evidence_at": a.last_evidence_at, "now": now, "level": a.level, "rank": RANK[a.level],
+            "scam_type": a.scam_type, "stage": a.stage, "score": a.score, "typology": a.typology,
+            "amount_fen": a.amount_fen, "position": position,
+        }  # fmt: skip
+        row = conn.execute(_UPSERT, values).fetchone()
+        assert row is not None
+        rank = None if before is None else before[2]
+        written[person, episode] = Written(row[0], person_id, person, row[1], RANK[a.level], rank, a)
+    return written
+
+
+def _warnings(conn: psycopg.Connection[Any], found: Found, ids: dict[Person, Written], scribe: Scribe) -> None:
+    if not found.warnings:
+        return
+    rows = scribe.cited.rows(conn, (w.ref for w in found.warnings))
+    for w in found.warnings:
+        alert, cited = ids.get((w.person, w.episode)), rows.get(w.ref)
+        if alert is None or cited is None:
+            continue
+        r = cited[1]
+        conn.execute(
+            "INSERT INTO wuzha.alert_warnings (alert_id, source, event_id, ts, source_no, issued_by, level_upstream,"
+            " type_code, scam_type, reasons, amount_fen, sign_by, feedback_by)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (source, event_id) DO UPDATE SET alert_id = EXCLUDED.alert_id",
+            [
+                alert.alert_id, r["source"], r["event_id"], r["ts"], r["source_no"], r["issued_by"],
+                r["level_upstream"], r["type_code"], r["scam_type"], r["reasons"] or [], r["amount_fen"], r["sign_by"],
+                r["feedback_by"],
+            ],
+        )  # fmt: skip
+        # History holds no names, so a warning read back from there has none to give.
+        name_person(conn, alert.person_id, r.get("victim_name"), r.get("victim_id"), r["place"])
+
+
+def _evidence(
+    conn: psycopg.Connection[Any], found: Found, ids: dict[Person, Written], position: int, scribe: Scribe
+) -> None:
+    fresh: list[tuple[int, list[int]]] = []
+    for e in found.evidence:
+        alert = ids.get((e.person, e.episode))
+        if alert is None:
+            raise ValueError(f"evidence {e.rule} for an episode {e.episode} that has no alert")
+        row = conn.execute(
+            "INSERT INTO wuzha.evidence (alert_id, rule, rule_version, at, weight, typology, stage, args, log_position)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING evidence_id",
+            [alert.alert_id, e.rule, e.version, e.at, e.weight, e.typology, e.stage, Jsonb(e.args), position],
+        ).fetchone()
+        if row is not None:
+            fresh.append((row[0], [int(r) for r in e.events]))
+    if not fresh:
+        return
+    rows = scribe.cited.rows(conn, (r for _, refs in fresh for r in refs))
+    copies: list[list[Any]] = []
+    for number, refs in fresh:
+        for ref in dict.fromkeys(refs):
+            if ref in rows:
+                table, row = rows[ref]
+                event = Jsonb(as_json(table, row))
+                copies.append([number, table, row["source"], row["event_id"], row["ts"], event])
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO wuzha.evidence_events (evidence_id, table_name, source, event_id, ts, event)"
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            copies,
+        )
+
+
+def _suspects(conn: psycopg.Connection[Any], found: Found, position: int, numbers: Numbers) -> None:
+    if not found.suspects:
+        return
+    suspects = sorted(found.suspects.items())
+    ids = numbers.of(conn, {split_key(subject) for (subject, _), _ in suspects})
+    columns: defaultdict[str, list[Any]] = defaultdict(list)
+    for (subject, typology), s in suspects:
+        columns["id"].append(ids[split_key(subject)])
+        columns["typology"].append(typology)
+        columns["score"].append(s.score)
+        columns["first_at"].append(s.first_at)
+        columns["last_at"].append(s.last_at)
+        columns["args"].append(json.dumps(s.args, ensure_ascii=False, default=_plain))
+    conn.execute(
+        "INSERT INTO wuzha.suspects AS s (subject_id, typology, score, first_at, last_at, args, log_position)"
+        " SELECT u.*, %s FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::timestamptz[], %s::timestamptz[],"
+        " %s::jsonb[]) AS u ON CONFLICT (subject_id, typology) DO UPDATE SET score = EXCLUDED.score,"
+        " first_at = least(s.first_at, EXCLUDED.first_at), last_at = EXCLUDED.last_at, args = EXCLUDED.args,"
+        " log_position = EXCLUDED.log_position",
+        [position, *columns.values()],
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _notify(conn: psycopg.Connection[Any], ids: dict[Person, Written]) -> None:
+    for w in ids.values():
+        if w.changed:
+            said = {"alert": w.alert_id, "unit": w.unit_id, "level": LEVELS[3 - w.rank], "new": w.before is None}
+            conn.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(said)])

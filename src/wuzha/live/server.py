@@ -1,0 +1,158 @@
+"""A whole server: database, worker, doors, under one parent.
+
+Kept true here: it says ready only when the doors answer and a worker holds the lease; it does not start on settings
+under which an acknowledged event could be lost; one server a data folder; after any death it starts from what is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from wuzha.store import Database, opened
+from wuzha.store.settings import Settings as StoreSettings
+
+from .settings import Settings
+from .subjects import first_unit
+from .supervise import Child, Supervisor
+
+#: Settings of PostgreSQL under which an acknowledgement is durable, and the values that are not.
+_UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page_writes": ("off",)}
+_READY_S = 60.0
+
+
+class CannotServe(Exception):
+    """The server does not start; the message says why and what to do."""
+
+
+def serve(
+    settings: Settings, host: str, port: int, *, say: Callable[[str], None], stop: threading.Event | None = None
+) -> None:
+    """Run until SIGINT or SIGTERM (or ``stop``). CannotServe where it may not or cannot start."""
+    stop = stop or threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with _alone(settings.home), ExitStack() as databases:
+        _free_port(host, port)
+        say(f"Database: starting (data in {settings.home})")
+        db = databases.enter_context(opened())
+        with db.connect("web") as conn:
+            refuse_unsafe(conn)
+            first_unit(conn, "反诈中心" if settings.role == "centre" else "数据持有单位")
+        supervisor = Supervisor(say)
+        environment = _environment(settings)
+        if not StoreSettings().dsn:
+            keeper = Child("database keeper", _python("wuzha.live.keeper"), environment, death=signal.SIGTERM)
+            supervisor.start(keeper)
+        say("Engine: starting")
+        supervisor.start(Child("worker", _python("wuzha.live.process"), environment))
+        say("Doors: starting")
+        supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
+        try:
+            url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
+            if _await_ready(url, supervisor, stop):
+                say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
+            _watch(db, databases, supervisor, stop, say)
+        finally:
+            say("Stopping")
+            supervisor.stop()
+    say("Stopped; everything acknowledged is kept")
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    said = {
+        "WUZHA_HOME": str(settings.home),
+        "WUZHA_ROLE": settings.role,
+        "WUZHA_CENTRE_URL": settings.centre_url or "",
+        "WUZHA_CENTRE_KEY_FILE": str(settings.centre_key_file or ""),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**os.environ, **{k: v for k, v in said.items() if v}}
+
+
+def refuse_unsafe(conn: psycopg.Connection[Any]) -> None:
+    """CannotServe where PostgreSQL would acknowledge what a crash can take away."""
+    for name, unsafe in _UNSAFE.items():
+        row = conn.execute("SELECT current_setting(%s)", [name]).fetchone()
+        if row is not None and row[0] in unsafe:
+            raise CannotServe(
+                f"PostgreSQL runs with {name} = {row[0]}: an acknowledged event could be lost in a crash."
+                f" Set {name} = on and start again; wuzha doctor says more."
+            )
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One server a data folder. The kernel frees the lock of a killed one."""
+    with (home / "serve.lock").open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotServe(f"a server runs on {home} already; stop it first or give --data another folder") from None
+        yield
+
+
+def _free_port(host: str, port: int) -> None:
+    """The port, after a killed server's children are gone (they die a moment after it)."""
+    until = time.monotonic() + 5
+    while True:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                return
+            except OSError as error:
+                if time.monotonic() > until:
+                    raise CannotServe(
+                        f"{host}:{port} cannot be used: {error.strerror}; choose another --port"
+                    ) from error
+        time.sleep(0.1)
+
+
+def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event) -> bool:
+    until = time.monotonic() + _READY_S
+    with httpx.Client(base_url=url, trust_env=False, timeout=2) as client:
+        while not stop.is_set():
+            supervisor.tend()
+            try:
+                if client.get("/v1/ready").status_code == 200:
+                    return True
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > until:
+                raise CannotServe(f"the server was not ready within {_READY_S:.0f} s; its log above says why")
+            stop.wait(0.1)
+    return False
+
+
+def _watch(
+    db: Database, databases: ExitStack, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None]
+) -> None:
+    """Tend the children; a database that died is started again."""
+    looked = time.monotonic()
+    while not stop.wait(0.2):
+        supervisor.tend()
+        if time.monotonic() - looked > 1.0:
+            looked = time.monotonic()
+            try:
+                db.connect("web", connect_timeout=5).close()
+            except psycopg.OperationalError:
+                say("Database: it does not answer; starting it again")
+                databases.enter_context(opened(upgrade=False))

@@ -1,0 +1,68 @@
+"""Settings of a running deployment, from ``WUZHA_*`` in the environment. A server's parent sets its children's.
+
+Kept true here: every limit that the doors and the worker keep has a name, a unit and a default, in one place.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from wuzha.store.settings import default_home
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """What a deployment is told. Sizes in bytes, times in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="WUZHA_", extra="ignore")
+
+    #: The seat: a holder keeps its raw events; a centre takes warnings, reports, and raw rows with a basis.
+    role: Literal["holder", "centre"] = "centre"
+    #: Folder of everything that this deployment keeps: database, history, snapshots.
+    home: Path = Field(default_factory=default_home)
+    #: A holder's centre, and the file with the key that the centre gave it.
+    centre_url: str | None = None
+    centre_key_file: Path | None = None
+
+    #: A request's body as sent, and after gunzip; more is answered with 413.
+    body_limit: int = Field(default=32 * MIB, gt=0)
+    inflated_limit: int = Field(default=256 * MIB, gt=0)
+    #: Rows that wait for the appender; beyond it senders get 429.
+    queue_rows: int = Field(default=400_000, gt=0)
+    #: Free space of the data folder's disk below which senders get 507.
+    free_space: int = Field(default=512 * MIB, ge=0)
+    #: Rows dated further ahead of the deployment's clock are typing errors, and would make every later row late.
+    ahead_s: int = Field(default=86400, gt=0)
+
+    #: A worker that has not renewed its lease for so long may be replaced.
+    lease_s: float = Field(default=5.0, gt=0)
+    #: A snapshot is due after so many events or so long after the last one, whichever is first.
+    snapshot_events: int = Field(default=2_000_000, gt=0)
+    snapshot_s: float = Field(default=120.0, gt=0)
+    #: The log is sealed into history by segments of this many rows, or when its oldest row is this old.
+    seal_rows: int = Field(default=500_000, gt=0)
+    seal_s: float = Field(default=3600.0, gt=0)
+    #: A sealed log row is kept this long for cited events and replays; above the engine's 72 h look-back.
+    log_keep_s: float = Field(default=4 * 86400.0, ge=0)
+
+    @property
+    def history(self) -> Path:
+        """Folder of the Parquet history."""
+        return self.home / "history"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of the engine's snapshots."""
+        return self.home / "snapshots"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """This process's settings."""
+    return Settings()

@@ -1,0 +1,133 @@
+"""Snapshots of the engine's state: arrays in one file, with version and checksum.
+
+Kept true here: a file is whole or it is not used. It is written beside its place, made durable, and only then renamed;
+a file that fails its checksum, its version or its length is passed over for the one before.
+
+Layout: 8 bytes ``WUZHASNP``, u32 format version, u64 length of the body, 32 bytes SHA-256 of the body, the body: u32
+length of a JSON head ``{position, meta, arrays: [{name, dtype, shape, at, n}]}``, the head, the arrays' bytes.
+Numbers are little endian.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MAGIC = b"WUZHASNP"
+FORMAT = 1
+_HEAD = struct.Struct("<8sIQ32s")
+#: Older snapshots that stay: one may be damaged, two rarely are.
+KEEP = 3
+
+
+class BadSnapshot(Exception):
+    """The file is no whole snapshot of this version; says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """State up to and with log ``position``. ``meta`` is the worker's own small state (watermarks)."""
+
+    position: int
+    arrays: dict[str, npt.NDArray[Any]]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def write(folder: Path, snapshot: Snapshot) -> Path:
+    """The durable file of ``snapshot``; older ones beyond `KEEP` are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed, chunks, at = [], [], 0
+    for name, array in snapshot.arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"snapshot array {name!r} holds Python objects")
+        data = np.ascontiguousarray(array)
+        descr: Any = data.dtype.descr if data.dtype.names else data.dtype.str
+        listed.append({"name": name, "dtype": descr, "shape": list(array.shape), "at": at, "n": data.nbytes})
+        chunks.append(memoryview(data.reshape(-1).view(np.uint8).data) if data.nbytes else memoryview(b""))
+        at += data.nbytes
+    head = json.dumps({"position": snapshot.position, "meta": snapshot.meta, "arrays": listed}).encode()
+    digest = hashlib.sha256(struct.pack("<I", len(head)))
+    digest.update(head)
+    for chunk in chunks:
+        digest.update(chunk)
+    path = folder / f"{snapshot.position:020d}.snapshot"
+    temporary = folder / f".{path.name}.{os.getpid()}"
+    with temporary.open("wb") as file:
+        file.write(_HEAD.pack(MAGIC, FORMAT, 4 + len(head) + at, digest.digest()))
+        file.write(struct.pack("<I", len(head)))
+        file.write(head)
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(folder)
+    for old in listing(folder)[KEEP:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def listing(folder: Path) -> list[Path]:
+    """Snapshot files, the newest position first. Whole or not is for `read` to say."""
+    return sorted(folder.glob("*.snapshot"), reverse=True) if folder.is_dir() else []
+
+
+def read(path: Path) -> Snapshot:
+    """The snapshot of a file. BadSnapshot where it is not whole."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadSnapshot(f"{path.name}: {error.strerror}") from error
+    if len(data) < _HEAD.size:
+        raise BadSnapshot(f"{path.name}: cut off")
+    magic, version, length, digest = _HEAD.unpack_from(data)
+    if magic != MAGIC or version != FORMAT:
+        raise BadSnapshot(f"{path.name}: another format or version")
+    body = memoryview(data)[_HEAD.size :]
+    if len(body) != length or hashlib.sha256(body).digest() != digest:
+        raise BadSnapshot(f"{path.name}: its checksum is wrong")
+    (n,) = struct.unpack_from("<I", body)
+    head = json.loads(bytes(body[4 : 4 + n]))
+    base = 4 + n
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for a in head["arrays"]:
+        descr = a["dtype"]
+        dtype = (
+            np.dtype([tuple(f) if len(f) == 2 else (f[0], f[1], tuple(f[2])) for f in descr])
+            if isinstance(descr, list)
+            else np.dtype(descr)
+        )
+        raw = np.frombuffer(body, np.uint8, a["n"], base + a["at"])
+        arrays[a["name"]] = raw.view(dtype).reshape(a["shape"]).copy() if a["n"] else np.empty(a["shape"], dtype)
+    return Snapshot(position=head["position"], arrays=arrays, meta=head["meta"])
+
+
+def newest(folder: Path, *, not_after: int) -> tuple[Snapshot | None, list[str]]:
+    """The newest whole snapshot at or before log position ``not_after``, and why newer ones were passed over."""
+    passed: list[str] = []
+    for path in listing(folder):
+        if int(path.stem) > not_after:
+            passed.append(f"{path.name}: ahead of the committed position {not_after}")
+            continue
+        try:
+            return read(path), passed
+        except BadSnapshot as error:
+            passed.append(str(error))
+    return None, passed
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,210 @@
+"""The worker of a partition: reads the log in order, feeds the engine, commits what it found with the position reached.
+
+Kept true here: state = snapshot + log from its position; what was committed before is not written again; nothing is
+committed without the lease's epoch; whether a row is late, and what the words of a message say, is decided from the log
+alone, so that a restart decides the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psycopg
+import structlog
+
+from wuzha import detect, text
+from wuzha.store import log as store_log
+
+from . import lease as leases
+from . import results, snapshots
+from .cited import Cited
+from .forward import RECIPIENT, Forwarder
+from .keeping import Keeping
+from .late import Watermarks
+from .lease import Connect, LeaseLost
+from .settings import Settings
+from .subjects import Numbers, Units
+
+log = structlog.get_logger(__name__)
+
+#: Rows fed before a commit at most, when there is that much to catch up with.
+_ROWS_A_COMMIT = 100_000
+_IDLE_S = 0.05
+_UNITS_S = 10.0
+
+
+class Worker:
+    """One partition's worker. `run` returns when asked to stop; LeaseLost where another has taken over."""
+
+    def __init__(self, connect: Connect, settings: Settings, *, partition: int = 0) -> None:
+        self._connect, self._settings, self._partition = connect, settings, partition
+        self.stop_asked = threading.Event()
+        self._cited = Cited(settings.history)
+        self._units = Units()
+        self._outward = RECIPIENT if settings.role == "holder" and settings.centre_url else None
+        self._scribe = results.Scribe(numbers=Numbers(), units=self._units, cited=self._cited, outward=self._outward)
+        self.events = 0
+
+    def run(self) -> None:
+        """Take the lease, restore, follow the log."""
+        conn = self._connect()
+        lease = self._wait_for_lease(conn)
+        if lease is None:
+            return
+        log.info("lease taken", partition=lease.partition, epoch=lease.epoch, position=lease.position)
+        renewal = leases.Renewal(self._connect, lease)
+        renewal.start()
+        forwarder = self._forwarder()
+        keeping = Keeping(self._connect, self._settings)
+        keeping.start()
+        try:
+            self._follow(conn, lease, renewal, forwarder)
+            leases.give_back(self._connect(), lease)
+        finally:
+            keeping.stop()
+            renewal.stop()
+            if forwarder is not None:
+                forwarder.stop()
+
+    def _wait_for_lease(self, conn: psycopg.Connection[Any]) -> leases.Lease | None:
+        name = leases.worker_name()
+        while not self.stop_asked.is_set():
+            lease = leases.take(conn, self._partition, name, self._settings.lease_s)
+            if lease is not None:
+                return lease
+            self.stop_asked.wait(0.2)
+        return None
+
+    def _forwarder(self) -> Forwarder | None:
+        if self._outward is None:
+            return None
+        if self._settings.centre_url is None or self._settings.centre_key_file is None:
+            raise ValueError("a holder's centre needs both its address and the key that it gave")
+        forwarder = Forwarder(self._connect, self._settings.centre_url, self._settings.centre_key_file)
+        forwarder.start()
+        return forwarder
+
+    # ------------------------------------------------------------ state
+
+    def _restore(self, lease: leases.Lease) -> tuple[Any, Watermarks, int]:
+        snapshot, passed = snapshots.newest(self._settings.snapshots, not_after=lease.position)
+        for why in passed:
+            log.warning("snapshot passed over", why=why)
+        while snapshot is not None:
+            try:
+                engine = detect.Engine.restore(snapshot.arrays)
+                return engine, Watermarks(snapshot.meta.get("marks")), snapshot.position
+            except (ValueError, KeyError) as error:
+                log.warning("snapshot not understood", position=snapshot.position, error=repr(error))
+                snapshot, _ = snapshots.newest(self._settings.snapshots, not_after=snapshot.position - 1)
+        return detect.Engine(), Watermarks(), 0
+
+    def _snapshot(
+        self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, marks: Watermarks, at: int
+    ) -> None:
+        begun = time.monotonic()
+        state = snapshots.Snapshot(position=at, arrays=engine.snapshot(), meta={"marks": marks.state()})
+        path = snapshots.write(self._settings.snapshots, state)
+        done = conn.execute(
+            "UPDATE wuzha.partitions SET snapshot = %s, snapshot_position = %s WHERE partition = %s AND epoch = %s",
+            [path.name, at, lease.partition, lease.epoch],
+        )
+        if done.rowcount != 1:
+            raise LeaseLost("another worker took over while a snapshot was written")
+        log.info("snapshot", position=at, bytes=path.stat().st_size, seconds=round(time.monotonic() - begun, 2))
+
+    # ------------------------------------------------------------ the loop
+
+    def _follow(
+        self, conn: psycopg.Connection[Any], lease: leases.Lease, renewal: leases.Renewal, forwarder: Forwarder | None
+    ) -> None:
+        engine, marks, at = self._restore(lease)
+        committed, last_snapshot, since = lease.position, time.monotonic(), 0
+        units_read = 0.0
+        if at < committed:
+            log.info("replaying", from_position=at, to_position=committed)
+        while not self.stop_asked.is_set():
+            if renewal.lost.is_set():
+                raise LeaseLost("the lease is another worker's")
+            # Replay ends exactly where results are committed: beyond it everything found is written.
+            batches = list(
+                store_log.read(conn, at, limit_rows=_ROWS_A_COMMIT, until=committed if at < committed else None)
+            )
+            if not batches:
+                if at < committed:
+                    raise RuntimeError(
+                        f"the log has no rows after {at} although results reach {committed}: it was trimmed below the"
+                        " newest whole snapshot; put a snapshot or the log back from the backup"
+                    )
+                if since and time.monotonic() - last_snapshot > self._settings.snapshot_s:
+                    self._snapshot(conn, lease, engine, marks, at)
+                    last_snapshot, since = time.monotonic(), 0
+                self.stop_asked.wait(_IDLE_S)
+                continue
+            replaying = at < committed
+            found = results.Found()
+            for batch in batches:
+                self._feed(engine, marks, batch, found)
+                since += batch.rows.num_rows
+            at = batches[-1].position
+            if not replaying:
+                if time.monotonic() - units_read > _UNITS_S:
+                    self._units.refresh(conn)
+                    units_read = time.monotonic()
+                conn = self._write(conn, lease, at, found)
+                committed = at
+                self.events += sum(b.rows.num_rows for b in batches)
+                if forwarder is not None:
+                    forwarder.wake()
+            if at >= committed and (
+                since >= self._settings.snapshot_events or time.monotonic() - last_snapshot > self._settings.snapshot_s
+            ):
+                self._snapshot(conn, lease, engine, marks, at)
+                last_snapshot, since = time.monotonic(), 0
+        if at >= committed and since:
+            self._snapshot(conn, lease, engine, marks, at)
+
+    def _feed(self, engine: Any, marks: Watermarks, batch: Any, found: results.Found) -> None:
+        rows = batch.rows
+        late = marks.late(batch.table, batch.source, rows)
+        if batch.table == "messages":
+            rows = text.annotate(rows)
+        self._cited.remember(batch.position, batch.table, rows)
+        if batch.table in ("persons", "relations"):
+            found.registers.append((batch.table, rows))
+        block = detect.encode(batch.table, rows, batch.position)
+        if late.any():
+            block = block.pick(~late)
+        found.add(engine.feed(block))
+
+    def _write(
+        self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found
+    ) -> psycopg.Connection[Any]:
+        """Write until it stands: a connection that breaks leaves open whether the commit did."""
+        for attempt in range(60):
+            try:
+                results.write(conn, lease, at, found, self._scribe)
+                return conn
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                log.warning("results not written; trying again", error=type(error).__name__)
+                conn.close()
+                time.sleep(min(0.1 * (attempt + 1), 2.0))
+                conn = self._reconnect() or conn
+                if not conn.closed:
+                    row = conn.execute(
+                        "SELECT position, epoch FROM wuzha.partitions WHERE partition = %s", [lease.partition]
+                    ).fetchone()
+                    if row is None or row[1] != lease.epoch:
+                        raise LeaseLost("another worker took over while the database was away") from error
+                    if row[0] == at:
+                        self._scribe.numbers.undone()
+                        return conn
+        raise RuntimeError("the database stayed away")
+
+    def _reconnect(self) -> psycopg.Connection[Any] | None:
+        try:
+            return self._connect()
+        except psycopg.OperationalError:
+            return None

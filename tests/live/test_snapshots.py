@@ -1,0 +1,76 @@
+"""A snapshot is whole or it is not used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wuzha.live import snapshots
+from wuzha.live.snapshots import BadSnapshot, Snapshot
+
+
+def some(position: int) -> Snapshot:
+    record = np.zeros(3, dtype=[("key", "<u8"), ("n", "<i4", (2,))])
+    record["key"] = position
+    return Snapshot(
+        position=position,
+        arrays={"a": np.arange(position, dtype=np.int64), "empty": np.empty((0, 4), np.uint8), "r": record},
+        meta={"marks": {"calls|x": 5}},
+    )
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    read = snapshots.read(snapshots.write(tmp_path, some(7)))
+    assert read.position == 7 and read.meta == {"marks": {"calls|x": 5}}
+    for name, array in some(7).arrays.items():
+        assert read.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(read.arrays[name], array)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 60, -1])
+def test_a_torn_file_is_never_read(tmp_path: Path, cut: int) -> None:
+    path = snapshots.write(tmp_path, some(9))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(BadSnapshot):
+        snapshots.read(path)
+
+
+def test_one_flipped_bit_anywhere_is_seen(tmp_path: Path) -> None:
+    path = snapshots.write(tmp_path, some(9))
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        broken = bytearray(whole)
+        broken[at] ^= 0x10
+        path.write_bytes(broken)
+        with pytest.raises(BadSnapshot):
+            snapshots.read(path)
+
+
+def test_a_bad_checksum_means_the_one_before_and_none_means_from_the_start(tmp_path: Path) -> None:
+    first, second = snapshots.write(tmp_path, some(5)), snapshots.write(tmp_path, some(8))
+    second.write_bytes(second.read_bytes()[:-3])
+    found, passed = snapshots.newest(tmp_path, not_after=100)
+    assert found is not None and found.position == 5 and len(passed) == 1
+    first.write_bytes(b"")
+    assert snapshots.newest(tmp_path, not_after=100)[0] is None
+
+
+def test_a_snapshot_ahead_of_the_committed_results_is_not_used(tmp_path: Path) -> None:
+    snapshots.write(tmp_path, some(5))
+    snapshots.write(tmp_path, some(8))
+    found, _ = snapshots.newest(tmp_path, not_after=7)
+    assert found is not None and found.position == 5
+
+
+def test_only_the_newest_few_stay(tmp_path: Path) -> None:
+    for position in range(1, 8):
+        snapshots.write(tmp_path, some(position))
+    assert [int(p.stem) for p in snapshots.listing(tmp_path)] == [7, 6, 5]
+    assert not list(tmp_path.glob(".*")), "half-written files are not left"
+
+
+def test_python_objects_are_no_state(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="objects"):
+        snapshots.write(tmp_path, Snapshot(position=1, arrays={"x": np.array([{}], object)}))

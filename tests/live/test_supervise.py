@@ -1,0 +1,75 @@
+"""Children: started again when they die, stopped in time, never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from wuzha.live.supervise import Child, Supervisor
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)",
+]
+
+
+def until(check, seconds: float = 10.0) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def test_a_dead_child_is_started_again_and_later_each_time() -> None:
+    said: list[str] = []
+    supervisor = Supervisor(said.append)
+    child = Child("child", [sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
+    supervisor.start(child)
+
+    def tended() -> bool:
+        supervisor.tend()
+        return child.restarts >= 2
+
+    until(tended)
+    supervisor.stop()
+    assert "exit code 3" in said[0] and "0.2 s" in said[0] and "0.5 s" in said[1]
+
+
+def test_stop_asks_first_and_forces_after_its_time() -> None:
+    said: list[str] = []
+    supervisor = Supervisor(said.append)
+    supervisor.start(Child("polite", SLEEP, dict(os.environ)))
+    stubborn = Child("stubborn", STUBBORN, dict(os.environ), stop_s=0.5)
+    supervisor.start(stubborn)
+    assert stubborn.process is not None
+    process = stubborn.process
+    time.sleep(0.5)
+    supervisor.stop()
+    assert process.returncode == -signal.SIGKILL and not supervisor.children
+
+
+def test_a_child_dies_with_its_parent_even_when_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, time\n"
+        "from wuzha.live.supervise import Child, Supervisor\n"
+        "s = Supervisor(print)\n"
+        f"c = Child('c', {SLEEP!r}, dict(os.environ))\n"
+        "s.start(c)\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(c.process.pid))\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    child = int((tmp_path / "pid").read_text())
+    assert psutil.pid_exists(child)
+    parent.kill()
+    parent.wait()
+    until(lambda: not psutil.pid_exists(child))
