@@ -12,6 +12,11 @@ ifeq ($(strip $(PYTHON)),)
 $(error Wuzha needs Python 3.11 or newer, and none is on PATH ($(shell python3 --version 2>&1)). Install one, or name it: make PYTHON=/path/to/python3.12)
 endif
 
+# An ordinary user's PostgreSQL programs stand in .venv too; root's stand where the server's own user can enter.
+ifneq ($(shell id -u),0)
+export WUZHA_CACHE ?= $(CURDIR)/.venv/.cache/wuzha
+endif
+
 SETUP := "$(PYTHON)" bootstrap.py
 PY := .venv/bin/python
 # Hashes, no host names; what is already locked stays as it is (ARGS=--upgrade for newer versions).

@@ -227,13 +227,16 @@ def python_answers() -> bool:
     """Whether ``.venv`` holds a Python that runs and is new enough (a moved or half-made one does not)."""
     check = f"import sys; sys.exit(sys.version_info < {OLDEST})"
     try:
-        return subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([PYTHON, "-c", check], env=environment(), capture_output=True, check=False).returncode == 0
+        )
     except OSError:
         return False
 
 
 def has_pip(python: pathlib.Path | str) -> bool:
-    return subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    command = [python, "-m", "pip", "--version"]
+    return subprocess.run(command, env=environment(), capture_output=True, check=False).returncode == 0
 
 
 def apt_install(*packages: str) -> bool:
@@ -298,8 +301,12 @@ def install(*locks: str) -> Callable[[], None]:
 
 def link_project() -> None:
     """Wuzha itself, as a work tree: an edit counts at once. Built without isolation, so nothing more is fetched."""
-    call([VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--offline",
-          "--reinstall-package", "wuzha", "-e", "."])  # fmt: skip
+    uv = [VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--offline"]
+    call([*uv, "--reinstall-package", "wuzha", "-e", "."])
+    # The link by its relative path: an absolute one that is not ASCII stops Python where the locale is not UTF-8.
+    for link in VENV.glob("lib/python*/site-packages/*wuzha.pth"):
+        link.unlink()  # it may be one with uv's cache
+        link.write_text(os.path.relpath(ROOT / "src", link.parent) + "\n")
 
 
 def build_assets() -> None:
