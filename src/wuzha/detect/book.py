@@ -1,0 +1,70 @@
+"""What the kernels know of features, rules and typologies: flat tables, so that a change needs no compilation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .layout import Array
+
+#: Operations of base features, in the order of their codes.
+BASE = ("count", "sum", "max", "distinct", "since_first", "since_last", "days", "register", "formula")
+(O_COUNT, O_SUM, O_MAX, O_DISTINCT, O_SINCE_FIRST, O_SINCE_LAST, O_DAYS, O_REGISTER, O_FORMULA) = range(9)
+#: Attributes of a subject that are no window.
+REGISTER = (
+    "age_days", "silent_days", "plan", "users", "known_minutes", "suspect", "owns_suspect", "suspect_confirmed",
+    "young_subject",
+)  # fmt: skip
+(A_AGE, A_SILENT, A_PLAN, A_USERS, A_KNOWN, A_SUSPECT, A_OWNS, A_CONFIRMED, A_YOUNG) = range(9)
+#: Instructions of predicates and formulas.
+INSTRUCTIONS = (
+    "const", "feature", "add", "sub", "mul", "div", "neg", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not",
+    "is_null", "coalesce",
+)  # fmt: skip
+(
+    I_CONST, I_FEATURE, I_ADD, I_SUB, I_MUL, I_DIV, I_NEG, I_LT, I_LE, I_GT, I_GE, I_EQ, I_NE, I_AND, I_OR, I_NOT,
+    I_IS_NULL, I_COALESCE,
+) = range(18)  # fmt: skip
+STACK = 32
+
+
+class Book(NamedTuple):
+    """Features × codes, programs, rules, typologies as arrays. CSR pairs are (start, count) by [kind, code]."""
+
+    keep: Array  # code -> buckets kept, 0 not kept
+    feature_at: Array  # [kind, code] -> begin in feature_list
+    feature_n: Array
+    feature_list: Array
+    rule_at: Array  # [kind, code] -> begin in rule_list
+    rule_n: Array
+    rule_list: Array
+    base_at: Array  # kind -> begin of its base features in base_list
+    base_n: Array
+    base_list: Array
+    op: Array  # by feature
+    width: Array  # buckets
+    skip: Array  # buckets before now that are left out
+    attribute: Array
+    formula_at: Array  # by feature: its program
+    formula_n: Array
+    derived_at: Array  # kind -> begin in derived_list, in the order of computing
+    derived_n: Array
+    derived_list: Array
+    risk: Array  # 1: the feature is money at risk
+    code_op: Array  # programs
+    code_arg: Array
+    when_at: Array  # by rule: its program
+    when_n: Array
+    cooldown: Array
+    stage: Array
+    args: Array  # [rule, N_ARGS] features, -1 none
+    n_args: Array
+    uses: Array  # [rule, feature] 1 where its events are cited
+    number: Array  # rule -> number that never changes (kept in evidence)
+    by_number: Array
+    weight: Array  # [typology, rule]
+    level: Array  # [typology, 4] thresholds low … urgent
+    halflife: Array  # µs
+    kind: Array  # typology -> subject kind
+    hint: Array  # typology -> hint of its scam type's parent
+    suspect: Array  # typology -> bit of SUSPECTS
+    urgent_stage: Array

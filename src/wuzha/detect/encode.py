@@ -1,0 +1,446 @@
+"""Rows of an event table become numbers: Arrow strings in, hashes and integers out.
+
+Kept true here: an encoded row holds all that the engine asks of it; subjects are the stored hash of their key, so that
+the same subject is the same number in every batch, process and version; null is 0. Strings stay in the Arrow rows,
+and are fetched once, when a subject is met for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wuzha.events.hashing import combine, hash_text, text_hash
+from wuzha.events.scam_types import scam_types
+
+from . import codes
+from .codes import HINT, KIND, NEVER, TABLE
+
+Ints = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+#: Subjects that one row may name.
+WIDTH = 8
+MAX_ROWS = 1 << 20
+
+_KIND_HASH = {name: np.uint64(text_hash("wuzha.detect " + name)) for name in KIND}
+#: Mixed with a subject's hash it is the hash of that subject's provisional person.
+PROVISIONAL = np.uint64(text_hash("wuzha.detect provisional"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """n events. ``keys`` (n, WIDTH) uint64 subject hashes, 0 none; ``kinds`` (n, WIDTH) their kinds; ``ts`` and
+    ``due`` µs (due: when the row counts from); ``ref`` position << 20 | row; ``part``, ``row``: where its strings are."""
+
+    table: npt.NDArray[np.uint8]
+    ts: Ints
+    due: Ints
+    keys: U64
+    kinds: npt.NDArray[np.uint8]
+    value: Ints
+    more: Ints
+    extra: Ints
+    flags: npt.NDArray[np.uint32]
+    ref: Ints
+    identity: U64
+    source: npt.NDArray[np.uint32]
+    part: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    parts: tuple[pa.Table, ...]
+    columns: tuple[tuple[str | None, ...], ...] = field(default=())
+
+    def __len__(self) -> int:
+        return int(self.ts.shape[0])
+
+    def slice(self, begin: int, end: int) -> Block:
+        """Events begin … end−1, in the same order."""
+        return self.pick(slice(begin, end))
+
+    def pick(self, index: Any) -> Block:
+        """The events of a slice, a mask or an array of row numbers."""
+        arrays = {name: getattr(self, name)[index] for name in ARRAYS}
+        return Block(**arrays, parts=self.parts, columns=self.columns)
+
+    def subject_text(self, i: int, slot: int) -> str:
+        """The subject key that row ``i`` names in ``slot``."""
+        part = int(self.part[i])
+        column = self.columns[part][slot]
+        kind = codes.KINDS[self.kinds[i, slot]]
+        if column is None:
+            return ""
+        text = self.parts[part].column(column)[int(self.row[i])].as_py()
+        if column == "suspect_url":
+            return "domain:" + host(text)
+        return text if column in ("subject", "other") and ":" in text else f"{kind}:{text}"
+
+
+ARRAYS = (
+    "table", "ts", "due", "keys", "kinds", "value", "more", "extra", "flags", "ref", "identity", "source", "part", "row",
+)  # fmt: skip
+
+
+def host(url: str) -> str:
+    """Host of an address as people write it, lower case, without port or ``www.``."""
+    rest = url.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0].rsplit("@", 1)[-1].split(":", 1)[0].lower()
+    return rest.removeprefix("www.")
+
+
+def subject_hash(kind: str, values: pa.ChunkedArray | pa.Array) -> U64:
+    """uint64 hash of each ``kind:value``; 0 where the value is null."""
+    return _of_kind(kind, hash_text(values))
+
+
+def _of_kind(kind: str, values: U64) -> U64:
+    mixed = combine(np.full(values.shape[0], _KIND_HASH[kind], np.uint64), values)
+    return np.where(values == 0, np.uint64(0), mixed)
+
+
+def key_hash(subject: str) -> int:
+    """Hash of one subject key, as `encode` gives it; a provisional person's too."""
+    kind, _, value = subject.partition(":")
+    inner = value.partition(":")[0]
+    if kind == "person" and inner in ("line", "account", "device"):
+        return int(combine(np.array([PROVISIONAL]), np.array([key_hash(value)], np.uint64))[0])
+    return int(subject_hash(kind, pa.array([value]))[0])
+
+
+def _us(column: pa.ChunkedArray, null: int) -> Ints:
+    raw = pc.fill_null(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), null)
+    return np.ascontiguousarray(raw.to_numpy(), dtype=np.int64)
+
+
+def _int(column: pa.ChunkedArray, null: int = 0) -> Ints:
+    return np.ascontiguousarray(pc.fill_null(column.cast(pa.int64()), null).to_numpy(), dtype=np.int64)
+
+
+def _bool(column: Any, null: bool = False) -> npt.NDArray[np.uint32]:
+    return np.asarray(pc.fill_null(column, null).to_numpy(zero_copy_only=False)).astype(np.uint32)
+
+
+def _is(column: pa.ChunkedArray, *values: str) -> npt.NDArray[np.uint32]:
+    return _bool(pc.is_in(column, value_set=pa.array(values, pa.string())))
+
+
+def _index(column: pa.ChunkedArray, values: tuple[str, ...], null: int = 0) -> Ints:
+    found = pc.index_in(column, value_set=pa.array(values, pa.string()))
+    return _int(found, null)
+
+
+def _foreign(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
+    return _bool(pc.and_(pc.starts_with(column, "+"), pc.invert(pc.starts_with(column, "+86"))))
+
+
+def _service(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
+    alpha = pc.or_(pc.starts_with(column, "cn-short:"), pc.starts_with(column, "alpha:"))
+    return _bool(pc.or_(alpha, pc.or_(pc.starts_with(column, "+86400"), pc.starts_with(column, "+86800"))))
+
+
+def _disguised(raw: pa.ChunkedArray, value: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
+    """Digits as sent that play an office or a bank: a long number that ends as theirs, or a national one from abroad."""
+    if raw.null_count == len(raw):
+        return np.zeros(len(raw), np.uint32)
+    long_tail = pc.match_substring_regex(raw, r"^(\+|00)\d*(110|12110|96110|12381|12315|955\d\d|100\d\d)$")
+    abroad = pc.and_(pc.starts_with(value, "+"), pc.invert(pc.starts_with(value, "+86")))
+    dressed = pc.and_(abroad, pc.invert(pc.match_substring_regex(raw, r"^(\+|00)")))
+    return _bool(pc.or_(pc.fill_null(long_tail, False), pc.fill_null(dressed, False)))
+
+
+def _place(column: pa.ChunkedArray) -> Ints:
+    """City of a GB/T 2260 code, its first four digits; 0 where unknown."""
+    digits = pc.utf8_slice_codeunits(column, 0, 4)
+    ok = pc.match_substring_regex(column, r"^\d{4}")
+    return _int(pc.if_else(ok, digits, None).cast(pa.int32()))
+
+
+class _Draft:
+    """The arrays of one table's rows, filled by that table's function."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        n = rows.num_rows
+        self.rows = rows
+        self.keys = np.zeros((n, WIDTH), np.uint64)
+        self.kinds = np.zeros((n, WIDTH), np.uint8)
+        self.columns: list[str | None] = [None] * WIDTH
+        self.value = np.zeros(n, np.int64)
+        self.more = np.zeros(n, np.int64)
+        self.extra = np.zeros(n, np.int64)
+        self.flags = np.zeros(n, np.uint32)
+        self.due: Ints | None = None
+
+    def name(self, slot: int, kind: str, column: str) -> None:
+        self.keys[:, slot] = subject_hash(kind, self.rows.column(column))
+        self.kinds[:, slot] = KIND[kind]
+        self.columns[slot] = column
+
+    def name_key(self, slot: int, column: str) -> None:
+        """A column of whole subject keys, ``kind:value``."""
+        self.columns[slot] = column
+        texts = self.rows.column(column)
+        at = pc.find_substring(texts, ":")
+        if texts.null_count or (len(texts) and pc.min(at).as_py() is not None and pc.min(at).as_py() < 1):
+            texts = pc.if_else(pc.greater(at, 0), texts, None)
+        taken = pc.extract_regex(texts, r"^(?P<kind>[a-z]+):(?P<value>.+)$")
+        taken = taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+        kinds, values = pc.struct_field(taken, "kind"), pc.struct_field(taken, "value")
+        plain = hash_text(values)
+        for kind in ("person", "line", "account", "device", "domain", "app"):
+            here = _is(kinds, kind).astype(bool)
+            self.keys[here, slot] = _of_kind(kind, plain[here])
+            self.kinds[here, slot] = KIND[kind]
+        nested = _bool(pc.match_substring_regex(texts, r"^person:(line|account|device):")).astype(bool)
+        for i in np.flatnonzero(nested):
+            self.keys[i, slot] = key_hash(texts[int(i)].as_py())
+
+
+def _calls(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "line", "caller")
+    d.name(1, "line", "callee")
+    d.name(2, "device", "imei")
+    d.name(3, "line", "forwarded_to")
+    d.value = _int(c("duration_s"))
+    d.more = _place(c("place"))
+    voip = _is(c("line_type"), "voip", "international", "iot")
+    d.flags = (
+        _foreign(c("caller")) | _foreign(c("callee")) << 1 | _disguised(c("caller_raw"), c("caller")) << 2 | voip << 3
+        | _service(c("caller")) << 4 | _service(c("callee")) << 5 | _bool(c("roaming")) << 6
+    )  # fmt: skip
+
+
+def _hints(column: pa.ChunkedArray) -> Ints:
+    known = scam_types()
+    parents = {code: HINT.get(t.parent or code, 0) for code, t in known.items()}
+    table = np.array([*parents.values(), 0], np.int64)
+    return table[_index(column, tuple(parents), len(parents))]
+
+
+def _messages(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "line", "sender")
+    d.name(1, "line", "recipient")
+    hits = _bool(pc.greater(pc.list_value_length(c("fanshi")), 0)) | _bool(pc.greater_equal(c("text_p_scam"), 0.8))
+    d.flags = (
+        _foreign(c("sender")) | _disguised(c("sender_raw"), c("sender")) << 2 | hits << 3 | _service(c("sender")) << 4
+        | (_hints(c("text_type")).astype(np.uint32) << 8)
+    )  # fmt: skip
+
+
+def _visits(d: _Draft) -> None:
+    d.name(0, "line", "line")
+    d.name(1, "domain", "host")
+    d.value = _int(d.rows.column("bytes"))
+
+
+ACTIONS = ("install", "open", "screen_share", "remote_control", "meeting_join", "nfc_relay")
+
+
+def _app_events(d: _Draft) -> None:
+    d.name(0, "line", "line")
+    d.name(1, "app", "package")
+    d.name(2, "device", "device")
+    d.flags = _index(d.rows.column("action"), ACTIONS, 15).astype(np.uint32)
+
+
+def _transfers(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "account", "payer")
+    d.name(1, "account", "payee")
+    d.name(2, "device", "device")
+    amount = d.value = _int(c("amount_fen"))
+    balance = _int(c("payer_balance_fen"), -1)
+    d.more = _int(c("payee_balance_fen"), -1)
+    merchant = _is(c("channel"), "pos", "qr") | _bool(pc.is_valid(c("merchant_id")))
+    drains = ((balance >= 0) & (balance * 20 <= amount) & (amount >= 100_000)).astype(np.uint32)
+    undone = _bool(pc.is_valid(c("reverses")))
+    side = _index(c("side"), ("", "payer", "payee", "both"), 0).astype(np.uint32)
+    d.flags = (
+        _bool(c("ok"), True) | undone << 1 | _bool(c("cash")) << 2 | merchant << 3
+        | _is(c("channel"), "crypto", "third_party") << 4 | drains << 5 | (amount <= 1_000).astype(np.uint32) << 6
+        | (amount >= 1_000_000).astype(np.uint32) << 7 | side << 8
+    )  # fmt: skip
+
+
+def _cash(d: _Draft) -> None:
+    d.name(0, "account", "account")
+    d.name(1, "line", "line")
+    d.name(2, "person", "person")
+    d.value = _int(d.rows.column("amount_fen"))
+    d.flags = _is(d.rows.column("kind"), "withdrawal") | (d.value >= 5_000_000).astype(np.uint32) << 1
+
+
+def _purchases(d: _Draft) -> None:
+    d.name(0, "account", "account")
+    d.name(1, "line", "line")
+    d.name(2, "person", "person")
+    d.value = _int(d.rows.column("amount_fen"))
+    gold = _bool(pc.match_substring_regex(d.rows.column("goods"), r"(?i)gold|金条|黄金|金饰|gift.?card|购物卡|礼品卡"))
+    d.flags = gold | (d.value >= 2_000_000).astype(np.uint32) << 1
+
+
+def _shipments(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "line", "sender")
+    d.name(1, "line", "recipient")
+    far = _bool(pc.not_equal(pc.utf8_slice_codeunits(c("place"), 0, 4), pc.utf8_slice_codeunits(c("to_place"), 0, 4)))
+    d.flags = _is(c("kind"), "ride") | far << 1
+
+
+def _lodging(d: _Draft) -> None:
+    d.name(1, "line", "line")
+    d.name(2, "person", "person")
+    d.value = _int(d.rows.column("nights"))
+    d.more = _place(d.rows.column("place"))
+
+
+PLANS = ("", "mobile", "fixed", "hotel", "iot", "child_watch", "voip", "service")
+ACCOUNT_KINDS = ("", "personal", "corporate", "merchant", "payment", "wallet", "loan")
+
+
+def _lines(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "line", "line")
+    d.value, d.more = _us(c("opened"), NEVER), np.full(d.rows.num_rows, NEVER)
+    d.flags = _index(c("plan"), PLANS).astype(np.uint32)
+    d.extra = _place(c("place"))
+
+
+def _accounts(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "account", "account")
+    d.value, d.more = _us(c("opened"), NEVER), _us(c("last_active"), NEVER)
+    d.flags = _index(c("kind"), ACCOUNT_KINDS).astype(np.uint32)
+
+
+def _persons(d: _Draft) -> None:
+    d.name(0, "person", "person")
+    d.name(1, "id", "id")
+    d.columns[1] = None
+    d.extra = _place(d.rows.column("place"))
+
+
+RANKS = {"user": 4, "holder": 3, "registrant": 2}
+
+
+def _relations(d: _Draft) -> None:
+    c = d.rows.column
+    d.name_key(0, "subject")
+    d.name_key(1, "other")
+    rank = np.zeros(d.rows.num_rows, np.int64)
+    for role, r in RANKS.items():
+        rank += r * _is(c("role"), role)
+    rank += 8 * _is(c("role"), "same_person") + 9 * _is(c("role"), "not_same_person")
+    sure = np.asarray(pc.fill_null(c("confidence"), 1.0).to_numpy())
+    d.value, d.more = _us(c("valid_from"), NEVER), _us(c("valid_to"), codes.EVER)
+    d.flags = rank.astype(np.uint32) | (np.clip(np.rint(sure * 1000), 0, 1000).astype(np.uint32) << 8)
+
+
+def _reports(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "report", "report")
+    d.columns[0] = None
+    d.name(1, "person", "person")
+    d.value = _int(c("loss_fen"))
+    d.extra = _hints(c("scam_type"))
+    d.due = _us(c("reported_at"), NEVER)
+
+
+_ROLES = ("victim", "suspect", "payee", "contact")
+
+
+def _identifiers(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "report", "report")
+    d.columns[0] = None
+    plain = hash_text(c("value"))
+    kinds = c("kind")
+    d.columns[1] = "value"
+    for kind in ("person", "line", "account", "device", "domain", "app"):
+        here = _is(kinds, kind).astype(bool)
+        d.keys[here, 1] = _of_kind(kind, plain[here])
+        d.kinds[here, 1] = KIND[kind]
+    d.flags = (_index(c("role"), _ROLES, -1) + 1).astype(np.uint32)
+
+
+FINDINGS = ("alert_closed", "suspect_confirmed", "suspect_cleared", "warning_answered")
+
+
+def _findings(d: _Draft) -> None:
+    c = d.rows.column
+    d.name_key(0, "subject")
+    d.flags = _index(c("kind"), FINDINGS, 15).astype(np.uint32)
+    d.value = _int(c("episode"))
+    d.due = _us(c("known_at"), NEVER)
+
+
+_LEVELS = ("low", "medium", "high", "urgent")
+
+
+def _warnings(d: _Draft) -> None:
+    c = d.rows.column
+    d.name(0, "line", "victim_line")
+    d.name(1, "account", "victim_account")
+    d.name(2, "device", "victim_device")
+    d.name(3, "id", "victim_id")
+    d.columns[3] = None
+    d.name(4, "line", "suspect_line")
+    d.name(5, "account", "suspect_account")
+    urls = c("suspect_url")
+    hosts = pa.array([None if u is None else host(u) or None for u in urls.to_pylist()], pa.string())
+    d.keys[:, 6] = subject_hash("domain", hosts)
+    d.kinds[:, 6] = codes.K_DOMAIN
+    d.columns[6] = "suspect_url"
+    d.name(7, "app", "suspect_app")
+    d.value = _int(c("amount_fen"))
+    d.more = _place(c("place"))
+    level = _index(c("level_upstream"), _LEVELS, 0).astype(np.uint32)
+    paying = _is(c("stage"), "act", "pay")
+    d.flags = level | _hints(c("scam_type")).astype(np.uint32) << 2 | paying << 6
+
+
+_FILL: dict[str, Callable[[_Draft], None]] = {
+    "accounts": _accounts, "app_events": _app_events, "calls": _calls, "cash": _cash, "findings": _findings,
+    "identifiers": _identifiers, "lines": _lines, "lodging": _lodging, "messages": _messages, "persons": _persons,
+    "purchases": _purchases, "relations": _relations, "reports": _reports, "shipments": _shipments,
+    "transfers": _transfers, "visits": _visits, "warnings": _warnings,
+}  # fmt: skip
+
+
+def encode(table: str, rows: pa.Table, position: int) -> Block:
+    """The rows of ``table`` (as `events.batch.conform` leaves them) as a Block, in their order.
+
+    ``position`` is the batch's place in the log. ValueError: unknown table, ``labels``, more than 1,048,576 rows.
+    """
+    if table not in _FILL:
+        raise ValueError(f"detect does not read {table!r}; it reads {', '.join(_FILL)}")
+    n = rows.num_rows
+    if n > MAX_ROWS:
+        raise ValueError(f"{n} rows in one batch; a batch holds at most {MAX_ROWS}")
+    rows = rows.combine_chunks()
+    draft = _Draft(rows)
+    _FILL[table](draft)
+    ts = _us(rows.column("ts"), NEVER)
+    sources = hash_text(rows.column("source"))
+    return Block(
+        table=np.full(n, TABLE[table], np.uint8),
+        ts=ts,
+        due=ts if draft.due is None else np.maximum(draft.due, ts) if table == "identifiers" else draft.due,
+        keys=draft.keys,
+        kinds=draft.kinds,
+        value=draft.value,
+        more=draft.more,
+        extra=draft.extra,
+        flags=draft.flags.astype(np.uint32),
+        ref=(np.int64(position) << np.int64(20)) | np.arange(n, dtype=np.int64),
+        identity=combine(combine(sources, hash_text(rows.column("event_id"))), np.full(n, TABLE[table] + 1, np.uint64)),
+        source=(sources & np.uint64(0xFFFFFFFF)).astype(np.uint32),
+        part=np.zeros(n, np.int32),
+        row=np.arange(n, dtype=np.int32),
+        parts=(rows,),
+        columns=(tuple(draft.columns),),
+    )

@@ -1,0 +1,326 @@
+"""The engine: blocks of the log in, changes out.
+
+Kept true here: what comes out depends on the log up to its last event, not on how it was cut into blocks, on how often
+the state was saved and restored between, or on anything outside the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from wuzha.events import LEVELS, STAGES
+
+from . import codes, layout, stream
+from .book import Book
+from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, moment
+from .codes import K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KINDS, NEVER
+from .encode import PROVISIONAL, Block
+from .layout import ARENAS, TABLES_OF, State, fresh, grown
+from .names import Names
+from .rulebook import RuleBook, shipped
+from .tables import tables
+from .windows import intern, refill, refill_since
+
+#: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
+LAYOUT = 1
+_RANK = ("low", "medium", "high", "urgent")
+
+
+class Engine:
+    """Keyed state and the rules that judge it. Not safe for two threads at once."""
+
+    def __init__(self, rules: RuleBook | None = None) -> None:
+        self._state = fresh()
+        self._names = Names()
+        self.use(rules or shipped())
+
+    def use(self, rules: RuleBook) -> None:
+        """Judge by these rules from the next event on; windows that are kept already stay."""
+        self._rules = rules
+        self._book: Book = tables(rules)
+        self._typologies = list(rules.typologies.values())
+        self._numbers = {r.number: r for r in rules.rules.values()}
+        n_f, n_r = max(len(rules.features), 1), max(len(rules.rules), 1)
+        self._scratch = stream.Scratch(
+            values=np.zeros(n_f), acc=np.zeros((n_f, 2), np.int64), most=np.zeros(n_f, np.int64),
+            bits=np.zeros(n_f, np.uint64), first=np.zeros(n_f, np.int64), last=np.zeros(n_f, np.int64),
+            stack=np.zeros(64), seen=np.zeros(n_r, np.uint8), times=np.zeros(layout.N_REFS, np.int64),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ the log
+
+    def feed(self, block: Block) -> Changes:
+        """Read one block; what changed. Blocks come in log order."""
+        if len(block):
+            ids = self._intern(block)
+            events = stream.Events(
+                table=block.table, ts=block.ts, due=block.due, ids=ids, value=block.value, more=block.more,
+                extra=block.extra, flags=block.flags, ref=block.ref, identity=block.identity, source=block.source,
+            )  # fmt: skip
+            at = 0
+            while at < len(block):
+                self._make_room()
+                at = stream.process(events, self._state, self._book, self._scratch, at, len(block), PROVISIONAL)
+            self._name_provisional()
+        return self._collect()
+
+    def _intern(self, block: Block) -> npt.NDArray[np.int32]:
+        n, width = block.keys.shape
+        state = grown(self._state, "subjects", n * width + 2048)
+        state = self._rehashed(state, "slots", n * width + 2048)
+        self._state = state
+        ids = np.empty((n, width), np.int32)
+        new = np.empty(n * width, np.int64)
+        before = int(state.n[layout.N_SUBJECTS])
+        keys, kinds = np.ascontiguousarray(block.keys), np.ascontiguousarray(block.kinds)
+        after, m = intern(keys, kinds, state.slots, state.subjects, before, ids, new)
+        state.n[layout.N_SUBJECTS] = after
+        texts = _texts(block, new[:m])
+        self._names.extend(b"".join(texts), np.array([len(t) for t in texts], np.int64))
+        return ids
+
+    def _name_provisional(self) -> None:
+        missing = int(self._state.n[layout.N_SUBJECTS]) - len(self._names)
+        if missing:
+            self._names.extend(b"", np.zeros(missing, np.int64))
+
+    @staticmethod
+    def _rehashed(state: State, name: str, room: int, since: int | None = None) -> State:
+        table = getattr(state, name)
+        counter = TABLES_OF[name][1]
+        want = (int(state.n[counter]) + room) * 2
+        if want <= table.shape[0]:
+            return state
+        size = table.shape[0]
+        while size < want * 2:
+            size *= 2
+        bigger = np.zeros(size, table.dtype)
+        if since is None:
+            refill(table, bigger)
+        else:
+            state.n[counter] = refill_since(table, bigger, since)
+        return state._replace(**{name: bigger})
+
+    def _make_room(self) -> None:
+        state = self._state
+        room = {
+            "subjects": 2048, "cells": 2 * stream.ROOM_CELLS, "contacts": 4 * stream.ROOM_CONTACTS, "members": 4096,
+            "dossiers": 2 * stream.ROOM_SMALL, "evidence": 2 * stream.ROOM_EVIDENCE, "joined": 1024, "waiting": 1024,
+            "moves": 1024, "twins": 64, "dirty": 4 * stream.ROOM_SMALL, "tasks": 8192,
+        }  # fmt: skip
+        for name in ARENAS:
+            state = grown(state, name, room[name])
+        since = int(state.watermark[31]) - stream.MEMORY_US
+        state = self._rehashed(state, "slots", 4096)
+        state = self._rehashed(state, "seen", 4096, since)
+        state = self._rehashed(state, "halves", 4096, since)
+        self._state = self._rehashed(state, "pairs", 4096)
+
+    # ------------------------------------------------------------ results
+
+    def subject(self, i: int) -> str:
+        """Key of the subject with this number; a provisional person's is ``person:`` and its subject's key."""
+        record = self._state.subjects[i]
+        if record["marks"] & 1 and record["kind"] == K_PERSON:
+            return "person:" + self.subject(int(record["provisional"]))
+        return self._names[i]
+
+    def _bare(self, i: int) -> str:
+        return self.subject(i).partition(":")[2]
+
+    def _collect(self) -> Changes:
+        state, n = self._state, self._state.n
+        out = Changes()
+        for j in range(int(n[layout.N_MOVES])):
+            move = state.moves[j]
+            out.moves.append(
+                Move(
+                    source=self._bare(int(move["source"])),
+                    target=self._bare(int(move["target"])),
+                    at=moment(int(move["at"])),
+                )
+            )
+        n[layout.N_MOVES] = 0
+        for j in range(int(n[layout.N_DIRTY])):
+            d = int(state.dirty[j])
+            record = state.dossiers[d]
+            record["dirty"] = 0
+            if state.subjects[record["subject"]]["kind"] == K_PERSON:
+                self._person(d, record, out)
+            elif record["open"]:
+                self._suspect(record, out)
+        n[layout.N_DIRTY] = 0
+        out.counts = {name: int(n[i]) for i, name in enumerate(layout.COUNTERS)}
+        return out
+
+    def _person(self, d: int, record: Any, out: Changes) -> None:
+        if not record["open"] or record["typology"] < 0:
+            return
+        state = self._state
+        person, episode = self._bare(int(record["subject"])), int(record["episode"])
+        typology = self._typologies[int(record["typology"])]
+        line, account, device = self._reachable(record)
+        place = int(record["place"]) or (int(state.subjects[line]["place"]) if line >= 0 else 0)
+        out.alerts.append(
+            Alert(
+                person=person, episode=episode, line=self._bare(line) if line >= 0 else None,
+                account=self._bare(account) if account >= 0 else None,
+                device=self._bare(device) if device >= 0 else None, place=f"{place:04d}00" if place else None,
+                raised_at=moment(int(record["raised_at"])),
+                high_at=None if record["high_at"] == NEVER else moment(int(record["high_at"])),
+                last_evidence_at=moment(int(max(record["last_at"], record["raised_at"]))),
+                level=_RANK[max(int(record["level"]), 0)], scam_type=typology.scam_type,
+                stage=STAGES[int(record["stage"])], score=round(float(record["score"]), 3), typology=typology.id,
+                amount_fen=int(record["amount"]) or None,
+                interdict=bool(record["score"] >= typology.interdict),
+            )
+        )  # fmt: skip
+        fresh_evidence = []
+        e = int(record["evidence"])
+        while e >= 0:
+            piece = state.evidence[e]
+            if not piece["told"] and piece["episode"] == episode:
+                piece["told"] = 1
+                fresh_evidence.append(piece)
+            e = int(piece["next"])
+        for piece in reversed(fresh_evidence):
+            rule = self._numbers.get(int(piece["rule"]))
+            if rule is None:
+                continue
+            out.evidence.append(
+                Evidence(
+                    person=person, episode=episode, rule=rule.id, version=rule.version, at=moment(int(piece["at"])),
+                    weight=typology.weights.get(rule.id) or self._weight(rule.id), typology=typology.id,
+                    stage=rule.stage, args=self._args(rule, piece),
+                    events=tuple(int(r) for r in piece["refs"][: int(piece["n_refs"])]),
+                )
+            )  # fmt: skip
+        joined = []
+        w = int(record["warnings"])
+        while w >= 0:
+            warning = state.joined[w]
+            if not warning["told"] and warning["episode"] <= episode:
+                warning["told"] = 1
+                joined.append(JoinedWarning(person=person, episode=episode, ref=int(warning["ref"])))
+            w = int(warning["next"])
+        out.warnings += reversed(joined)
+
+    def _weight(self, rule: str) -> float:
+        return max((t.weights.get(rule, 0.0) for t in self._typologies), default=0.0)
+
+    @staticmethod
+    def _args(rule: Any, piece: Any) -> dict[str, float | None]:
+        values = [None if np.isnan(v) else float(v) for v in piece["args"][: len(rule.args)]]
+        return dict(zip(rule.args, values, strict=True))
+
+    def _reachable(self, record: Any) -> tuple[int, int, int]:
+        """Line, account and device of the person by which to reach them: the evidence's own line, else the newest."""
+        state = self._state
+        found = {K_LINE: int(record["line"]), K_ACCOUNT: -1, K_DEVICE: -1}
+        p = first = int(record["subject"])
+        while True:
+            if state.subjects[p]["marks"] & 1:
+                s = int(state.subjects[p]["provisional"])
+                kind = int(state.subjects[s]["kind"])
+                found[kind] = s if found.get(kind, -1) < 0 else found[kind]
+            m = int(state.subjects[p]["member"])
+            while m >= 0:
+                member = state.members[m]
+                s, kind = int(member["subject"]), int(state.subjects[member["subject"]]["kind"])
+                if found.get(kind, -1) < 0 and member["rank"] >= 3 and member["end"] > record["now"]:
+                    found[kind] = s
+                m = int(member["next_of_person"])
+            p = int(state.subjects[p]["twin"])
+            if p == first:
+                return found[K_LINE], found[K_ACCOUNT], found[K_DEVICE]
+
+    def _suspect(self, record: Any, out: Changes) -> None:
+        typology = self._typologies[int(record["typology"])]
+        args: dict[str, dict[str, Any]] = {}
+        e = int(record["evidence"])
+        while e >= 0:
+            piece = self._state.evidence[e]
+            rule = self._numbers.get(int(piece["rule"]))
+            if rule is not None and piece["episode"] == record["episode"] and rule.id not in args:
+                args[rule.id] = {
+                    "version": rule.version, "at": moment(int(piece["at"])).isoformat(), "args": self._args(rule, piece),
+                    "events": [int(r) for r in piece["refs"][: int(piece["n_refs"])]],
+                }  # fmt: skip
+            e = int(piece["next"])
+        out.suspects.append(
+            Suspect(
+                subject=self.subject(int(record["subject"])), typology=typology.id, score=round(float(record["score"]), 3),
+                first_at=moment(int(record["raised_at"])), last_at=moment(int(max(record["last_at"], record["raised_at"]))),
+                args=dict(sorted(args.items())),
+            )
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """The whole state as plain arrays."""
+        state = self._state
+        out = {name: getattr(state, name)[: layout.used(state, name)].copy() for name in ARENAS}
+        out |= {name: getattr(state, name).copy() for name in TABLES_OF}
+        out |= {name: getattr(state, name).copy() for name in ("free_cells", "free_contacts", "watermark", "n")}
+        data, offsets = self._names.arrays()
+        return out | {"names": data, "name_offsets": offsets, "layout": np.array([LAYOUT], np.int64)}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, npt.NDArray[Any]], rules: RuleBook | None = None) -> Engine:
+        """The engine of a snapshot. ValueError where it was written by another layout, KeyError where arrays miss."""
+        if "layout" not in arrays or int(arrays["layout"][0]) != LAYOUT:
+            raise ValueError(f"this snapshot's layout is not {LAYOUT}; replay the log instead")
+        engine = cls(rules)
+        empty = engine._state
+        kept: dict[str, npt.NDArray[Any]] = {}
+        for name in ARENAS:
+            room = np.zeros(max(1024, arrays[name].shape[0]), getattr(empty, name).dtype)
+            room[: arrays[name].shape[0]] = arrays[name]
+            kept[name] = room
+        for name in (*TABLES_OF, "free_cells", "free_contacts", "watermark", "n"):
+            if arrays[name].dtype != getattr(empty, name).dtype:
+                raise ValueError(f"snapshot array {name} has another layout")
+            kept[name] = arrays[name].copy()
+        engine._state = State(**kept)
+        engine._names = Names(arrays["names"], arrays["name_offsets"])
+        return engine
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes in use by part of the state."""
+        state = self._state
+        out = {name: layout.used(state, name) * getattr(state, name).dtype.itemsize for name in ARENAS}
+        out |= {name: getattr(state, name).nbytes for name in TABLES_OF}
+        return out | {"names": len(self._names.arrays()[0])}
+
+
+def _texts(block: Block, new: npt.NDArray[np.int64]) -> list[bytes]:
+    """UTF-8 keys of the newly met subjects, in their order; ``new`` holds row * width + slot."""
+    width = block.keys.shape[1]
+    rows, slots = new // width, new % width
+    out: list[bytes] = [b""] * len(new)
+    if not len(new):
+        return out
+    group = block.part[rows].astype(np.int64) * width + slots
+    for g in np.unique(group):
+        part, slot = int(g) // width, int(g) % width
+        column = block.columns[part][slot]
+        if column is None:
+            continue
+        where = np.flatnonzero(group == g)
+        if column in ("subject", "other", "suspect_url", "value"):
+            for i in where:
+                out[i] = block.subject_text(int(rows[i]), slot).encode()
+            continue
+        values = block.parts[part].column(column).take(pa.array(block.row[rows[where]])).to_pylist()
+        prefix = KINDS[block.kinds[rows[where[0]], slot]] + ":"
+        for i, value in zip(where.tolist(), values, strict=True):
+            out[i] = (prefix + value).encode()
+    return out
+
+
+__all__ = ["LAYOUT", "LEVELS", "Engine", "codes"]

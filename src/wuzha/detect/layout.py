@@ -1,0 +1,200 @@
+"""The engine's state: flat arrays of fixed records, and what each field means.
+
+Kept true here: the whole state is these arrays, so that a snapshot is a copy of them; a record refers to another by
+its index; growth copies, and never changes an index.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+#: One subject: its windows, its owner, its counterparts, what is registered of it.
+SUBJECT = np.dtype(
+    [
+        ("key", "u8"),
+        ("last_ts", "i8"),  # newest accepted event
+        ("first_ts", "i8"),
+        ("opened", "i8"),  # register: opened, last active (NEVER: unknown)
+        ("active", "i8"),
+        ("cells", "i4"),  # region of the cell arena, -1 none
+        ("n_cells", "i4"),
+        ("ring", "i4"),  # region of the counterpart arena, -1 none
+        ("n_ring", "i4"),
+        ("users", "i4"),  # distinct counterparts ever
+        ("owner", "i4"),  # newest membership of this line, account or device
+        ("member", "i4"),  # person: newest membership
+        ("twin", "i4"),  # person: next of the same human being, a circle
+        ("root", "i4"),  # person: who speaks for the circle
+        ("provisional", "i4"),  # its provisional person; of such a person: its subject
+        ("dossier", "i4"),
+        ("device", "i4"),  # line: device last seen with it
+        ("ring_at", "i4"),  # next slot of a full ring
+        ("place", "i4"),  # city of the newest event
+        ("suspect", "u2"),  # bits of SUSPECTS
+        ("marks", "u2"),  # 1 provisional, 2 cleared, 4 confirmed, 8 registered
+        ("kind", "u1"),
+        ("cells_class", "u1"),  # regions hold 1 << class records
+        ("ring_class", "u1"),
+        ("plan", "u1"),
+        ("owners", "u1"),
+    ],
+    align=True,
+)
+#: Aggregates of one subject's events of one code in one bucket; all of them commute.
+CELL = np.dtype(
+    [
+        ("code", "u2"),
+        ("bucket", "i4"),
+        ("n", "i4"),
+        ("first", "u4"),  # µs after the bucket's begin
+        ("last", "u4"),
+        ("total", "i8"),
+        ("most", "i8"),
+        ("bits", "u8"),  # counterparts, one bit of 64 each
+        ("first_ref", "i8"),
+        ("last_ref", "i8"),
+    ],
+    align=True,
+)
+#: A counterpart that a suspect-to-be has dealt with.
+CONTACT = np.dtype([("ts", "i8"), ("ref", "i8"), ("value", "i8"), ("other", "i4"), ("met", "i4")], align=True)
+#: ``subject`` belongs to ``person`` in [begin, end).
+MEMBER = np.dtype(
+    [("begin", "i8"), ("end", "i8"), ("ref", "i8"), ("subject", "i4"), ("person", "i4"), ("next_of_subject", "i4"),
+     ("next_of_person", "i4"), ("confidence", "i4"), ("rank", "i4")],
+    align=True,
+)  # fmt: skip
+#: What is known of one person at risk, or of one suspect.
+DOSSIER = np.dtype(
+    [
+        ("raised_at", "i8"), ("high_at", "i8"), ("last_at", "i8"), ("now", "i8"), ("amount", "i8"), ("closed_at", "i8"),
+        ("score", "f8"), ("subject", "i4"), ("episode", "i4"), ("evidence", "i4"), ("n_evidence", "i4"),
+        ("warnings", "i4"), ("line", "i4"), ("account", "i4"), ("place", "i4"), ("typology", "i4"), ("level", "i4"),
+        ("stage", "i4"), ("open", "u1"), ("dirty", "u1"), ("hint", "u1"),
+    ],
+    align=True,
+)  # fmt: skip
+N_ARGS, N_REFS = 6, 8
+#: One reason, with its figures and events.
+EVIDENCE = np.dtype(
+    [
+        ("at", "i8"), ("known", "i8"), ("args", "f8", (N_ARGS,)), ("refs", "i8", (N_REFS,)), ("dossier", "i4"),
+        ("origin", "i4"), ("next", "i4"), ("rule", "i4"), ("episode", "i4"), ("n_refs", "u1"), ("hint", "u1"),
+        ("told", "u1"), ("dead", "u1"),
+    ],
+    align=True,
+)  # fmt: skip
+#: One warning joined to a person.
+JOINED = np.dtype(
+    [("ref", "i8"), ("ts", "i8"), ("amount", "i8"), ("dossier", "i4"), ("origin", "i4"), ("next", "i4"),
+     ("episode", "i4"), ("told", "u1")],
+    align=True,
+)  # fmt: skip
+#: Hash tables: identities seen; one side's report waiting for the other's; first contact of two subjects.
+SEEN = np.dtype([("key", "u8"), ("ts", "i8")])
+HALF = np.dtype(
+    [("key", "u8"), ("ts", "i8"), ("source", "u4"), ("side", "u1"), ("paired", "u1"), ("has", "u1")], align=True
+)
+PAIR = np.dtype([("key", "u8"), ("first", "i8"), ("last", "i8")])
+SLOT = np.dtype([("key", "u8"), ("id", "i4")], align=True)
+#: Work that an event leaves behind: a subject to judge.
+TASK = np.dtype(
+    [("at", "i8"), ("now", "i8"), ("ref", "i8"), ("subject", "i4"), ("origin", "i4"), ("code", "i4"), ("hint", "i4")],
+    align=True,
+)  # fmt: skip
+#: What a report, an identifier or a finding waits with: identifiers that came before their report.
+WAITING = np.dtype([("report", "i4"), ("subject", "i4"), ("role", "i4"), ("ref", "i8")], align=True)
+#: A provisional person's dossier that moved to another.
+MOVE = np.dtype([("source", "i4"), ("target", "i4"), ("at", "i8")], align=True)
+#: One person judged another or not: same_person edges in log order.
+TWIN = np.dtype([("a", "i4"), ("b", "i4"), ("alike", "i4")], align=True)
+
+#: Counters of the state.
+COUNTERS = (
+    "subjects", "cells", "contacts", "members", "dossiers", "evidence", "joined", "seen", "halves", "pairs", "waiting",
+    "moves", "twins", "tasks", "events", "duplicates", "conflicts", "late", "merged_sides", "unjoined", "lines",
+    "positions", "dirty", "judged",
+)  # fmt: skip
+COUNTER = {name: i for i, name in enumerate(COUNTERS)}
+(
+    N_SUBJECTS, N_CELLS, N_CONTACTS, N_MEMBERS, N_DOSSIERS, N_EVIDENCE, N_JOINED, N_SEEN, N_HALVES, N_PAIRS, N_WAITING,
+    N_MOVES, N_TWINS, N_TASKS, N_EVENTS, N_DUPLICATES, N_CONFLICTS, N_LATE, N_MERGED, N_UNJOINED, N_LINES,
+    N_POSITIONS, N_DIRTY, N_JUDGED,
+) = range(24)  # fmt: skip
+N_CLASSES = 24
+
+
+class State(NamedTuple):
+    """Every array of the engine, in the order of snapshots."""
+
+    subjects: Array
+    slots: Array
+    cells: Array
+    contacts: Array
+    members: Array
+    dossiers: Array
+    evidence: Array
+    joined: Array
+    seen: Array
+    halves: Array
+    pairs: Array
+    waiting: Array
+    moves: Array
+    twins: Array
+    tasks: Array
+    dirty: Array
+    free_cells: Array
+    free_contacts: Array
+    watermark: Array
+    n: Array
+
+
+_ARENAS: dict[str, tuple[np.dtype[Any], int]] = {
+    "subjects": (SUBJECT, N_SUBJECTS),
+    "cells": (CELL, N_CELLS),
+    "contacts": (CONTACT, N_CONTACTS),
+    "members": (MEMBER, N_MEMBERS),
+    "dossiers": (DOSSIER, N_DOSSIERS),
+    "evidence": (EVIDENCE, N_EVIDENCE),
+    "joined": (JOINED, N_JOINED),
+    "waiting": (WAITING, N_WAITING),
+    "moves": (MOVE, N_MOVES),
+    "twins": (TWIN, N_TWINS),
+    "tasks": (TASK, N_TASKS),
+    "dirty": (np.dtype("i4"), N_DIRTY),
+}
+ARENAS = tuple(_ARENAS)
+#: Open-addressing tables: power-of-two sizes, at most half full. Field ``key`` 0 is empty.
+TABLES_OF = {"slots": (SLOT, N_SUBJECTS), "seen": (SEEN, N_SEEN), "halves": (HALF, N_HALVES), "pairs": (PAIR, N_PAIRS)}
+
+
+def fresh() -> State:
+    """An empty state."""
+    arrays: dict[str, Array] = {name: np.zeros(1024, dtype) for name, (dtype, _) in _ARENAS.items()}
+    arrays |= {name: np.zeros(4096, dtype) for name, (dtype, _) in TABLES_OF.items()}
+    arrays["free_cells"] = np.full(N_CLASSES, -1, np.int32)
+    arrays["free_contacts"] = np.full(N_CLASSES, -1, np.int32)
+    arrays["watermark"] = np.full(32, -(2**62), np.int64)
+    arrays["n"] = np.zeros(len(COUNTERS), np.int64)
+    return State(**arrays)
+
+
+def used(state: State, name: str) -> int:
+    """Records in use of an arena."""
+    return int(state.n[_ARENAS[name][1]])
+
+
+def grown(state: State, name: str, room: int) -> State:
+    """``state`` with at least ``room`` unused records in the arena ``name``."""
+    array = getattr(state, name)
+    want = used(state, name) + room
+    if want <= array.shape[0]:
+        return state
+    bigger = np.zeros(max(want, array.shape[0] * 2), array.dtype)
+    bigger[: array.shape[0]] = array
+    return state._replace(**{name: bigger})

@@ -1,0 +1,280 @@
+"""Kernels of what an event means to its two subjects: windows, stage one's verdicts, stage two's tasks.
+
+Kept true here: suspects are judged before persons; a person learns of a suspect through one message only, a *met* event
+in the windows of the subject that dealt with it, dated to their own dealing.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from .codes import (
+    K_ACCOUNT,
+    K_APP,
+    K_DEVICE,
+    K_DOMAIN,
+    K_LINE,
+    K_PERSON,
+    NEVER,
+    STRANGER_US,
+    TYPE_SHIFT,
+    Y_DEVICE,
+    Y_NAMED,
+)  # fmt: skip
+from .judge import dossier_of, judge, score, touch
+from .layout import N_JOINED, N_MOVES, N_TASKS
+from .owners import person_at
+from .windows import add_cell, add_contact
+
+
+@nb.njit(cache=True)
+def bump(subjects, s, ts):
+    """A subject has an accepted event at ``ts``."""
+    me = subjects[s]
+    if ts > me.last_ts:
+        me.last_ts = ts
+    if me.first_ts == NEVER or ts < me.first_ts:
+        me.first_ts = ts
+
+
+@nb.njit(cache=True)
+def task(S, subject, origin, code, hint, at, now, ref):
+    """Leave a subject to be judged; a full queue of 4,096 loses none, since `meet_all` drains it as it fills."""
+    k = S.n[N_TASKS]
+    if k >= S.tasks.shape[0]:
+        return
+    t = S.tasks[k]
+    t.subject = subject
+    t.origin = origin
+    t.code = code
+    t.hint = hint
+    t.at = at
+    t.now = now
+    t.ref = ref
+    S.n[N_TASKS] = k + 1
+
+
+@nb.njit(cache=True)
+def add(S, B, s, code, ts, value, counterpart, ref):
+    """One event into the windows of ``s``."""
+    add_cell(S.subjects, S.cells, S.free_cells, S.n, B.keep, s, code, ts, value, counterpart, ref)
+
+
+@nb.njit(cache=True)
+def judge_later(S, B, seed, s, code, hint, ts, now, ref):
+    """Tasks of one side of an event: the subject itself as a suspect, and the person whose it is."""
+    if B.rule_n[S.subjects[s].kind, code] > 0:
+        task(S, s, s, code, hint, ts, now, ref)
+
+
+@nb.njit(cache=True)
+def person_later(S, B, seed, s, code, hint, ts, now, ref):
+    """Task of the person who had ``s`` at ``ts``."""
+    if B.rule_n[K_PERSON, code] > 0:
+        p = person_at(S.subjects, S.slots, S.members, S.n, seed, s, ts)
+        task(S, p, s, code, hint, ts, now, ref)
+
+
+@nb.njit(cache=True)
+def remember(S, s, other, met, ts, value, ref):
+    """``s`` may turn out a suspect: keep who dealt with it."""
+    add_contact(S.subjects, S.contacts, S.free_contacts, S.n, s, other, met, ts, value, ref)
+
+
+@nb.njit(cache=True)
+def met(S, B, seed, s, suspect, met_type, ts, value, now, ref):
+    """``s`` dealt with a suspect at ``ts``."""
+    code = (met_type << TYPE_SHIFT) | np.int64(S.subjects[suspect].suspect)
+    add(S, B, s, code, ts, value, S.subjects[suspect].key, ref)
+    kind = S.subjects[s].kind
+    if kind == K_ACCOUNT and B.rule_n[kind, code] > 0:
+        task(S, s, s, code, 0, ts, now, ref)
+    person_later(S, B, seed, s, code, 0, ts, now, ref)
+
+
+@nb.njit(cache=True)
+def tell(S, B, seed, suspect, now):
+    """A subject turned suspect: all who dealt with it in the 72 hours before ``now`` are told."""
+    me = S.subjects[suspect]
+    if me.ring < 0:
+        return
+    for j in range(me.ring, me.ring + me.n_ring):
+        c = S.contacts[j]
+        if now - c.ts <= STRANGER_US:
+            met(S, B, seed, c.other, suspect, c.met, c.ts, c.value, now, c.ref)
+
+
+@nb.njit(cache=True)
+def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times):
+    """Judge everything that waits, suspects' verdicts first, until nothing does."""
+    for stage in range(2):
+        i = 0
+        while i < S.n[N_TASKS]:
+            t = S.tasks[i]
+            i += 1
+            s = t.subject
+            if s < 0 or (stage == 0) == (S.subjects[s].kind == K_PERSON):
+                continue
+            t.subject = -1
+            turned = judge(
+                S,
+                B,
+                s,
+                t.origin,
+                t.code,
+                t.hint,
+                t.at,
+                t.now,
+                t.ref,
+                values,
+                acc,
+                most,
+                bits,
+                first,
+                last,
+                stack,
+                seen,
+                times,
+            )
+            if turned:
+                tell(S, B, seed, s, max(t.now, S.subjects[s].last_ts))
+    S.n[N_TASKS] = 0
+
+
+@nb.njit(cache=True)
+def name(S, B, seed, s, how, ts, now, ref):
+    """Somebody names ``s`` as a suspect's: a report, a warning, an officer (``how``: flags of ``named``)."""
+    kind = S.subjects[s].kind
+    if kind != K_LINE and kind != K_ACCOUNT and kind != K_DOMAIN and kind != K_APP and kind != K_DEVICE:
+        return
+    bump(S.subjects, s, ts)
+    code = (Y_NAMED << TYPE_SHIFT) | how
+    add(S, B, s, code, ts, 0, np.uint64(ref), ref)
+    judge_later(S, B, seed, s, code, 0, ts, now, ref)
+
+
+@nb.njit(cache=True)
+def seen_on(S, B, seed, s, device, away, ts, ref):
+    """A line or an account was used on a device."""
+    me = S.subjects[s]
+    flags = np.int64(away) << 1
+    if me.device != device + 1:
+        if me.device != 0:
+            flags |= 1
+        me.device = device + 1
+    bump(S.subjects, device, ts)
+    out = (Y_DEVICE << TYPE_SHIFT) | flags
+    back = out | (1 << 9)
+    add(S, B, s, out, ts, 0, S.subjects[device].key, ref)
+    add(S, B, device, back, ts, 0, S.subjects[s].key, ref)
+    if flags & 1:
+        judge_later(S, B, seed, s, out, 0, ts, ts, ref)
+    judge_later(S, B, seed, device, back, 0, ts, ts, ref)
+
+
+@nb.njit(cache=True)
+def rehome(S, B, seed, d, now, seen):
+    """Evidence and warnings of dossier ``d`` go to whoever has their subject by now; results of all touched change."""
+    x = S.dossiers[d]
+    old = x.subject
+    moved_to = -1
+    before = np.int64(-1)
+    e = np.int64(x.evidence)
+    while e >= 0:
+        v = S.evidence[e]
+        following = np.int64(v.next)
+        p = person_at(S.subjects, S.slots, S.members, S.n, seed, v.origin, v.at)
+        if p == old:
+            before = e
+            e = following
+            continue
+        to = dossier_of(S, p)
+        y = S.dossiers[to]
+        if before < 0:
+            x.evidence = following
+        else:
+            S.evidence[before].next = following
+        x.n_evidence -= 1
+        v.dossier = to
+        v.told = 0
+        v.episode = y.episode if y.open else y.episode + 1
+        v.next = y.evidence
+        y.evidence = e
+        y.n_evidence += 1
+        y.now = max(y.now, x.now, now)
+        y.last_at = max(y.last_at, v.at)
+        y.amount = max(y.amount, x.amount)
+        if y.line < 0:
+            y.line = x.line
+        moved_to = to
+        e = following
+    before = np.int64(-1)
+    w = np.int64(x.warnings)
+    while w >= 0:
+        v = S.joined[w]
+        following = np.int64(v.next)
+        p = person_at(S.subjects, S.slots, S.members, S.n, seed, v.origin, v.ts)
+        if p == old:
+            before = w
+            w = following
+            continue
+        to = dossier_of(S, p)
+        y = S.dossiers[to]
+        if before < 0:
+            x.warnings = following
+        else:
+            S.joined[before].next = following
+        v.dossier = to
+        v.told = 0
+        v.episode = y.episode if y.open else y.episode + 1
+        v.next = y.warnings
+        y.warnings = w
+        moved_to = to
+        w = following
+    if moved_to < 0:
+        return
+    y = S.dossiers[moved_to]
+    m = S.n[N_MOVES]
+    S.n[N_MOVES] += 1
+    S.moves[m].source = old
+    S.moves[m].target = y.subject
+    S.moves[m].at = now
+    carried = x.open
+    raised, high = x.raised_at, x.high_at
+    if x.open and x.evidence < 0 and x.warnings < 0:
+        touch(S, d)
+        x.open = 0
+        x.closed_at = now
+    was_open = y.open
+    score(S, B, moved_to, K_PERSON, seen)
+    if y.open and carried:
+        # the alert goes along with its times: it was raised when it was raised
+        if not was_open or raised < y.raised_at:
+            y.raised_at = raised
+        if high != NEVER and (y.high_at == NEVER or high < y.high_at):
+            y.high_at = high
+        y.level = max(y.level, x.level)
+    if y.open:
+        touch(S, moved_to)
+
+
+@nb.njit(cache=True)
+def join_warning(S, d, origin, ref, ts, amount):
+    """A warning is on this person from now on."""
+    x = S.dossiers[d]
+    w = S.n[N_JOINED]
+    S.n[N_JOINED] += 1
+    v = S.joined[w]
+    v.ref = ref
+    v.ts = ts
+    v.amount = amount
+    v.dossier = d
+    v.origin = origin
+    v.told = 0
+    v.episode = x.episode if x.open else x.episode + 1
+    v.next = x.warnings
+    x.warnings = w
+    x.amount = max(x.amount, amount)
+    if x.open:
+        touch(S, d)

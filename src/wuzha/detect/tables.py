@@ -1,0 +1,150 @@
+"""A rule book as the kernels' tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wuzha.events import STAGES
+
+from . import codes
+from .book import BASE, INSTRUCTIONS, REGISTER, Book
+from .codes import HINT, KIND, KINDS, MINUTE_US, N_CODES, SUSPECTS, TYPE_SHIFT
+from .layout import N_ARGS
+from .predicate import Program
+from .rulebook import Feature, RuleBook
+
+I_FEATURE = INSTRUCTIONS.index("feature")
+
+
+def _codes_of(feature: Feature) -> np.ndarray:  # type: ignore[type-arg]
+    """Boolean by code: which events the feature counts."""
+    out = np.zeros(N_CODES, bool)
+    flags = np.arange(1 << codes.SIDE_BIT)
+    for item in feature.of:
+        kind, _, side = item.partition(".")
+        fits = np.ones(flags.shape[0], bool)
+        for w in feature.where:
+            mask = codes.flag(kind, w.lstrip("!"))
+            fits &= (flags & mask == 0) if w.startswith("!") else (flags & mask != 0)
+        begin = (codes.TYPE[kind] << TYPE_SHIFT) | (codes.SIDES[side or "out"] << codes.SIDE_BIT)
+        out[begin : begin + flags.shape[0]] |= fits
+    return out
+
+
+def tables(book: RuleBook) -> Book:
+    """The arrays of `book.Book` for a rule book; kinds index the first axis of [kind, code] tables."""
+    features = list(book.features.values())
+    rules = list(book.rules.values())
+    typologies = list(book.typologies.values())
+    index = {f.name: i for i, f in enumerate(features)}
+    n_f, n_r, n_k = len(features), len(rules), len(KINDS)
+
+    base_codes: dict[int, np.ndarray] = {}  # type: ignore[type-arg]
+    reads: dict[int, set[int]] = {}
+    for i, f in enumerate(features):
+        if f.op == "formula":
+            assert f.program is not None
+            reads[i] = (
+                set().union(*(reads[index[name]] for name in f.program.features)) if f.program.features else set()
+            )
+        else:
+            reads[i] = {i}
+            if f.op != "register":
+                base_codes[i] = _codes_of(f)
+
+    code_op: list[int] = []
+    code_arg: list[float] = []
+
+    def place(program: Program) -> tuple[int, int]:
+        begin = len(code_op)
+        for op, arg in zip(program.ops, program.args, strict=True):
+            code_op.append(op)
+            code_arg.append(float(index[program.features[int(arg)]]) if op == I_FEATURE else arg)
+        return begin, len(program.ops)
+
+    formula = np.zeros((2, n_f), np.int64)
+    for i, f in enumerate(features):
+        if f.program is not None:
+            formula[:, i] = place(f.program)
+    when = np.zeros((2, n_r), np.int64)
+    uses = np.zeros((n_r, n_f), np.uint8)
+    args = np.full((n_r, N_ARGS), -1, np.int32)
+    for r, rule in enumerate(rules):
+        when[:, r] = place(rule.program)
+        for name in rule.program.features:
+            for i in reads[index[name]]:
+                uses[r, i] = 1
+        for a, name in enumerate(rule.args):
+            args[r, a] = index[name]
+
+    keep = np.zeros(N_CODES, np.int32)
+    width = np.array([f.window_min // 10 for f in features], np.int32)
+    skip = np.array([f.skip_min // 10 for f in features], np.int32)
+    feature_at = np.zeros((n_k, N_CODES), np.int32)
+    feature_n = np.zeros((n_k, N_CODES), np.int32)
+    rule_at, rule_n = np.zeros_like(feature_at), np.zeros_like(feature_at)
+    feature_list: list[int] = []
+    rule_list: list[int] = []
+    member = np.array([base_codes.get(i, np.zeros(N_CODES, bool)) for i in range(n_f)]).reshape(n_f, N_CODES)
+    for i in base_codes:
+        keep[member[i]] = np.maximum(keep[member[i]], width[i] + skip[i])
+    seen: dict[tuple[str, bytes], tuple[int, int, int, int]] = {}
+    for kind in codes.JUDGED:
+        k = KIND[kind]
+        mine = np.array([f.subject == kind for f in features], bool)
+        for code in np.flatnonzero(member[mine].any(axis=0)):
+            hit = member[:, code] & mine
+            key = (kind, hit.tobytes())
+            if key not in seen:
+                here = np.flatnonzero(hit).tolist()
+                fire = [r for r, rule in enumerate(rules) if rule.subject == kind and uses[r, here].any()]
+                seen[key] = (len(feature_list), len(here), len(rule_list), len(fire))
+                feature_list += here
+                rule_list += fire
+            feature_at[k, code], feature_n[k, code], rule_at[k, code], rule_n[k, code] = seen[key]
+
+    base: dict[int, list[int]] = {k: [] for k in range(n_k)}
+    derived: dict[int, list[int]] = {k: [] for k in range(n_k)}
+    for i, f in enumerate(features):
+        (derived if f.op == "formula" else base)[KIND[f.subject]].append(i)
+    base_at, base_n, base_list = _csr(base)
+    derived_at, derived_n, derived_list = _csr(derived)
+
+    by_number = np.full(4096, -1, np.int32)
+    for r, rule in enumerate(rules):
+        by_number[rule.number] = r
+    rule_index = {rule.id: r for r, rule in enumerate(rules)}
+    weight = np.zeros((len(typologies), n_r))
+    for t, typology in enumerate(typologies):
+        for name, w in typology.weights.items():
+            weight[t, rule_index[name]] = w
+    return Book(
+        keep=keep, feature_at=feature_at, feature_n=feature_n, feature_list=_i4(feature_list), rule_at=rule_at,
+        rule_n=rule_n, rule_list=_i4(rule_list), base_at=base_at, base_n=base_n, base_list=base_list,
+        op=_i4([BASE.index(f.op) for f in features]), width=width, skip=skip,
+        attribute=_i4([REGISTER.index(f.attribute) if f.attribute else -1 for f in features]),
+        formula_at=_i4(formula[0].tolist()), formula_n=_i4(formula[1].tolist()), derived_at=derived_at,
+        derived_n=derived_n, derived_list=derived_list, risk=np.array([f.risk for f in features], np.uint8),
+        code_op=_i4(code_op), code_arg=np.array(code_arg, np.float64), when_at=_i4(when[0].tolist()),
+        when_n=_i4(when[1].tolist()), cooldown=np.array([r.cooldown_min * MINUTE_US for r in rules], np.int64),
+        stage=_i4([STAGES.index(r.stage) for r in rules]), args=args, n_args=_i4([len(r.args) for r in rules]),
+        uses=uses, number=_i4([r.number for r in rules]), by_number=by_number, weight=weight,
+        level=np.array([t.levels for t in typologies], np.float64).reshape(-1, 4),
+        halflife=np.array([t.halflife_min * MINUTE_US for t in typologies], np.float64),
+        kind=_i4([KIND[t.subject] for t in typologies]),
+        hint=_i4([HINT.get(t.scam_type.partition(".")[0], 0) for t in typologies]),
+        suspect=_i4([1 << SUSPECTS.index(t.id) if t.id in SUSPECTS else 0 for t in typologies]),
+        urgent_stage=_i4([STAGES.index(t.urgent_stage) for t in typologies]),
+    )  # fmt: skip
+
+
+def _i4(values: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+    return np.array(values if values else [0], np.int32)
+
+
+def _csr(rows: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    at, n, flat = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32), []
+    for k, row in rows.items():
+        at[k], n[k] = len(flat), len(row)
+        flat += row
+    return at, n, _i4(flat)

@@ -1,0 +1,287 @@
+"""Kernels of the keyed state: hash tables, growing regions, windows of event time.
+
+Kept true here: a window's figures depend on which events it holds, not on their order: count, sum, greatest, first and
+last by (time, log order), and a set of counterparts as 64 bits. A cell that no window can reach any more is dropped
+only when room is needed, so dropping is never seen.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from .codes import BUCKET_US, NEVER, STRANGER_US
+from .layout import N_CELLS, N_CONTACTS
+
+_U1 = np.uint64(1)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_32 = np.uint64(32)
+_29 = np.uint64(29)
+_58 = np.uint64(58)
+#: A suspect-to-be remembers this many counterparts (1 << class).
+RING_CLASS = 8
+
+
+@nb.njit(cache=True)
+def find(table, key):
+    """Slot of ``key`` in an open-addressing table, or the empty slot where it belongs."""
+    mask = np.uint64(table.shape[0] - 1)
+    i = (key * _MIX >> _29) & mask
+    while table[i].key != np.uint64(0) and table[i].key != key:
+        i = (i + _U1) & mask
+    return np.int64(i)
+
+
+@nb.njit(cache=True)
+def refill(old, new):
+    """Every entry of ``old`` into the larger, empty ``new``; returns how many."""
+    n = 0
+    mask = np.uint64(new.shape[0] - 1)
+    for j in range(old.shape[0]):
+        if old[j].key == np.uint64(0):
+            continue
+        i = (old[j].key * _MIX >> _29) & mask
+        while new[i].key != np.uint64(0):
+            i = (i + _U1) & mask
+        new[i] = old[j]
+        n += 1
+    return n
+
+
+@nb.njit(cache=True)
+def refill_since(old, new, since):
+    """As `refill`, without entries whose ``ts`` is before ``since``."""
+    n = 0
+    mask = np.uint64(new.shape[0] - 1)
+    for j in range(old.shape[0]):
+        if old[j].key == np.uint64(0) or old[j].ts < since:
+            continue
+        i = (old[j].key * _MIX >> _29) & mask
+        while new[i].key != np.uint64(0):
+            i = (i + _U1) & mask
+        new[i] = old[j]
+        n += 1
+    return n
+
+
+@nb.njit(cache=True)
+def intern(keys, kinds, slots, subjects, n, out, fresh):
+    """Ids of (rows, width) subject hashes; new subjects are added. ``fresh`` takes row * width + slot of each new one.
+
+    Returns (subjects now, new ones). ``slots`` and ``subjects`` have room for every key of the block.
+    """
+    m = 0
+    width = keys.shape[1]
+    for r in range(keys.shape[0]):
+        for c in range(width):
+            key = keys[r, c]
+            if key == np.uint64(0):
+                out[r, c] = -1
+                continue
+            i = find(slots, key)
+            if slots[i].key == np.uint64(0):
+                slots[i].key = key
+                slots[i].id = n
+                new_subject(subjects, n, key, kinds[r, c])
+                fresh[m] = r * width + c
+                m += 1
+                n += 1
+            out[r, c] = slots[i].id
+    return n, m
+
+
+@nb.njit(cache=True)
+def new_subject(subjects, i, key, kind):
+    """Record ``i`` of a subject never seen before."""
+    s = subjects[i]
+    s.key = key
+    s.kind = kind
+    s.last_ts = NEVER
+    s.first_ts = NEVER
+    s.opened = NEVER
+    s.active = NEVER
+    s.cells = -1
+    s.ring = -1
+    s.owner = -1
+    s.member = -1
+    s.twin = i
+    s.root = i
+    s.provisional = -1
+    s.dossier = -1
+    s.device = -1
+
+
+@nb.njit(cache=True)
+def _take(free, n, counter, size_class):
+    """Begin of a region of 1 << size_class records: a used one where there is, else fresh room."""
+    if free[size_class] >= 0:
+        return free[size_class]
+    at = n[counter]
+    n[counter] += 1 << size_class
+    return at
+
+
+@nb.njit(cache=True)
+def bucket_of(ts):
+    return ts // BUCKET_US
+
+
+@nb.njit(cache=True)
+def add_cell(subjects, cells, free, n, keep, s, code, ts, value, counterpart, ref):
+    """Add one event to subject ``s``: into the cell of (code, bucket), which is made where it is not there yet."""
+    if keep[code] == 0:
+        return
+    bucket = np.int32(ts // BUCKET_US)
+    offset = np.uint32(ts - np.int64(bucket) * BUCKET_US)
+    bit = _U1 << (counterpart * _MIX >> _58)
+    me = subjects[s]
+    begin = me.cells
+    at = me.n_cells
+    while at > 0:
+        c = cells[begin + at - 1]
+        if c.bucket < bucket:
+            break
+        if c.bucket == bucket and c.code == code:
+            c.n += 1
+            c.total += value
+            if value > c.most:
+                c.most = value
+            if offset < c.first:
+                c.first = offset
+                c.first_ref = ref
+            if offset >= c.last:
+                c.last = offset
+                c.last_ref = ref
+            c.bits |= bit
+            return
+        at -= 1
+    count = me.n_cells
+    if begin < 0 or count == 1 << me.cells_class:
+        at, count = _make_room(me, cells, free, n, keep, at)
+        begin = me.cells
+    for j in range(count, at, -1):
+        cells[begin + j] = cells[begin + j - 1]
+    c = cells[begin + at]
+    c.code = code
+    c.bucket = bucket
+    c.n = 1
+    c.first = offset
+    c.last = offset
+    c.total = value
+    c.most = value
+    c.bits = bit
+    c.first_ref = ref
+    c.last_ref = ref
+    me.n_cells = count + 1
+
+
+@nb.njit(cache=True)
+def _make_room(me, cells, free, n, keep, at):
+    """Drop what no window reaches; take a larger region where that is not enough. Returns (place of ``at``, count)."""
+    begin = me.cells
+    if begin < 0:
+        new = _take(free, n, N_CELLS, 0)
+        if free[0] == new:
+            free[0] = cells[new].n
+        me.cells = new
+        me.cells_class = 0
+        me.n_cells = 0
+        return 0, 0
+    now = me.last_ts // BUCKET_US
+    left = 0
+    place = at
+    for j in range(me.n_cells):
+        if now - cells[begin + j].bucket < keep[cells[begin + j].code]:
+            if left != j:
+                cells[begin + left] = cells[begin + j]
+            left += 1
+        elif j < at:
+            place -= 1
+    me.n_cells = left
+    if left * 4 > (3 << me.cells_class):
+        old_class = me.cells_class
+        new_class = old_class + 1
+        new = _take(free, n, N_CELLS, new_class)
+        if free[new_class] == new:
+            free[new_class] = cells[new].n
+        for j in range(left):
+            cells[new + j] = cells[begin + j]
+        cells[begin].n = free[old_class]
+        free[old_class] = begin
+        me.cells = new
+        me.cells_class = new_class
+    return place, left
+
+
+@nb.njit(cache=True)
+def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
+    """Remember that ``other`` dealt with ``s``. A full ring of 256 forgets its oldest entry."""
+    me = subjects[s]
+    if me.ring < 0:
+        new = _take(free, n, N_CONTACTS, 0)
+        if free[0] == new:
+            free[0] = contacts[new].other
+        me.ring = new
+        me.ring_class = 0
+        me.n_ring = 0
+    if me.n_ring == 1 << me.ring_class:
+        left = 0
+        newest = me.last_ts
+        for j in range(me.n_ring):
+            if newest - contacts[me.ring + j].ts <= STRANGER_US:
+                if left != j:
+                    contacts[me.ring + left] = contacts[me.ring + j]
+                left += 1
+        if left < me.n_ring:
+            me.n_ring = left
+            me.ring_at = 0
+        elif me.ring_class < RING_CLASS:
+            old = me.ring
+            new_class = me.ring_class + 1
+            new = _take(free, n, N_CONTACTS, new_class)
+            if free[new_class] == new:
+                free[new_class] = contacts[new].other
+            for j in range(left):
+                contacts[new + j] = contacts[old + j]
+            contacts[old].other = free[me.ring_class]
+            free[me.ring_class] = old
+            me.ring = new
+            me.ring_class = new_class
+            me.ring_at = 0
+    if me.n_ring < 1 << me.ring_class:
+        at = me.n_ring
+        me.n_ring += 1
+    else:
+        at = me.ring_at
+        me.ring_at = (at + 1) & ((1 << me.ring_class) - 1)
+    c = contacts[me.ring + at]
+    c.ts = ts
+    c.ref = ref
+    c.value = value
+    c.other = other
+    c.met = met
+
+
+@nb.njit(cache=True)
+def first_contact(pairs, n, counter, a, b, group, ts):
+    """Time of the first contact of two subjects (this one's, where it is the first), and whether it is new.
+
+    ``a`` and ``b`` are subject hashes; contact of a ``group`` has no direction.
+    """
+    low, high = (a, b) if a < b else (b, a)
+    key = (low * _MIX) ^ (high + (low >> _32)) ^ (np.uint64(group) * np.uint64(0xC2B2AE3D27D4EB4F))
+    if key == np.uint64(0):
+        key = _U1
+    i = find(pairs, key)
+    p = pairs[i]
+    if p.key == np.uint64(0):
+        p.key = key
+        p.first = ts
+        p.last = ts
+        n[counter] += 1
+        return ts, True
+    if ts < p.first:
+        p.first = ts
+    if ts > p.last:
+        p.last = ts
+    return p.first, False
