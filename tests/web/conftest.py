@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.browser import MISSING, find_chromium, launch_options
 
 if TYPE_CHECKING:
