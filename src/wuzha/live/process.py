@@ -8,8 +8,9 @@ import sys
 
 import structlog
 
-from wuzha.store import opened
+from wuzha.store import audit, opened
 from wuzha.store.embedded import ServerError
+from wuzha.store.settings import Settings as StoreSettings
 
 from .lease import LeaseLost
 from .logs import configure
@@ -26,10 +27,13 @@ def run() -> int:
     log = structlog.get_logger(__name__)
     try:
         with opened(upgrade=False) as db:
+            sealer = audit.Sealer(lambda: db.connect("engine"), StoreSettings().heads_file)
+            sealer.start()
             worker = Worker(lambda: db.connect("engine"), settings())
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: worker.stop_asked.set())
             worker.run()
+            sealer.stop()
     except LeaseLost as lost:
         log.warning("replaced", why=str(lost))
         return REPLACED

@@ -21,6 +21,7 @@ from wuzha.events.subjects import split_key
 
 from . import lease as leases
 from . import leaving
+from .carrying import carry
 from .cited import Cited, as_json
 from .subjects import Key, Numbers, Units, name_person, write_persons, write_relations
 
@@ -41,9 +42,11 @@ class Found:
     warnings: list[Any] = field(default_factory=list)
     suspects: dict[tuple[str, str], Any] = field(default_factory=dict)
     registers: list[tuple[str, pa.Table]] = field(default_factory=list)
+    moves: list[Any] = field(default_factory=list)
 
     def add(self, changes: Any) -> None:
-        """Take in what one block changed."""
+        """Take in what one block changed. Moves stand first: what was found before them is written before them."""
+        self.moves += changes.moves
         for a in changes.alerts:
             self.alerts[a.person, a.episode] = a
         self.evidence += changes.evidence
@@ -68,6 +71,7 @@ def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, fou
         with conn.transaction():
             leases.guard(conn, lease, position)
             _registers(conn, scribe.numbers, found)
+            carry(conn, scribe.numbers, found.moves, found.evidence)
             ids = _alerts(conn, found, position, scribe)
             _warnings(conn, found, ids, scribe)
             _evidence(conn, found, ids, position, scribe)

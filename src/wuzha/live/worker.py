@@ -146,9 +146,16 @@ class Worker:
             replaying = at < committed
             found = results.Found()
             for batch in batches:
-                self._feed(engine, marks, batch, found)
+                changes = self._feed(engine, marks, batch)
                 since += batch.rows.num_rows
-            at = batches[-1].position
+                if changes.moves and not replaying and at > committed:
+                    # A person's alert must stand before it can go along with them.
+                    conn = self._write(conn, lease, at, found)
+                    committed, found = at, results.Found()
+                found.add(changes)
+                if batch.table in ("persons", "relations"):
+                    found.registers.append((batch.table, batch.rows))
+                at = batch.position
             if not replaying:
                 if time.monotonic() - units_read > _UNITS_S:
                     self._units.refresh(conn)
@@ -166,18 +173,16 @@ class Worker:
         if at >= committed and since:
             self._snapshot(conn, lease, engine, marks, at)
 
-    def _feed(self, engine: Any, marks: Watermarks, batch: Any, found: results.Found) -> None:
+    def _feed(self, engine: Any, marks: Watermarks, batch: Any) -> Any:
         rows = batch.rows
         late = marks.late(batch.table, batch.source, rows)
         if batch.table == "messages":
             rows = text.annotate(rows)
         self._cited.remember(batch.position, batch.table, rows)
-        if batch.table in ("persons", "relations"):
-            found.registers.append((batch.table, rows))
         block = detect.encode(batch.table, rows, batch.position)
         if late.any():
             block = block.pick(~late)
-        found.add(engine.feed(block))
+        return engine.feed(block)
 
     def _write(
         self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found
