@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from . import migrate, roles
+from . import roles
 from .database import Database
 from .embedded import Server, ServerError
 
@@ -59,6 +59,8 @@ def opened(settings: Settings | None = None, *, upgrade: bool = True) -> Iterato
 
     Raises `embedded.ServerError` with what to do.
     """
+    from . import migrate  # Alembic takes most of a second to import
+
     settings = settings or Settings()
     if settings.dsn:
         db = external(settings)

@@ -1,0 +1,242 @@
+"""The log: positions in commit order without gaps, each event once, whoever appends."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.store.rows import BASE, append_all, batch, calls
+
+from wuzha.events import TABLES
+from wuzha.store import Connection, Database, fingerprints, log
+
+_numbers = itertools.count()
+
+
+def _ids(conn: Connection) -> list[str]:
+    return [i for b in log.read(conn, 0, limit_rows=10**9) for i in b.rows.column("event_id").to_pylist()]
+
+
+def test_what_is_appended_is_read_in_order(web: Connection, engine: Connection) -> None:
+    first, second = log.append(web, [batch(["a", "b"]), batch(["c"])])
+    assert (first.position, first.accepted, second.position) == (1, 2, 2)
+    got = list(log.read(engine, 0))
+    assert [b.position for b in got] == [1, 2]
+    assert got[0].rows.equals(calls(["a", "b"]))
+    assert got[0].rows.schema.names == TABLES["calls"].schema.names
+    assert (got[0].min_ts, got[0].basis, got[0].source) == (BASE, "holder_own", "carrier-a")
+    assert [b.position for b in log.read(engine, 1)] == [2]
+    assert [b.position for b in log.read(engine, 0, limit_rows=1)] == [1]
+    assert [b.position for b in log.read(engine, 0, until=1)] == [1]
+    assert [b.position for b in log.at(engine, [2, 99])] == [2]
+    assert log.head(web) == 2
+
+
+def test_an_event_counts_once(web: Connection) -> None:
+    log.append(web, batch(["a", "b"]))
+    (again,) = log.append(web, batch(["b", "c", "c"], seconds=[1, 5, 5]))
+    assert (again.accepted, again.duplicates, again.rejects) == (1, [0, 2], [])
+    (nothing,) = log.append(web, batch(["a", "b"]))
+    assert (nothing.position, nothing.accepted, nothing.duplicates) == (None, 0, [0, 1])
+    assert log.head(web) == 2
+
+
+def test_the_same_id_with_another_time_is_a_reject(web: Connection) -> None:
+    log.append(web, batch(["a"]))
+    (later,) = log.append(web, batch(["a", "b"], seconds=[7, 8]))
+    assert later.accepted == 1 and later.duplicates == []
+    reject = later.rejects[0]
+    assert (reject.row, reject.column, reject.reason) == (0, "ts", "ts_differs")
+    assert reject.value == "2026-03-02T08:00:07+00:00"
+    (within,) = log.append(web, batch(["x", "x", "x"], seconds=[1, 2, 1]))
+    assert (within.accepted, within.duplicates, [r.row for r in within.rejects]) == (1, [2], [1])
+
+
+def test_the_same_id_from_another_source_is_another_event(web: Connection) -> None:
+    results = log.append(web, [batch(["a"]), batch(["a"], source="carrier-b")])
+    assert [r.accepted for r in results] == [1, 1]
+
+
+def test_duplicates_are_found_between_the_batches_of_one_call(web: Connection) -> None:
+    results = log.append(web, [batch(["a", "b"]), batch(["b", "c"], seconds=[1, 2])])
+    assert [(r.accepted, r.duplicates) for r in results] == [(2, []), (1, [0])]
+
+
+def test_a_rolled_back_append_leaves_no_trace(web: Connection, engine: Connection) -> None:
+    log.append(web, batch(["a"]))
+    with pytest.raises(ZeroDivisionError), web.transaction():
+        log.append(web, batch(["b"]))
+        (own,) = log.append(web, batch(["b"]))
+        assert own.duplicates == [0], "a transaction knows its own rows"
+        raise ZeroDivisionError
+    assert log.head(web) == 1
+    (again,) = log.append(web, batch(["b"]))
+    assert (again.position, again.accepted) == (2, 1)
+    assert _ids(engine) == ["a", "b"]
+
+
+def test_a_savepoint_taken_back_leaves_no_trace(web: Connection, engine: Connection) -> None:
+    with web.transaction():
+        log.append(web, batch(["a"]))
+        with pytest.raises(ZeroDivisionError), web.transaction():
+            log.append(web, batch(["b"]))
+            raise ZeroDivisionError
+        (again,) = log.append(web, batch(["a", "b"]))
+        assert again.duplicates == [0] and again.accepted == 1
+    assert _ids(engine) == ["a", "b"]
+
+
+def test_a_reader_never_skips_a_batch_that_commits_late(db: Database) -> None:
+    """One appender holds its transaction open; another waits for it instead of overtaking."""
+    with db.connect("web") as slow, db.connect("web") as fast, db.connect("engine") as reader:
+        taken = threading.Event()
+
+        def second() -> None:
+            taken.wait(5)
+            log.append(fast, batch(["fast"], source="fast"))
+
+        other = threading.Thread(target=second)
+        other.start()
+        with slow.transaction():
+            log.append(slow, batch(["slow"], source="slow"))
+            taken.set()
+            time.sleep(0.3)
+            assert other.is_alive(), "positions are given in commit order, so the second appender waits"
+            assert list(log.read(reader, 0)) == []
+        other.join(5)
+        assert [(b.position, b.source) for b in log.read(reader, 0)] == [(1, "slow"), (2, "fast")]
+
+
+def test_read_by_another_role_is_refused(web: Connection, member: Connection) -> None:
+    log.append(web, batch(["a"]))
+    for conn in (web, member):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            list(log.read(conn, 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": "other"}, "another source"),
+        ({"basis": "none"}, "unknown basis"),
+        ({"table": "messages"}, "columns of messages"),
+        ({"rows": calls(["a"]).drop_columns(["callee"])}, "columns of calls"),
+    ],
+)
+def test_unchecked_batches_are_refused_whole(web: Connection, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        log.append(web, [batch(["ok"]), replace(batch(["a"]), **change)])
+    assert log.head(web) == 0
+
+
+def test_trimmed_rows_are_still_known(db: Database) -> None:
+    with db.connect("web") as web, db.connect("engine") as engine:
+        log.append(web, batch(["a", "b"], seconds=[0, 86400 * 3]))
+        log.append(web, batch(["c"], source="carrier-b"))
+        assert log.trim(engine, 1) == 1
+        assert [b.position for b in log.read(engine, 0)] == [2]
+        for forget in (False, True):
+            if forget:
+                fingerprints._of.clear()  # as a new process would begin
+            (again,) = log.append(web, batch(["a", "b", "a"], seconds=[0, 86400 * 3, 5]))
+            assert again.accepted == 0 and again.duplicates == [0, 1]
+            assert [r.reason for r in again.rejects] == ["ts_differs"], "the same day's segment knows another time"
+        assert log.trim(engine, 99) == 1
+        (other,) = log.append(web, batch(["c"], source="carrier-b"))
+        assert other.duplicates == [0]
+        assert log.append(web, batch(["d"]))[0].position == 3
+
+
+def test_memory_is_folded_and_nothing_forgotten(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "MEMORY_ROWS", 50)
+    monkeypatch.setattr(fingerprints, "_RUN_ROWS", 70)
+    ids = [f"e{i}" for i in range(600)]
+    seconds = [float(i * 997 % (86400 * 3)) for i in range(600)]
+    with db.connect("web") as web, db.connect("super") as su:
+        for at in range(0, 600, 20):
+            (new,) = log.append(web, batch(ids[at : at + 20], seconds=seconds[at : at + 20]))
+            assert new.accepted == 20
+            (again,) = log.append(web, batch(ids[: at + 20], seconds=seconds[: at + 20]))
+            assert again.accepted == 0 and len(again.duplicates) == at + 20
+        folded, runs, held = su.execute(
+            "SELECT (SELECT folded FROM wuzha.log_head), count(*), sum(n) FROM wuzha.log_runs"
+        ).fetchone()  # type: ignore[misc]
+        assert folded > 0 and 3 <= runs <= 12 and held == 20 * folded
+
+
+def test_a_rolled_back_fold_is_forgotten(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "MEMORY_ROWS", 5)
+    with db.connect("web") as web:
+        log.append(web, batch([f"a{i}" for i in range(10)]))
+        log.append(web, batch(["warm"]))
+        with pytest.raises(ZeroDivisionError), web.transaction():
+            log.append(web, batch([f"b{i}" for i in range(10)]))
+            log.append(web, batch([f"c{i}" for i in range(10)]))
+            raise ZeroDivisionError
+        (again,) = log.append(web, batch([f"a{i}" for i in range(10)]))
+        assert len(again.duplicates) == 10
+        (lost,) = log.append(web, batch([f"b{i}" for i in range(10)]))
+        assert lost.accepted == 10
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    stream=st.lists(
+        st.lists(st.tuples(st.integers(0, 6), st.sampled_from([0.0, 1.0, 90000.0])), max_size=8), min_size=1, max_size=6
+    ),
+    chance=st.randoms(use_true_random=False),
+)
+def test_any_cut_keeps_the_same_events(
+    stream: list[list[tuple[int, float]]], chance: random.Random, module_db: Database
+) -> None:
+    """The plain definition: the first time that an id comes with counts; then it is a duplicate or differs."""
+    with module_db.connect("web") as web, module_db.connect("super") as su:
+        source = f"s{next(_numbers)}"
+        plain: dict[int, float] = {}
+        expected, got = Counter[str](), Counter[str]()
+        for rows in stream:
+            for i, second in rows:
+                if i not in plain:
+                    plain[i] = second
+                    expected["accepted"] += 1
+                else:
+                    expected["duplicates" if plain[i] == second else "rejects"] += 1
+            cut = chance.randint(0, len(rows))
+            parts = [p for p in (rows[:cut], rows[cut:]) if p]
+            batches = [batch([str(i) for i, _ in p], source=source, seconds=[s for _, s in p]) for p in parts]
+            for given_, result in zip(batches, log.append(web, batches), strict=True):
+                assert given_.rows.num_rows == result.accepted + len(result.duplicates) + len(result.rejects)
+                got["accepted"] += result.accepted
+                got["duplicates"] += len(result.duplicates)
+                got["rejects"] += len(result.rejects)
+        assert got == expected
+        positions = [r[0] for r in su.execute("SELECT position FROM wuzha.log ORDER BY position")]
+        assert positions == list(range(1, len(positions) + 1))
+
+
+def test_processes_that_append_the_same_events_count_each_once(db: Database) -> None:
+    context = multiprocessing.get_context("spawn")
+    out = context.Queue()
+    n = 600
+    processes = [context.Process(target=append_all, args=(db.conninfo("web"), s, n, out)) for s in range(3)]
+    for process in processes:
+        process.start()
+    accepted = [out.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(10)
+    assert sum(accepted) == n
+    with db.connect("engine") as engine:
+        ids = _ids(engine)
+        assert Counter(ids) == Counter({f"e{i}": 1 for i in range(n)})
+        positions = [b.position for b in log.read(engine, 0, limit_rows=10**9)]
+        assert positions == list(range(1, len(positions) + 1))
