@@ -55,8 +55,8 @@ wheelhouse:  ## dist/wuzha-…-offline.tar: everything that a machine without a 
 
 docs:  ## The documentation site, in site/
 	@$(SETUP) dev
-	@$(PY) -m mkdocs build --strict --quiet
-	@echo "The site is in site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "The site is in site/index.html; with its search: $(PY) -m http.server --directory site 8001"
 
 reference:  ## Write docs/reference/ anew from the code
 	@$(SETUP) dev
