@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from wuzha.events import TABLES
 
-from . import feeds, life, reporting, tables
+from . import feeds, life, reporting, tables, tills
 from .look_alikes import resemble
 from .scams import SCAM_RATE, enact
 from .scripts import Script, load
@@ -54,6 +54,7 @@ def make(
     resemble(stage)
     step("look-alikes")
     enact(stage, scripts, rate)
+    tills.taint(stage)
     step("scams")
     warnings, marks = feeds.issue(stage)
     reports = reporting.report(stage)

@@ -59,7 +59,7 @@ def _split(
 ) -> list[tuple[int, int, int]]:  # fmt: skip
     money = script.money
     parts = int(rng.integers(money.fan_out[0], money.fan_out[1] + 1))
-    parts = max(1, min(parts, amount // 50000))
+    parts = max(1, min(parts, amount // 300_000))
     left = int(amount * (1 - rng.uniform(*money.keep)))
     shares = rng.dirichlet(np.full(parts, 4.0))
     out = []

@@ -33,27 +33,32 @@ DAY = 86400
 
 
 class Columns:
-    """Columns that grow by blocks; ``len`` rows. Read a column with ``[name]``."""
+    """Columns that grow by blocks; ``len`` rows. Read a column with ``[name]``: a view, until the next growth."""
 
     def __init__(self, **kinds: Any) -> None:
         self.kinds = {k: np.dtype(v) for k, v in kinds.items()}
-        self.data = {k: np.empty(0, v) for k, v in self.kinds.items()}
+        self.data = {k: np.empty(64, v) for k, v in self.kinds.items()}
+        self.n = 0
 
     def __len__(self) -> int:
-        return len(next(iter(self.data.values())))
+        return self.n
 
     def __getitem__(self, name: str) -> Any:
-        return self.data[name]
+        return self.data[name][: self.n]
 
     def grow(self, n: int, **columns: Any) -> I32:
         """Indices of ``n`` new rows. Every column must be given."""
-        first = len(self)
+        first = self.n
         if columns.keys() != self.kinds.keys():
             raise KeyError(f"want {sorted(self.kinds)}, got {sorted(columns)}")
         for k, v in columns.items():
-            block = np.empty(n, self.kinds[k])
-            block[:] = v
-            self.data[k] = np.concatenate([self.data[k], block])
+            data = self.data[k]
+            if first + n > len(data):
+                # Doubling, since accounts and lines of scams come one at a time.
+                data = np.concatenate([data, np.empty(max(len(data), n), self.kinds[k])])
+                self.data[k] = data
+            data[first : first + n] = v
+        self.n = first + n
         return np.arange(first, first + n, dtype=np.int32)
 
 
@@ -75,9 +80,10 @@ class World:
             text=object, kind=np.int32, bank=np.int32, outlet=np.int32, opened=np.int64, last=np.int64,
             status=np.int32, holder=np.int32, name=object, device=np.int32, opening=np.int64,
         )  # fmt: skip
-        self.device_numbers = np.empty(0, np.int64)
+        self._devices = Columns(number=np.int64)
         self.apps = Columns(name=object, package=object, signature=object)
         self.sites = Columns(text=object)
+        self._taken: set[str] = set()
         self._people()
         self._homes_and_work()
         self._lines()
@@ -165,11 +171,14 @@ class World:
 
     # ------------------------------------------------------------------ lines
 
+    @property
+    def device_numbers(self) -> I64:
+        """Numbers of all devices."""
+        return np.asarray(self._devices["number"])
+
     def devices(self, n: int) -> I32:
         """Indices of ``n`` new devices."""
-        first = len(self.device_numbers)
-        self.device_numbers = np.concatenate([self.device_numbers, draw.imei(self.rng, n)])
-        return np.arange(first, first + n, dtype=np.int32)
+        return self._devices.grow(n, number=draw.imei(self.rng, n))
 
     def add_lines(self, kind: str, n: int, **given: Any) -> I32:
         """``n`` lines of one kind (mobile, fixed, iot, voip, service, international); the rest as anybody's."""
@@ -314,7 +323,9 @@ class World:
         )
         k = n // 20 + 20
         shops = draw.strings(draw.firm_names(rng, k, "店"))
-        self.merchants = self.add_accounts("merchant", k, name=shops, device=self.devices(k))
+        keepers = np.flatnonzero(np.isin(self.occupation, [OCC[o] for o in ("shop_owner", "self_employed", "business_owner")]))
+        keeper = rng.choice(keepers if len(keepers) else adults, k)
+        self.merchants = self.add_accounts("merchant", k, name=shops, holder=keeper, device=self.devices(k))
         k = n // 400 + 4
         self.lenders = self.add_accounts(
             "loan", k, name=draw.strings(draw.firm_names(rng, k, "小贷")), device=self.devices(k)
@@ -338,9 +349,8 @@ class World:
     def add_apps(self, n: int) -> I32:
         """``n`` apps of small makers."""
         name, package, signature = draw.apps(self.rng, n)
-        if len(self.apps):
-            taken = set(self.apps["package"].tolist())
-            package = [p if p not in taken else f"{p}.app{i}" for i, p in enumerate(package)]
+        package = [p if p not in self._taken else f"{p}.app{i}" for i, p in enumerate(package, len(self.apps))]
+        self._taken.update(package)
         return self.apps.grow(
             n, name=draw.strings(name), package=draw.strings(package), signature=draw.strings(signature)
         )
@@ -348,9 +358,8 @@ class World:
     def add_sites(self, n: int) -> I32:
         """``n`` small sites."""
         texts = draw.domains(self.rng, n)
-        if len(self.sites):
-            taken = set(self.sites["text"].tolist())
-            texts = [t if t not in taken else f"s{i}.{t}" for i, t in enumerate(texts)]
+        texts = [t if t not in self._taken else f"s{i}.{t}" for i, t in enumerate(texts, len(self.sites))]
+        self._taken.update(texts)
         return self.sites.grow(n, text=draw.strings(texts))
 
     def _apps_and_sites(self) -> None:
