@@ -55,7 +55,7 @@ wheelhouse:  ## dist/wuzha-…-offline.tar: everything that a machine without a 
 
 docs:  ## The documentation site, in site/
 	@$(SETUP) dev
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "The site is in site/index.html; with its search: $(PY) -m http.server --directory site 8001"
 
 reference:  ## Write docs/reference/ anew from the code
