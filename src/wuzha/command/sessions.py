@@ -28,8 +28,8 @@ from .public import Actor, Refused
 LOCK_AFTER, LOCK_S = 5, 900
 #: A session's whole length (a shift and its handover), and how long it may stand idle.
 SESSION_S, IDLE_S = 14 * 3600, 2 * 3600
-#: An officer counts as on duty while their session was seen within this.
-ON_DUTY_S = 300
+#: An officer counts as on duty while their session was seen within this (a call may take long).
+ON_DUTY_S = 1800
 PASSWORD_LENGTH = 10
 
 _hasher = PasswordHasher()
@@ -110,8 +110,10 @@ def log_in(conn: psycopg.Connection[Any], login: str, password: str, *, now: dat
     return Login(token=token)
 
 
-def find(conn: psycopg.Connection[Any], token: str, *, now: datetime | None = None) -> Session | None:
-    """The session of a cookie, or None where it has ended."""
+def find(
+    conn: psycopg.Connection[Any], token: str, *, now: datetime | None = None, touch: bool = True
+) -> Session | None:
+    """The session of a cookie, or None where it has ended. ``touch``: this is the officer, not an open page's poll."""
     now = now or clock.now()
     row = (
         conn.cursor(row_factory=dict_row)
@@ -126,7 +128,7 @@ def find(conn: psycopg.Connection[Any], token: str, *, now: datetime | None = No
     )
     if row is None:
         return None
-    if now - row["seen_at"] > clock.stretch(30):
+    if touch and now - row["seen_at"] > clock.stretch(30):
         conn.execute("UPDATE wuzha.sessions SET seen_at = %s WHERE token_hash = %s", (now, _key(token)))
     return Session(
         csrf=row["csrf"],
@@ -188,4 +190,4 @@ def _audit(
     conn: psycopg.Connection[Any], now: datetime, actor: str, user_id: int | None, unit_id: int | None, action: str,
     detail: dict[str, Any],
 ) -> None:  # fmt: skip
-    audit.write(conn, now=now, actor=actor, user=user_id, unit=unit_id, action=action, object=None, detail=detail)
+    audit.append(conn, at=now, actor=actor, user_id=user_id, unit_id=unit_id, action=action, object=None, detail=detail)

@@ -123,7 +123,7 @@ def change(
 
 
 def _audit(conn: psycopg.Connection[Any], actor: Actor, action: str, unit_id: int, detail: dict[str, Any]) -> None:
-    audit.write(
-        conn, now=clock.now(), actor=actor.login, user=actor.user_id, unit=actor.unit_id, action=action,
+    audit.append(
+        conn, at=clock.now(), actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action=action,
         object=f"unit:{unit_id}", detail=detail,
     )  # fmt: skip

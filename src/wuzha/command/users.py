@@ -156,7 +156,7 @@ def _set_roles(conn: psycopg.Connection[Any], user_id: int, roles: Collection[st
 
 
 def _audit(conn: psycopg.Connection[Any], actor: Actor, action: str, user_id: int, detail: dict[str, Any]) -> None:
-    audit.write(
-        conn, now=clock.now(), actor=actor.login, user=actor.user_id, unit=actor.unit_id, action=action,
+    audit.append(
+        conn, at=clock.now(), actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action=action,
         object=f"user:{user_id}", detail=detail,
     )  # fmt: skip

@@ -43,6 +43,8 @@ def contact(
         return done
     alert = lock(conn, alert_id)
     mine(alert, actor, version)
+    if to_id is not None and not _theirs(conn, alert, to_id):
+        raise Refused("unknown_code", code=to_id)
     reached = codes()["result"][result].reached and rung.to == "person"
     changes: dict[str, Any] = {}
     if alert["contacted_at"] is None:
@@ -56,6 +58,21 @@ def contact(
     return record(
         conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id
     )  # fmt: skip
+
+
+def _theirs(conn: psycopg.Connection[Any], alert: dict[str, Any], to_id: int) -> bool:
+    """True where ``to_id`` is the alert's line, one joined to the person, or one of somebody joined to the person."""
+    if to_id in (alert["line_id"], alert["person_id"]):
+        return True
+    joined = conn.execute(
+        "WITH near AS (SELECT other_id AS id FROM wuzha.relations WHERE subject_id = %(person)s"
+        " UNION SELECT subject_id FROM wuzha.relations WHERE other_id = %(person)s)"
+        " SELECT 1 FROM near WHERE id = %(to)s UNION ALL"
+        " SELECT 1 FROM wuzha.relations r JOIN near n ON n.id = r.subject_id WHERE r.other_id = %(to)s UNION ALL"
+        " SELECT 1 FROM wuzha.relations r JOIN near n ON n.id = r.other_id WHERE r.subject_id = %(to)s LIMIT 1",
+        {"person": alert["person_id"], "to": to_id},
+    ).fetchone()
+    return joined is not None
 
 
 def note(

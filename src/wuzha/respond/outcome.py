@@ -83,7 +83,7 @@ def close(
         conn, actor, alert, "close", key=key, at=now, code=alert["outcome"],
         changes={"state": "closed", "closed_at": now, "closed_by": actor.user_id},
     )  # fmt: skip
-    log.append(conn, [finding(alert, now)], now=now)
+    log.append(conn, [finding(alert, now)])
     return done
 
 
@@ -107,4 +107,4 @@ def finding(alert: dict[str, Any], now: datetime) -> log.Batch:
         ],
         schema=pa.schema([pa.field(f.name, f.type) for f in table.schema]),
     )
-    return log.Batch(table="findings", rows=batch.conform(table, rows), basis="warning")
+    return log.Batch(table="findings", rows=batch.conform(table, rows), source=SOURCE, basis="warning", received_at=now)

@@ -134,12 +134,12 @@ def audit_step(
     detail: dict[str, Any],
 ) -> None:
     """The audit row of a step, in the alert's unit, without names or numbers."""
-    audit.write(
+    audit.append(
         conn,
-        now=at,
+        at=at,
         actor=actor.login,
-        user=actor.user_id,
-        unit=alert["unit_id"],
+        user_id=actor.user_id,
+        unit_id=alert["unit_id"],
         action=f"alert.{kind}",
         object=f"alert:{alert['alert_id']}",
         detail={k: v for k, v in detail.items() if v is not None},

@@ -1,0 +1,189 @@
+"""The alert: what do I say? Its page, and every step that an officer takes on it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import RedirectResponse, Response
+
+from wuzha.command.public import Refused
+from wuzha.events import clock, money
+from wuzha.respond import contact, file, outcome, reveal, sign, tiers, undo
+from wuzha.respond.codes import codes
+from wuzha.respond.next_step import next_step, standing
+from wuzha.respond.phrases import phrases
+
+from . import catalogue, timeline, words
+from .context import STATUS, Context, posted, signed_in
+from .masks import Sight
+
+router = APIRouter()
+
+#: Results that put the person's line among the lost ones for the ladder's colours.
+_GOOD = frozenset({"self", "met", "told_other", "delivered", "bank_holds", "dispatched", "asked"})
+
+
+def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: int = 200) -> Response:
+    """The page of an alert as this officer may see it."""
+    now = clock.now()
+    with ctx.db() as conn:
+        found = file.read(conn, ctx.actor, alert_id, now=now)
+        until = reveal.revealed_until(conn, ctx.actor, alert_id, now=now)
+        last = undo.undoable(conn, ctx.actor, alert_id, now=now)
+    alert = found.alert
+    names = [alert["name"], *(k["name"] for k in found.kin)]
+    sight = Sight(open=until is not None, names=tuple(n for n in names if n))
+    say = partial(catalogue.translate, language=ctx.language)
+    span = ctx.request.query_params.get("span", "all")
+    line = timeline.draw(
+        found, sight, now=now, span=span, say=say, money=partial(words.yuan, language=ctx.language)
+    )  # fmt: skip
+    step = next_step(found, ctx.actor)
+    talk = phrases(
+        alert["scam_type"], alert["stage"], ctx.language, unit=ctx.actor.unit_name, code=found.code or ""
+    )  # fmt: skip
+    rungs: dict[str, list[dict[str, Any]]] = {}
+    for done in standing(found):
+        rungs.setdefault(done["kind"], []).append(done)
+    return ctx.page(
+        "alert.html", status=status, now=now, file=found, alert=alert, sight=sight, until=until, undoable=last,
+        undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=step,
+        talk=talk, rungs=rungs, codes=codes(), good=_GOOD, said=said, words_of=timeline.words_of, say=say,
+        mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
+    )  # fmt: skip
+
+
+def _conflict(ctx: Context, alert_id: int, refused: Refused) -> Response:
+    """The page with what happened on top; nothing was changed, and what was typed comes back with it."""
+    if refused.reason in STATUS:
+        raise refused
+    return show(ctx, alert_id, said=refused, status=409)
+
+
+def _back(alert_id: int) -> Response:
+    return RedirectResponse(f"/alerts/{alert_id}", status_code=303)
+
+
+def _whole(ctx: Context, name: str) -> int:
+    """A whole number of the form. Refused("changed") where it is none: the page is not ours or very old."""
+    try:
+        return int(ctx.form[name])
+    except (KeyError, ValueError) as error:
+        raise Refused("changed") from error
+
+
+def _amount(ctx: Context) -> int | None:
+    text = ctx.form.get("amount", "").strip()
+    if not text:
+        return None
+    try:
+        return money.parse_yuan(text)
+    except ValueError as error:
+        raise Refused("amount") from error
+
+
+@router.get("/alerts/{alert_id}")
+def alert(alert_id: int, ctx: Context = Depends(signed_in)) -> Response:
+    """The file."""
+    return show(ctx, alert_id)
+
+
+@router.post("/alerts/{alert_id}/sign")
+def sign_for(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Sign for it."""
+    try:
+        with ctx.db() as conn:
+            sign.sign(conn, ctx.actor, alert_id, version=_whole(ctx, "version"), key=ctx.form.get("click", ""))
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/take-over")
+def take_over(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Take it over from the officer who has it."""
+    try:
+        with ctx.db() as conn:
+            sign.take_over(conn, ctx.actor, alert_id, version=_whole(ctx, "version"), key=ctx.form.get("click", ""))
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/contacts")
+def contacts(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Record a try to reach the person."""
+    form = ctx.form
+    try:
+        to = form.get("to", "")
+        with ctx.db() as conn:
+            contact.contact(
+                conn, ctx.actor, alert_id, channel=form.get("channel", ""), result=form.get("result", ""),
+                version=_whole(ctx, "version"), key=form.get("click", ""),
+                to_id=int(to) if to.isascii() and to.isdigit() and len(to) < 18 else None, words=form.get("words"),
+            )  # fmt: skip
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/outcome")
+def set_outcome(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Record the outcome."""
+    try:
+        with ctx.db() as conn:
+            outcome.outcome(
+                conn, ctx.actor, alert_id, code=ctx.form.get("code", ""), version=_whole(ctx, "version"),
+                key=ctx.form.get("click", ""), amount_fen=_amount(ctx), words=ctx.form.get("words"),
+            )  # fmt: skip
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/close")
+def close(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Close it."""
+    try:
+        with ctx.db() as conn:
+            outcome.close(conn, ctx.actor, alert_id, version=_whole(ctx, "version"), key=ctx.form.get("click", ""))
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/undo")
+def take_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Take the last step back."""
+    try:
+        with ctx.db() as conn:
+            undo.undo(conn, ctx.actor, alert_id, contact_id=_whole(ctx, "contact"), key=ctx.form.get("click", ""))
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/notes")
+def notes(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Add a note."""
+    try:
+        with ctx.db() as conn:
+            contact.note(conn, ctx.actor, alert_id, words=ctx.form.get("words", ""), key=ctx.form.get("click", ""))
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/reveal")
+def open_file(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Show names and numbers to this officer, for a purpose."""
+    try:
+        with ctx.db() as conn:
+            reveal.reveal(
+                conn, ctx.actor, alert_id, purpose=ctx.form.get("purpose", ""), words=ctx.form.get("words", "")
+            )  # fmt: skip
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)

@@ -1,0 +1,103 @@
+"""The pages as one ASGI application.
+
+Kept true here: every answer carries the security headers; every refusal is a page that says what happened, what was
+kept and what to do; nothing of an error's inside reaches a browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from psycopg_pool import ConnectionPool
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from wuzha.command.public import Refused
+
+from . import (
+    admin_sources,
+    admin_units,
+    admin_users,
+    alert,
+    audit,
+    context,
+    desk,
+    figures,
+    live,
+    login,
+    render,
+    wall,
+)
+
+log = structlog.get_logger(__name__)
+
+
+
+def create(pool: ConnectionPool[Any]) -> FastAPI:
+    """The pages over a pool of connections as wuzha_web. Mount it at the root, after what answers under ``/v1``."""
+    app = FastAPI(title="Wuzha pages", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.pool = pool
+    static = Path(str(files(__package__))) / "static"
+    app.mount("/static", StaticFiles(directory=static), name="static")
+    for module in (login, desk, alert, wall, figures, live, admin_units, admin_users, admin_sources, audit):
+        app.include_router(module.router)
+
+    @app.middleware("http")
+    async def headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call(request)
+        for name, value in render.HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.url.path.startswith("/static/"):
+            response.headers["Cache-Control"] = "public, max-age=31536000" if "v=" in request.url.query else "no-cache"
+        return response
+
+    def plain(request: Request, status: int, key: str, **values: object) -> Response:
+        language = _language(request)
+        return render.page(request, "error.html", language=language, status=status, key=key, values=values)
+
+    @app.exception_handler(context.SessionEnded)
+    async def ended(request: Request, _: Exception) -> Response:
+        return context.to_login(request, "ended" if context.cookie_name(request) in request.cookies else "")
+
+    @app.exception_handler(context.MustChange)
+    async def must_change(request: Request, _: Exception) -> Response:
+        return Response(status_code=303, headers={"Location": "/password"})
+
+    @app.exception_handler(context.BadForm)
+    async def bad_form(request: Request, _: Exception) -> Response:
+        return plain(request, 403, "bad_form")
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return plain(request, context.STATUS.get(error.reason, 409), error.reason, **error.values)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return plain(request, error.status_code, "not_found" if error.status_code in (404, 405) else "failed")
+
+    @app.exception_handler(422)
+    async def unreadable(request: Request, _: Exception) -> Response:
+        return plain(request, 404, "not_found")
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        log.error("page failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+        response = plain(request, 500, "failed")
+        response.headers.update(render.HEADERS)
+        return response
+
+    return app
+
+
+def _language(request: Request) -> str:
+    """The reader's language where no session says it: the browser's wish, Chinese where it has none of ours."""
+    wish = request.cookies.get("wuzha_language") or request.headers.get("accept-language", "")
+    return "en" if wish.lower().startswith("en") else "zh"

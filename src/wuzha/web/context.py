@@ -1,0 +1,165 @@
+"""What a page's handler gets: the session, a transaction with the officer's scope, a form that was really sent by one
+of our pages, and the renderer.
+
+Kept true here: without a session no handler runs that asks for one; every POST is refused unless it carries the
+session's token; every read and write of a handler has the officer's unit as its scope.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, quote
+
+import psycopg
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from psycopg_pool import ConnectionPool
+
+from wuzha import store
+from wuzha.command import sessions
+from wuzha.command.public import Actor
+from wuzha.events import clock
+
+from . import render
+
+FORM_BYTES = 256 * 1024
+FORM_FIELDS = 200
+#: Which refusals are which answers; all others are a conflict.
+STATUS = {"not_found": 404, "forbidden": 403}
+
+
+class SessionEnded(Exception):
+    """No session stands behind this request."""
+
+
+class MustChange(Exception):
+    """The officer still has the password that was handed to them."""
+
+
+class BadForm(Exception):
+    """The form is too large, of another kind, or not from our page."""
+
+
+@dataclass(kw_only=True)
+class Context:
+    """One request of one officer."""
+
+    request: Request
+    pool: ConnectionPool[Any]
+    session: sessions.Session
+    token: str
+    form: Mapping[str, str] = field(default_factory=dict)
+    many: Mapping[str, list[str]] = field(default_factory=dict)
+
+    #: Pages that an officer with a handed-out password may open before they have changed it.
+    BEFORE_CHANGE: ClassVar[frozenset[str]] = frozenset({"/password", "/logout", "/language"})
+
+    @property
+    def actor(self) -> Actor:
+        """The officer."""
+        return self.session.actor
+
+    @property
+    def language(self) -> str:
+        """The officer's language."""
+        return self.session.actor.language
+
+    @contextmanager
+    def db(self) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction with the officer's scope; commits at the end of the block."""
+        with (
+            self.pool.connection() as conn,
+            store.transaction(conn, unit=self.actor.unit_id, user=self.actor.user_id),
+        ):
+            yield conn
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page for this officer."""
+        return render.page(
+            self.request, template, language=self.language, status=status, actor=self.actor, csrf=self.session.csrf,
+            click=secrets.token_hex(12), now=values.pop("now", None) or clock.now(), **values,
+        )  # fmt: skip
+
+
+def cookie_name(request: Request) -> str:
+    """Cookies know no ports, and two seats may stand on one host: the name says which."""
+    return f"wuzha_{request.url.port or (443 if request.url.scheme == 'https' else 80)}"
+
+
+def set_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:
+    """A cookie that scripts do not see and other sites do not send."""
+    response.set_cookie(
+        name, value, max_age=seconds, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/"
+    )
+
+
+def signed_in(request: Request) -> Context:
+    """Dependency: the request's context. SessionEnded where there is none."""
+    token = request.cookies.get(cookie_name(request), "")
+    pool: ConnectionPool[Any] = request.app.state.pool
+    with pool.connection() as conn, conn.transaction():
+        session = sessions.find(conn, token) if token else None
+    if session is None:
+        raise SessionEnded
+    if session.actor.must_change and request.url.path not in Context.BEFORE_CHANGE:
+        raise MustChange
+    return Context(request=request, pool=pool, session=session, token=token)
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """The fields of a plain form. BadForm where it is too large or another kind."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise BadForm
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise BadForm
+    try:
+        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
+    except ValueError as error:  # bytes that are no UTF-8, or too many fields
+        raise BadForm from error
+
+
+def same_site(request: Request) -> bool:
+    """False where the browser says that another site sent this."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("origin")
+    return origin in (None, f"{request.url.scheme}://{request.url.netloc}")
+
+
+async def fields(request: Request) -> list[tuple[str, str]]:
+    """Dependency: the form's fields, read once."""
+    return await read_form(request)
+
+
+def posted(
+    context: Context = Depends(signed_in), pairs: list[tuple[str, str]] = Depends(fields)
+) -> Context:
+    """Dependency of every POST: the context with its form. BadForm without the session's token."""
+    form = {name: value.replace("\x00", "") for name, value in pairs}
+    sent = form.get("csrf", "") or context.request.headers.get("x-csrf", "")
+    if not same_site(context.request) or not secrets.compare_digest(sent.encode(), context.session.csrf.encode()):
+        raise BadForm
+    many: dict[str, list[str]] = {}
+    for name, value in pairs:
+        many.setdefault(name, []).append(value)
+    context.form, context.many = form, many
+    return context
+
+
+def to_login(request: Request, said: str = "") -> Response:
+    """To the log-in page and back to where the officer was; a part of a page sends the whole page there."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method != "GET":
+        here = "/"
+    target = f"/login?next={quote(here, safe='')}" + (f"&said={said}" if said else "")
+    if request.headers.get("hx-request"):
+        return HTMLResponse("", status_code=401, headers={"HX-Redirect": target})
+    return RedirectResponse(target, status_code=303)

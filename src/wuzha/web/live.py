@@ -1,0 +1,77 @@
+"""Server-sent events: a page that is open learns that something in its officer's sight has changed.
+
+Kept true here: nothing but "look again" is sent, so no fact travels past a page's own rights; a stream ends with its
+session, and a burst of changes is one message.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import anyio
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from wuzha.command import sessions
+from wuzha.command.public import Refused
+from wuzha.respond import queue
+
+from .context import Context, signed_in
+
+router = APIRouter()
+
+#: Seconds between looks, between comments that keep proxies from closing, and the length of one stream (the browser
+#: comes again by itself).
+LOOK_S, COMMENT_S, LENGTH_S = 1.0, 15.0, 3600.0
+
+
+def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str] | None:
+    """Fingerprints of the queue and of one alert; None where the session has ended."""
+    with ctx.pool.connection() as conn, conn.transaction():
+        if sessions.find(conn, ctx.token, touch=watching) is None:
+            return None
+    with ctx.db() as conn:
+        one = ""
+        if alert_id is not None:
+            row = conn.execute(
+                "SELECT version, level, last_evidence_at, (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id)"
+                " FROM wuzha.alerts a WHERE alert_id = %s",
+                (alert_id,),
+            ).fetchone()
+            one = str(row)
+        return queue.fingerprint(conn), one
+
+
+@router.get("/live")
+async def live(request: Request, alert: int | None = None, wall: int = 0, ctx: Context = Depends(signed_in)) -> Response:
+    """Events ``queue`` and ``file`` when what the officer may see has changed, ``ended`` when the session is over."""
+    if not {"desk.read", "wall.read"} & ctx.actor.may:
+        raise Refused("forbidden")
+
+    async def stream() -> AsyncIterator[bytes]:
+        begun = said = time.monotonic()
+        before = await run_in_threadpool(_look, ctx, alert, watching=bool(wall))
+        yield b"retry: 2000\nevent: hello\ndata: -\n\n"
+        while time.monotonic() - begun < LENGTH_S:
+            await anyio.sleep(LOOK_S)
+            if await request.is_disconnected():
+                return
+            now = await run_in_threadpool(_look, ctx, alert, watching=bool(wall))
+            if now is None or before is None:
+                yield b"event: ended\ndata: -\n\n"
+                return
+            if now[0] != before[0]:
+                said = time.monotonic()
+                yield b"event: queue\ndata: -\n\n"
+            if now[1] != before[1]:
+                yield b"event: file\ndata: -\n\n"
+            before = now
+            if time.monotonic() - said > COMMENT_S:
+                said = time.monotonic()
+                yield b": here\n\n"
+
+    return StreamingResponse(
+        stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )

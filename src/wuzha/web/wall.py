@@ -1,0 +1,49 @@
+"""The wall: where is it burning? One page, masked, readable from eight metres."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from wuzha.command import metrics, sessions
+from wuzha.command.public import require
+from wuzha.events import clock
+from wuzha.respond import queue
+
+from . import river
+from .context import Context, signed_in
+
+router = APIRouter()
+
+#: The five numbers, and which figure stands in small beside each.
+FIVE = (
+    ("alerts", None), ("reached", "reached_share"), ("dissuaded", None), ("avoided", None), ("lost", "lost_people"),
+)  # fmt: skip
+RIVER = ("alerts", "signed", "located", "reached", "dissuaded")
+
+
+def _values(ctx: Context) -> dict[str, object]:
+    require(ctx.actor, "wall.read")
+    now = clock.now()
+    with ctx.db() as conn:
+        seen = metrics.wall(conn, ctx.actor, now=now)
+        counts = queue.counts(conn, ctx.actor, now=now) if "desk.read" in ctx.actor.may else None
+        on_duty = sessions.on_duty(conn, ctx.actor, now=now)
+    local = now.astimezone(clock.zone())
+    return {
+        "now": now, "local": local, "wall": seen, "five": FIVE, "units_of": {m.name: m.unit for m in metrics.metrics().values()},
+        "river": river.river([(n, int(seen.today[n] or 0)) for n in RIVER], int(seen.today["deceived"] or 0)),
+        "top": river.TOP, "curve": river.curve(seen.hours, local.hour), "counts": counts, "on_duty": on_duty,
+    }  # fmt: skip
+
+
+@router.get("/wall")
+def wall(ctx: Context = Depends(signed_in)) -> Response:
+    """The page."""
+    return ctx.page("wall.html", **_values(ctx))
+
+
+@router.get("/wall/part")
+def part(ctx: Context = Depends(signed_in)) -> Response:
+    """What is on it, as it stands now."""
+    return ctx.page("wall_part.html", **_values(ctx))
