@@ -12,7 +12,7 @@ from wuzha.live.snapshots import BadSnapshot, Snapshot
 
 
 def some(position: int) -> Snapshot:
-    record = np.zeros(3, dtype=[("key", "<u8"), ("n", "<i4", (2,))])
+    record = np.zeros(3, dtype=np.dtype([("key", "<u8"), ("n", "<i4", (2,)), ("kind", "u1")], align=True))
     record["key"] = position
     return Snapshot(
         position=position,

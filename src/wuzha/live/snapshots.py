@@ -49,8 +49,9 @@ def write(folder: Path, snapshot: Snapshot) -> Path:
         if array.dtype.hasobject:
             raise ValueError(f"snapshot array {name!r} holds Python objects")
         data = np.ascontiguousarray(array)
-        descr: Any = data.dtype.descr if data.dtype.names else data.dtype.str
-        listed.append({"name": name, "dtype": descr, "shape": list(array.shape), "at": at, "n": data.nbytes})
+        listed.append(
+            {"name": name, "dtype": _described(data.dtype), "shape": list(array.shape), "at": at, "n": data.nbytes}
+        )
         chunks.append(memoryview(data.reshape(-1).view(np.uint8).data) if data.nbytes else memoryview(b""))
         at += data.nbytes
     head = json.dumps({"position": snapshot.position, "meta": snapshot.meta, "arrays": listed}).encode()
@@ -99,15 +100,40 @@ def read(path: Path) -> Snapshot:
     base = 4 + n
     arrays: dict[str, npt.NDArray[Any]] = {}
     for a in head["arrays"]:
-        descr = a["dtype"]
-        dtype = (
-            np.dtype([tuple(f) if len(f) == 2 else (f[0], f[1], tuple(f[2])) for f in descr])
-            if isinstance(descr, list)
-            else np.dtype(descr)
-        )
+        dtype = _dtype(a["dtype"])
         raw = np.frombuffer(body, np.uint8, a["n"], base + a["at"])
         arrays[a["name"]] = raw.view(dtype).reshape(a["shape"]).copy() if a["n"] else np.empty(a["shape"], dtype)
     return Snapshot(position=head["position"], arrays=arrays, meta=head["meta"])
+
+
+def _described(dtype: np.dtype[Any]) -> Any:
+    """A dtype as JSON. Records keep the very places of their fields: an aligned one has gaps."""
+    if dtype.names is None or dtype.fields is None:
+        return [dtype.base.str, list(dtype.shape)] if dtype.shape else dtype.str
+    fields = [dtype.fields[name] for name in dtype.names]
+    return {
+        "names": list(dtype.names),
+        "formats": [_described(f[0]) for f in fields],
+        "offsets": [f[1] for f in fields],
+        "itemsize": dtype.itemsize,
+        "aligned": dtype.isalignedstruct,
+    }
+
+
+def _dtype(said: Any) -> np.dtype[Any]:
+    if isinstance(said, str):
+        return np.dtype(said)
+    if isinstance(said, list):
+        return np.dtype((np.dtype(said[0]), tuple(said[1])))
+    return np.dtype(
+        {
+            "names": said["names"],
+            "formats": [_dtype(f) for f in said["formats"]],
+            "offsets": said["offsets"],
+            "itemsize": said["itemsize"],
+        },
+        align=said["aligned"],
+    )
 
 
 def newest(folder: Path, *, not_after: int) -> tuple[Snapshot | None, list[str]]:

@@ -1,0 +1,244 @@
+"""The worker: what it commits is a pure function of the log, whenever it stops, whoever takes over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wuzha import detect, text
+from wuzha.live import snapshots
+from wuzha.live.lease import LeaseLost
+from wuzha.live.settings import Settings
+from wuzha.live.subjects import first_unit
+from wuzha.live.worker import Worker
+from wuzha.store import Connection, Database
+from wuzha.store import log as store_log
+
+from . import city
+from .outcome import outcome
+
+
+def fill(db: Database, sent: list[city.Sent]) -> int:
+    """Append ``sent`` to the log as the doors would; returns the last position."""
+    with db.connect("web") as conn:
+        first_unit(conn, "反诈中心")
+        batches = [store_log.Batch(table=s.table, rows=s.rows, source=s.source, basis="holder_own") for s in sent]
+        store_log.append(conn, batches)
+        return store_log.head(conn)
+
+
+@cache
+def small_city() -> tuple[city.Sent, ...]:
+    return tuple(city.batches(city.tables()))
+
+
+def settings(home: Path, **changes: Any) -> Settings:
+    return Settings(home=home, **{"role": "holder", "snapshot_s": 3600, "lease_s": 2.0, **changes})
+
+
+def follow(db: Database, given: Settings, until: int) -> None:
+    """Run a worker in this process until its results reach ``until``."""
+    worker = Worker(lambda: db.connect("engine"), given)
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            worker.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    with db.connect("engine") as conn:
+        end = time.monotonic() + 120
+        while not failed and time.monotonic() < end:
+            if (reached(conn) or 0) >= until:
+                break
+            time.sleep(0.02)
+    worker.stop_asked.set()
+    thread.join(30)
+    if failed:
+        raise failed[0]
+
+
+def reached(conn: Connection) -> int | None:
+    row = conn.execute("SELECT position FROM wuzha.partitions").fetchone()
+    return None if row is None else row[0]
+
+
+def test_live_results_equal_the_engine_on_the_same_rows_in_the_same_order(
+    db: Database, engine: Connection, tmp_path: Path
+) -> None:
+    sent = small_city()
+    follow(db, settings(tmp_path), fill(db, list(sent)))
+    alone = detect.Engine()
+    alerts: dict[tuple[str, int], Any] = {}
+    evidence: set[tuple[Any, ...]] = set()
+    suspects: dict[tuple[str, str], Any] = {}
+    for position, s in enumerate(sent, start=1):
+        rows = text.annotate(s.rows) if s.table == "messages" else s.rows
+        changes = alone.feed(detect.encode(s.table, rows, position))
+        alerts |= {(a.person, a.episode): a for a in changes.alerts}
+        moved = {
+            (m.target, e.episode): m.source for m in changes.moves for e in changes.evidence if e.person == m.target
+        }
+        for (target, episode), source in moved.items():
+            for key in [k for k in alerts if k[0] == source]:
+                carried = {e[2:] for e in evidence if e[:2] == key} <= {
+                    (e.rule, e.version, e.at) for e in changes.evidence if (e.person, e.episode) == (target, episode)
+                }
+                if carried:
+                    del alerts[key]
+                    evidence = {e for e in evidence if e[:2] != key}
+        evidence |= {(e.person, e.episode, e.rule, e.version, e.at) for e in changes.evidence}
+        suspects |= {(x.subject, x.typology): x for x in changes.suspects}
+    assert alerts and evidence, "a city without alerts proves nothing"
+    got = outcome(engine)
+    figures = (
+        "raised_at",
+        "high_at",
+        "last_evidence_at",
+        "level",
+        "scam_type",
+        "stage",
+        "score",
+        "typology",
+        "amount_fen",
+    )
+    assert {r[:11] for r in got["alerts"] if not r[12]} == {
+        (a.person, a.episode, *(getattr(a, f) for f in figures)) for a in alerts.values()
+    }
+    assert {r[:5] for r in got["evidence"] if r[9] is None} == evidence
+    assert {(f"{r[0]}:{r[1]}", r[2], r[3]) for r in got["suspects"]} == {
+        (x.subject, x.typology, x.score) for x in suspects.values()
+    }
+    assert len(got["persons"]) == city.tables()["persons"].num_rows
+    assert len(got["relations"]) == city.tables()["relations"].num_rows
+    cited = engine.execute("SELECT count(*) FROM wuzha.evidence_events").fetchone()
+    assert cited is not None and cited[0] >= len(evidence)
+    vault = engine.execute(
+        "SELECT count(*) FROM wuzha.evidence_events WHERE event ?| %s", [["payer_name", "victim_name"]]
+    )
+    assert vault.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("stops", [(40, 41, 300), (7, 500)])
+def test_stopping_anywhere_and_going_on_gives_the_same(
+    make_db: Callable[[], Database], tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    whole, cut = make_db(), make_db()
+    sent = list(small_city())
+    last = fill(whole, sent)
+    follow(whole, settings(tmp_path / "whole"), last)
+    begin = 0
+    for i, stop in enumerate([*stops, len(sent)]):
+        at = fill(cut, sent[begin:stop])
+        begin = stop
+        # Without a snapshot, with one, and with one of which the newest is torn.
+        follow(cut, settings(tmp_path / "cut", snapshot_events=10**9), at)
+        files = snapshots.listing(tmp_path / "cut" / "snapshots")
+        if i == 1 and files:
+            files[0].write_bytes(files[0].read_bytes()[:-1])
+    with whole.connect("engine") as one, cut.connect("engine") as other:
+        expected, got = outcome(one), outcome(other)
+        for name in expected:
+            assert got[name] == expected[name], name
+
+
+def test_a_log_trimmed_below_the_last_whole_snapshot_is_said_plainly(
+    db: Database, engine: Connection, tmp_path: Path
+) -> None:
+    follow(db, settings(tmp_path), fill(db, list(small_city())[:30]))
+    for path in snapshots.listing(tmp_path / "snapshots"):
+        path.unlink()
+    engine.execute("DELETE FROM wuzha.log")
+    with pytest.raises(RuntimeError, match="trimmed"):
+        follow(db, settings(tmp_path), 31)
+
+
+def test_a_frozen_worker_that_wakes_commits_nothing(
+    db: Database, engine: Connection, tmp_path: Path, enterable_tmp: Path
+) -> None:
+    sent = list(small_city())
+    first = fill(db, sent[:200])
+    program = (
+        "import sys, json\n"
+        "from pathlib import Path\n"
+        "import psycopg\n"
+        "from wuzha.live.settings import Settings\n"
+        "from wuzha.live.worker import Worker\n"
+        "from wuzha.live.lease import LeaseLost\n"
+        "conninfo, home = sys.argv[1:]\n"
+        "worker = Worker(lambda: psycopg.connect(conninfo, autocommit=True), Settings(home=Path(home), role='holder',"
+        " lease_s=1.0, snapshot_s=3600))\n"
+        "try:\n    worker.run()\n"
+        "except LeaseLost:\n    sys.exit(75)\n"
+    )
+    frozen = subprocess.Popen([sys.executable, "-c", program, db.conninfo("engine"), str(tmp_path / "frozen")])
+    try:
+        wait(lambda: (reached(engine) or 0) >= first)
+        os.kill(frozen.pid, signal.SIGSTOP)
+        engine.execute("UPDATE wuzha.partitions SET leased_by = 'another-host|b|1|1'")  # its death cannot be seen
+        last = fill(db, sent[200:])
+        time.sleep(1.2)
+        follow(db, settings(tmp_path / "mine"), last)
+        expected = outcome(engine)
+        epoch = engine.execute("SELECT epoch FROM wuzha.partitions").fetchone()
+        os.kill(frozen.pid, signal.SIGCONT)
+        assert frozen.wait(30) == 75, "it learns that it was replaced"
+    finally:
+        frozen.kill()
+    assert outcome(engine) == expected and engine.execute("SELECT epoch FROM wuzha.partitions").fetchone() == epoch
+
+
+def wait(check: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_a_second_worker_waits_for_the_lease(db: Database, tmp_path: Path) -> None:
+    fill(db, list(small_city())[:3])
+    with db.connect("engine") as conn:
+        conn.execute(
+            "INSERT INTO wuzha.partitions (partition, leased_by, leased_until) VALUES (0, 'x|b|1|1', now() + '1 h')"
+        )
+    worker = Worker(lambda: db.connect("engine"), settings(tmp_path))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    time.sleep(0.5)
+    with db.connect("engine") as conn:
+        assert reached(conn) == 0
+    worker.stop_asked.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_worker_whose_epoch_is_over_stops_by_itself(db: Database, engine: Connection, tmp_path: Path) -> None:
+    fill(db, list(small_city())[:3])
+    worker = Worker(lambda: db.connect("engine"), settings(tmp_path, lease_s=0.3))
+    lost: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            worker.run()
+        except LeaseLost as error:
+            lost.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait(lambda: (reached(engine) or 0) >= 3)
+    engine.execute("UPDATE wuzha.partitions SET epoch = epoch + 1")
+    thread.join(10)
+    assert lost
