@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 #: Modules of this package that define ``register(app)``.
-_OWN: tuple[str, ...] = ("serve",)
+_OWN: tuple[str, ...] = ("import_", "serve")
 
 
 def _version(value: bool) -> None:

@@ -1,0 +1,207 @@
+"""The import itself: files in, one folder of tables and rejects out.
+
+Kept true here: ``rows = accepted + rejected + duplicates + merged``; a file that cannot be read is one rejected row of
+its own and stops nothing; when no file can be read, nothing is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from wuzha.events import BASES, TABLES, Table
+
+from . import output
+from .gathering import REJECT_COLUMNS, Guide, Run
+from .layouts import own_mapping
+from .mapping import available
+from .opening import read
+from .reading import Settings
+from .settling import settle
+from .sources import Item, Problem, items, size
+from .times import parse_date
+from .validation import validate
+
+#: What ``statements`` may give: the transfers, and the companion sheets' registers.
+STATEMENT_TABLES = ("transfers", "persons", "accounts", "relations")
+KINDS = ("statements", *(t for t in TABLES if t != "labels"))
+
+
+class ImportFailed(Exception):
+    """Nothing was written; the text says why."""
+
+
+class WrongUse(ImportFailed):
+    """The import was asked for in a way that cannot be: the text says what to give."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What an import did. ``tables``: rows written a table; ``notes``: words for people."""
+
+    rows: int
+    accepted: int
+    rejected: int
+    duplicates: int
+    merged: int
+    files: int
+    seconds: float
+    tables: dict[str, int]
+    out: str
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary as the command prints it."""
+        names = ("rows", "accepted", "rejected", "duplicates", "merged", "files", "seconds", "tables", "out")
+        return {name: getattr(self, name) for name in names}
+
+
+def import_files(
+    kind: str, files: list[Path], out: Path, *, as_of: datetime, source: str | None = None,
+    mapping: Path | None = None, mapping_dir: Path | None = None, own_account: str | None = None, basis: str | None = None, basis_ref: str | None = None,
+    basis_until: str | None = None, guide: Guide | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> Summary:  # fmt: skip
+    """Import ``files`` (files, folders, zip, gz) as ``kind`` (``statements`` or a table) into the folder ``out``.
+
+    ``as_of`` dates register rows that nothing else dates. ``progress`` is told each file's name and bytes as it is
+    begun. ImportFailed where nothing could be read or written, WrongUse where the call itself is wrong, MappingError
+    where a mapping file is.
+    """
+    started = time.perf_counter()
+    metadata = _basis(basis, basis_ref, basis_until)
+    if kind not in KINDS:
+        raise WrongUse(f"没有 {kind!r} 这张表；可用：{', '.join(KINDS)}")
+    if not files:
+        raise WrongUse("没有给出文件")
+    for path in files:
+        if not path.exists():
+            raise WrongUse(f"没有这个文件：{path}")
+    if out.exists() and not out.is_dir():
+        raise WrongUse(f"{out} 不是文件夹")
+    tables = STATEMENT_TABLES if kind == "statements" else (kind,)
+    mappings = [*available(mapping_dir, mapping), *(own_mapping(t) for t in tables)]
+    run = Run(
+        kind=kind, tables=tables, mappings=mappings, folder=mapping_dir, guide=guide, draft_folder=out.parent,
+        settings=Settings(source=source or "import", as_of=as_of, own_account=own_account),
+    )  # fmt: skip
+    for item in items(files):
+        if progress is not None:
+            progress(item.name, len(item.data) if isinstance(item, Item) else 0)
+        run.files += 1
+        if isinstance(item, Problem):
+            run.problem(item.name, "", item.reason, item.message)
+        else:
+            read(run, item)
+    if run.files == 0:
+        raise ImportFailed("文件夹或压缩包里没有文件")
+    summary = _finish(run, out, metadata, started)
+    return summary
+
+
+def total_bytes(files: list[Path]) -> int:
+    """Bytes behind ``files``, for a progress bar."""
+    return size(files)
+
+
+def _basis(basis: str | None, ref: str | None, until: str | None) -> dict[str, str]:
+    if basis is None:
+        if ref or until:
+            raise WrongUse("--basis-ref 与 --basis-until 需同 --basis 一起给出")
+        return {}
+    if basis not in BASES:
+        raise WrongUse(f"没有 {basis!r} 这种依据；可用：{', '.join(BASES)}")
+    if basis in ("case_query", "warning") and not ref:
+        raise WrongUse(f"依据 {basis} 要有文书号：--basis-ref")
+    if basis not in ("holder_own", "open_data") and not until:
+        raise WrongUse(f"依据 {basis} 要有截止日期：--basis-until")
+    told = {"wuzha.basis": basis}
+    if ref:
+        told["wuzha.basis_ref"] = ref
+    if until:
+        try:
+            told["wuzha.basis_until"] = parse_date(until).isoformat()
+        except ValueError as error:
+            raise WrongUse(f"--basis-until {until!r} 不是日期") from error
+    return told
+
+
+def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Summary:
+    for path, text in run.drafts:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            run.notes.append(f"映射草稿写不进 {path}：{error.strerror}")
+    if run.read == 0 and run.rejects and not run.batches:
+        told = pl.concat(run.rejects)
+        lines = [
+            f"{r['file']}{'「' + r['sheet'] + '」' if r['sheet'] else ''}：{r['message']}"
+            for r in told.head(5).to_dicts()
+        ]
+        raise ImportFailed("没有一个文件能读：\n" + "\n".join(lines))
+    tables: dict[str, pl.DataFrame] = {}
+    duplicates = merged = accepted = 0
+    for name in run.tables:
+        if name not in run.batches:
+            continue
+        table = TABLES[name]
+        settled = settle(table, pl.concat(run.batches.pop(name), how="diagonal"))
+        duplicates += settled.duplicates
+        merged += settled.merged
+        accepted += settled.rows.height
+        _conflicts(run, settled.refused)
+        tables[name] = settled.rows
+    for name, frames in run.derived.items():
+        rows = _derived(run, TABLES[name], frames)
+        tables[name] = (
+            pl.concat([tables[name], rows])
+            .unique(["source", "event_id"], keep="first")
+            .sort("ts", "source", "event_id")
+            if name in tables
+            else rows
+        )
+    first = "transfers" if run.kind == "statements" else run.kind
+    if first not in tables:
+        tables[first] = pl.DataFrame(pl.from_arrow(TABLES[first].empty()))
+    rejects = pl.concat(run.rejects) if run.rejects else pl.DataFrame(schema=REJECT_COLUMNS)
+    rejects = rejects.sort("file", "sheet", "row", maintain_order=True)
+    try:
+        output.write(out, tables, rejects, metadata)
+    except OSError as error:
+        raise ImportFailed(f"写不进 {out}：{error.strerror or error}；没有写下任何文件") from error
+    return Summary(
+        rows=run.rows, accepted=accepted, rejected=rejects.height, duplicates=duplicates, merged=merged,
+        files=run.files,
+        seconds=round(time.perf_counter() - started, 3), tables={name: rows.height for name, rows in tables.items()},
+        out=str(out), notes=run.notes,
+    )  # fmt: skip
+
+
+def _conflicts(run: Run, refused: pl.DataFrame) -> None:
+    for unit, row, event_id in refused.select("_unit", "_row", "event_id").iter_rows():
+        file, sheet = run.units[unit]
+        message = "同一事件编号已有另一时间的行"
+        told = pl.DataFrame(
+            {"row": [row], "column": ["event_id"], "value": [event_id], "reason": ["id_conflict"], "message": [message]}
+        )
+        run.refuse(file, sheet, told)
+
+
+def _derived(run: Run, table: Table, frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Rows of other tables that lines gave beside their own; those that break their table's rules are left out."""
+    rows = pl.concat(frames, how="diagonal").drop("_row")
+    arrow = rows.with_columns(source=pl.lit(run.settings.source), event_id=pl.lit("?")).to_arrow()
+    accepted, refused, _ = validate(table, arrow)
+    if refused:
+        run.notes.append(f"{table.zh}：{len(refused)} 行附带的{table.zh}不合规则，未写（如 {refused[0].message}）")
+    frame = pl.DataFrame(pl.from_arrow(accepted)).with_columns(
+        event_id=pl.lit(None, pl.String), _unit=pl.lit(0, pl.Int64), _row=pl.lit(0, pl.Int64)
+    )
+    return settle(table, frame).rows

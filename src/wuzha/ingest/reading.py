@@ -1,0 +1,224 @@
+"""One sheet being read: its columns by target, its rows that are rows, and the rows refused so far.
+
+Kept true here: every row of the sheet that is a row ends as read or refused, at most once refused; title, blank,
+total and repeated header rows are no rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from wuzha.events.money import LIMIT_FEN
+
+from .cells import BLANKS, WRAPPERS, Read, bare_word, words
+from .grids import Cells
+from .layouts import Found, sources_of, title_values, total_words
+from .mapping import plain_header
+from .times import parse_time, parse_times
+
+REJECT_SCHEMA = {"row": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String, "message": pl.String}
+_FREE = {"text", "narrative", "memo"}
+_SHORTEST = max(len(b.encode()) for b in BLANKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an import is told beside its files."""
+
+    source: str
+    #: ``ts`` of register rows whose sheet and file tell no time.
+    as_of: datetime
+    own_account: str | None = None
+
+
+class Reading:
+    """The sheet's cells by target. ``frame``: cleaned text columns "0", "1" …; ``row``: their numbers in the file."""
+
+    def __init__(self, found: Found, cells: Cells, changed: datetime | None, settings: Settings) -> None:
+        self.mapping, self.names, self.changed, self.settings = found.mapping, found.names, changed, settings
+        self.sources = sources_of(found.mapping, found.names)
+        self.titles = title_values(found.mapping, found.above)
+        self.rejects: list[pl.DataFrame] = []
+        #: How coarse each row's ``ts`` is, seconds; null until `times` has read it.
+        self.precision: pl.Series | None = None
+        width = len(found.names)
+        self.shown = cells.frame.select(pl.all().str.strip_chars(WRAPPERS)) if width else cells.frame
+        free = {str(i) for target in _FREE for i in self._columns(target)}
+        self.frame = self.shown.select(_nothing_here(c, [""] if c in free else BLANKS) for c in self.shown.columns)
+        self.row = cells.row
+        self._drop_what_is_no_row()
+        self.taken = pl.repeat(False, self.height, dtype=pl.Boolean, eager=True)
+
+    @property
+    def height(self) -> int:
+        """Rows that are rows."""
+        return self.frame.height
+
+    def _columns(self, target: str) -> list[int]:
+        return [
+            i for source in self.sources.get(target, ()) for i in (source[0] if isinstance(source, tuple) else [source])
+        ]
+
+    def has(self, target: str) -> bool:
+        """Whether anything fills ``target``."""
+        return target in self.sources or target in self.titles or target in self.mapping.constants
+
+    def header(self, target: str) -> str:
+        """The file's name of the column that fills ``target``, or ``target`` itself."""
+        columns = self._columns(target)
+        return self.names[columns[0]] if columns else target
+
+    def unit(self, target: str) -> str:
+        """The unit that the mapping or else the header names."""
+        columns = self._columns(target)
+        return self.mapping.units.get(target) or (plain_header(self.names[columns[0]])[1] if columns else "")
+
+    def text(self, target: str, *, shown: bool = False) -> pl.Series:
+        """Text of ``target``: its first filled column, else the constant or title; ``shown``: ``-`` stays."""
+        frame = self.shown if shown else self.frame
+        parts: list[pl.Expr] = []
+        for source in self.sources.get(target, ()):
+            if isinstance(source, tuple):
+                columns, by = source
+                filled = pl.all_horizontal(pl.col(str(c)).is_not_null() for c in columns)
+                parts.append(pl.when(filled).then(pl.concat_str([pl.col(str(c)) for c in columns], separator=by)))
+            else:
+                parts.append(pl.col(str(source)))
+        fallback = self.mapping.constants.get(target) or self.titles.get(target)
+        if fallback is not None:
+            parts.append(pl.lit(fallback))
+        if not parts:
+            return pl.repeat(None, self.height, dtype=pl.String, eager=True)
+        series = frame.select(pl.coalesce(parts).alias("t")).to_series()
+        # A frame of literals alone is one row long.
+        return series if len(series) == self.height else pl.repeat(fallback, self.height, dtype=pl.String, eager=True)
+
+    def refuse(self, failing: pl.Series, column: str, values: pl.Series, reason: str, message: str) -> None:
+        """Refuse the rows where ``failing``; a row already refused keeps its first reason."""
+        fresh = failing.fill_null(False) & ~self.taken
+        if not fresh.any():
+            return
+        told = pl.DataFrame(
+            {"row": self.row.filter(fresh), "value": values.cast(pl.String).filter(fresh).str.slice(0, 200)}
+        )
+        told = told.with_columns(column=pl.lit(column), reason=pl.lit(reason), message=pl.lit(message))
+        self.rejects.append(told.select(list(REJECT_SCHEMA)).cast(REJECT_SCHEMA))  # type: ignore[arg-type]
+        self.taken = self.taken | fresh
+
+    def take(self, read: Read, target: str, texts: pl.Series, reason: str, message: str) -> pl.Series:
+        """The values read; the rows whose text is none are refused."""
+        self.refuse(read.bad, self.header(target), texts, reason, message)
+        return read.values
+
+    def refused(self) -> pl.DataFrame:
+        """Rows refused so far, as ``REJECT_SCHEMA``."""
+        return pl.concat(self.rejects) if self.rejects else pl.DataFrame(schema=REJECT_SCHEMA)
+
+    # ---- rows that are none
+
+    def _drop_what_is_no_row(self) -> None:
+        if not self.frame.height:
+            return
+        first = self.frame.select(pl.coalesce(pl.all()).alias("t")).to_series()
+        keep = first.is_not_null()
+        pattern = r"^[\s:：]*(" + "|".join(re.escape(w) for w in total_words()) + ")"
+        sums = first.str.to_lowercase().str.contains(pattern).fill_null(False)
+        if sums.any():
+            for i in sums.arg_true().to_list():
+                keep[i] = not self._sums_up(i, bare_word(first[i]))
+        named = [(i, name) for i, name in enumerate(self.names) if name.strip()]
+        if len(named) >= 2:
+            again = self.frame.select(
+                pl.all_horizontal(pl.col(str(i)) == name.strip(WRAPPERS) for i, name in named[:3])
+            ).to_series()
+            keep = keep & ~again.fill_null(False)
+        if not keep.all():
+            self.frame, self.shown, self.row = self.frame.filter(keep), self.shown.filter(keep), self.row.filter(keep)
+
+    def _sums_up(self, i: int, first: str) -> bool:
+        """Whether row ``i``, which begins with a word of sums, has no time of its own."""
+        times = [*self._columns("ts"), *self._columns("ts_date")]
+        if not times:
+            return first.rstrip(":") in total_words()
+        for column in times:
+            text = self.frame.get_column(str(column))[i]
+            if text is not None:
+                try:
+                    parse_time(text)
+                    return False
+                except ValueError:
+                    continue
+        return True
+
+    # ---- times
+
+    def times(self, target: str) -> tuple[pl.Series, pl.Series]:
+        """Times of ``target`` (or of ``target_date`` with ``target_time``) and their precision; bad ones refused."""
+        whole, day, clock = (self.text(t) for t in (target, f"{target}_date", f"{target}_time"))
+        if self.mapping.step is not None and target == "ts":
+            return self._steps(whole)
+        if self.has(f"{target}_date"):
+            if not self.has(f"{target}_time"):
+                clock = pl.repeat(None, self.height, dtype=pl.String, eager=True)
+            frame = pl.DataFrame({"w": whole, "d": day, "c": clock})
+            short = pl.col("c").str.contains(r"^\d{1,5}$")
+            padded = pl.when(short).then(pl.col("c").str.zfill(6)).otherwise(pl.col("c"))
+            timed = pl.col("w").str.contains(r"^(\d{1,6}|\d{1,2}[:.时].*)$")
+            # A time column may hold the whole moment; then the day beside it says nothing more.
+            complete = pl.col("c").str.contains(r"\d{4}.?\d{2}.?\d{2}")
+            joined = pl.when(pl.col("c").is_null()).then(pl.col("d")).when(complete).then(pl.col("c")).otherwise(
+                pl.concat_str([pl.col("d"), padded], separator=" "))  # fmt: skip
+            whole = frame.select(
+                pl.when(pl.col("w").is_null() | timed.fill_null(False))
+                .then(pl.coalesce(joined, pl.col("w")))
+                .otherwise(pl.col("w"))
+            ).to_series()
+        read = parse_times(whole)
+        column = self.header(target) if target in self.sources else self.header(f"{target}_date")
+        self.refuse(read.bad, column, whole, "bad_time", "时间无法识别")
+        if target == "ts":
+            self.precision = read.precision
+        return read.ts, read.precision
+
+    def _steps(self, texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Times counted in steps from a start, as simulated data has them."""
+        assert self.mapping.step is not None
+        start, unit = self.mapping.step
+        length = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[unit]
+        steps = texts.cast(pl.Float64, strict=False)
+        bad = (steps.is_null() & texts.is_not_null()) | (steps.abs() > 1e9)
+        self.refuse(bad, self.header("ts"), texts, "bad_time", "不是步数")
+        origin = pl.lit(parse_time(start)[0]).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+        micro = (pl.lit(steps.set(bad.fill_null(True), None)) * length * 1_000_000).round().cast(pl.Int64)
+        ts = pl.select(origin + pl.duration(microseconds=micro)).to_series()
+        self.precision = pl.repeat(length, self.height, dtype=pl.Int64, eager=True)
+        return ts, self.precision
+
+    def register_time(self) -> pl.Series:
+        """``ts`` of rows that tell none: when the file was last changed, else as told."""
+        return pl.repeat(self.changed or self.settings.as_of, self.height, eager=True).cast(pl.Datetime("us", "UTC"))
+
+    # ---- money
+
+    def money(self, target: str, read: Read, texts: pl.Series) -> pl.Series:
+        """Fen; unreadable amounts and those beyond any account refused."""
+        values = self.take(read, target, texts, "bad_amount", "金额无法识别")
+        self.refuse(values.abs() > LIMIT_FEN, self.header(target), texts, "bad_amount", "金额超出任何账户")
+        return values
+
+    def word_table(self, target: str, column: str | None = None) -> dict[str, str]:
+        """Words for ``target``: the mapping's own before those that all layouts share."""
+        shared = words().get(column or target, {})
+        return {bare_word(k): v for k, v in shared.items()} | {
+            bare_word(k): v for k, v in self.mapping.values.get(target, {}).items()
+        }
+
+
+def _nothing_here(column: str, blanks: list[str]) -> pl.Expr:
+    text = pl.col(column)
+    said = (text.str.len_bytes() <= _SHORTEST) & text.is_in(blanks)
+    return pl.when(said).then(None).otherwise(text).alias(column)
