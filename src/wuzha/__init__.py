@@ -10,4 +10,4 @@ from .compiled import place_cache
 
 __version__ = "0.1.0"
 
-place_cache()
+place_cache(__version__)
