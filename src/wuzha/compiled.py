@@ -3,8 +3,10 @@
 Kept true: compiled code is loaded only from folders that nobody but this user (or root, who installed the package) can
 write to, since loading it runs it. The places, in this order: ``NUMBA_CACHE_DIR`` where it is set; ``__pycache__``
 beside the sources where that can be written (a work tree, a user's own installation); the user's cache folder, one for
-each version; a new folder for this process alone, which costs the compiling each time. ``python -m wuzha.compiled`` compiles everything
-that the engine needs and prints the seconds; ``make demo`` does so once.
+each version; a new folder for this process alone, which costs the compiling each time.
+
+``python -m wuzha.compiled`` compiles everything that the engine needs and prints the seconds; ``make demo`` does so
+once.
 """
 
 from __future__ import annotations
