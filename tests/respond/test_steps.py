@@ -40,6 +40,7 @@ def do(house: Centre, actor: Actor, verb: Callable[..., Any], alert_id: int, **v
 
 
 def refused(house: Centre, actor: Actor, verb: Callable[..., Any], alert_id: int, **values: Any) -> Refused:
+    values.setdefault("key", f"refused-{verb.__name__}-{values}"[:80])
     with pytest.raises(Refused) as caught:
         do(house, actor, verb, alert_id, **values)
     return caught.value
@@ -212,7 +213,7 @@ def test_undo_within_ten_seconds_restores_what_was(house: Centre, wang: Actor) -
     assert state(house, alert) == "signed"
     assert state(house, alert, "reached_at") is None
     assert state(house, alert, "contacted_at") is None
-    again = refused(house, wang, undo.undo, alert, contact_id=done.contact_id, at=start + timedelta(seconds=9), key="again-1")
+    again = refused(house, wang, undo.undo, alert, contact_id=done.contact_id, at=start + timedelta(seconds=9), key="again-undo")
     assert again.reason == "too_late"
 
 

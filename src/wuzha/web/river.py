@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-WIDTH, TOP, DEEP = 640, 46, 170
+WIDTH, TOP, DEEP = 700, 46, 170
 
 
 @dataclass(frozen=True, kw_only=True)
