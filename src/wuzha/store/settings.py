@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -53,6 +53,17 @@ def default_home() -> Path:
     return Path(base) / "wuzha"
 
 
+def make_home(home: Path) -> None:
+    """The deployment's folder, which others cannot list (as root they may pass through: the server's user must). One
+    that is there keeps its rights. ServerError where it cannot be made."""
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
+    except OSError as error:
+        raise ServerError(f"{home} cannot be made: {error.strerror}") from error
+
+
 @contextmanager
 def opened(settings: Settings | None = None, *, upgrade: bool = True) -> Iterator[Database]:
     """The deployment's database, started (or adopted) where it is embedded, migrated where ``upgrade``.
@@ -69,6 +80,7 @@ def opened(settings: Settings | None = None, *, upgrade: bool = True) -> Iterato
             migrate.upgrade(db)
         yield db
         return
+    make_home(settings.home)
     with Server(settings.home / "postgres") as server:
         db = server.database(settings.database)
         if upgrade:
