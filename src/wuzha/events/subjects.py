@@ -58,6 +58,17 @@ def provisional_person(subject: str) -> str:
     return subject
 
 
+def person_of_id(number: str) -> str:
+    """Bare value of the person with an identity number: a fingerprint, so that the number itself is no key.
+
+    It hides nothing from someone who may try all numbers; it only keeps the number out of keys, logs and addresses.
+    """
+    from .hashing import text_hash
+
+    plain = _JUNK.sub("", unicodedata.normalize("NFKC", number)).upper()
+    return f"id-{text_hash('identity:' + plain):016x}"
+
+
 def line_value(raw: str, *, region: str = "CN") -> str | None:
     """Bare line value of digits as sent; None where they are no telephone line.
 

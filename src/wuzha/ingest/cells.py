@@ -132,9 +132,9 @@ def _seconds(text: str, unit: str) -> int:
         return int(plain.split(".")[0]) * (60 if unit == "分钟" else 1)
     if match := re.fullmatch(r"(?:(\d{1,4}):)?(\d{1,5}):(\d{1,2})", plain):
         return int(match[1] or 0) * 3600 + int(match[2]) * 60 + int(match[3])
-    if match := re.fullmatch(r"(?:(\d+)(?:小时|时|h))?(?:(\d+)(?:分钟|分|m|min))?(?:(\d+)(?:秒|s|sec)?)?", plain, re.I):
-        if any(match.groups()):
-            return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + int(match[3] or 0)
+    match = re.fullmatch(r"(?:(\d+)(?:小时|时|h))?(?:(\d+)(?:分钟|分|m|min))?(?:(\d+)(?:秒|s|sec)?)?", plain, re.I)
+    if match and any(match.groups()):
+        return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + int(match[3] or 0)
     raise ValueError(text)
 
 

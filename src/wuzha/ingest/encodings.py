@@ -125,11 +125,11 @@ def to_utf8(data: bytes) -> Decoded:
 
 
 def _looks_utf16(data: bytes) -> bool:
-    head = data[:400]
-    if len(head) < 8 or len(head) % 2:
-        head = head[: len(head) // 2 * 2]
-    half = max(len(head) // 2, 1)
-    return len(head) >= 8 and max(head[0::2].count(0), head[1::2].count(0)) > half * 0.4
+    """Whether NUL bytes stand at one parity only, as every ASCII character of UTF-16 has them."""
+    head = data[:8192]
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    most, least = max(even, odd), min(even, odd)
+    return len(data) % 2 == 0 and most >= max(4, len(head) // 40) and least * 20 <= most
 
 
 def _clean(text: bytes, encoding: str) -> Decoded:

@@ -63,11 +63,21 @@ class Summary:
 
 
 def import_files(
-    kind: str, files: list[Path], out: Path, *, as_of: datetime, source: str | None = None,
-    mapping: Path | None = None, mapping_dir: Path | None = None, own_account: str | None = None, basis: str | None = None, basis_ref: str | None = None,
-    basis_until: str | None = None, guide: Guide | None = None,
+    kind: str,
+    files: list[Path],
+    out: Path,
+    *,
+    as_of: datetime,
+    source: str | None = None,
+    mapping: Path | None = None,
+    mapping_dir: Path | None = None,
+    own_account: str | None = None,
+    basis: str | None = None,
+    basis_ref: str | None = None,
+    basis_until: str | None = None,
+    guide: Guide | None = None,
     progress: Callable[[str, int], None] | None = None,
-) -> Summary:  # fmt: skip
+) -> Summary:
     """Import ``files`` (files, folders, zip, gz) as ``kind`` (``statements`` or a table) into the folder ``out``.
 
     ``as_of`` dates register rows that nothing else dates. ``progress`` is told each file's name and bytes as it is

@@ -81,6 +81,9 @@ def _asked(run: Run, grid: Grid, found: Found, cells: Cells, reading: Reading) -
 def _unknown(run: Run, grid: Grid) -> Found | None:
     """A header never seen: the guide makes a mapping for it, or a draft is left beside the output."""
     row = guess_header(grid.head)
+    if row is None and all(sum(bool(cell and cell.strip()) for cell in cells) < 2 for cells in grid.head):
+        run.notes.append(f"{_place(grid)}：只有文字，没有表")
+        return None
     if row is None:
         run.problem(grid.file, grid.sheet, "unknown_header", "没有找到表头")
         return None

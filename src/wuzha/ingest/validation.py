@@ -7,6 +7,7 @@ domain and subject key in it is in the form that `wuzha.events.subjects` gives.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from wuzha.events import Table
 from wuzha.events import batch as checks
 from wuzha.events.batch import Reject
 from wuzha.events.scam_types import scam_types
-from wuzha.events.subjects import line_value, split_key
+from wuzha.events.subjects import line_value, person_of_id, split_key
 from wuzha.events.table import TEXT, Column
 
 #: A number that a spreadsheet cut to fifteen digits: ``6.22E+18``, ``6.2220200010001E+18``.
@@ -25,8 +26,11 @@ _ACCOUNT_JUNK = re.compile(r"[\s\-'’`\"\u200b\ufeff]+")
 #: Texts longer than this are no field of an event.
 MAX_TEXT = 1_000_000
 
+#: Eighteen-digit identity numbers of residents.
+IDENTITY_NUMBER = r"^[1-9]\d{5}(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])\d{3}[\dXx]$"
+
 _LINE_OK = r"^(\+[0-9]{6,18}|cn-short:[0-9]+|alpha:.+)$"
-_ACCOUNT_OK = r"^[^\s\-'’`\"]+$"
+_ACCOUNT_OK = r"^[^\s\-'’`\"０-９Ａ-Ｚａ-ｚ]+$"
 _DOMAIN_OK = r"^[a-z0-9._\-:]+$"
 
 
@@ -52,7 +56,10 @@ def account(text: str) -> str:
     """Bare account value: no blanks, quotes or hyphens; Refused where digits were lost."""
     if re.match(DIGITS_LOST, text):
         raise Refused("digits_lost", "账卡号被表格软件改成科学计数，位数已丢失")
-    value = _ACCOUNT_JUNK.sub("", text)
+    value = re.sub(r"[\s'’`\"\u200b\ufeff]+", "", unicodedata.normalize("NFKC", text))
+    # Hyphens part groups of digits; in a name or an address they belong to it.
+    if re.fullmatch(r"[\d-]+", value):
+        value = value.replace("-", "")
     if not value:
         raise Refused("not_an_account", "不是账户")
     return value
@@ -70,6 +77,11 @@ def domain(text: str) -> str:
     return value
 
 
+def person(text: str) -> str:
+    """Bare person value; an identity number becomes its fingerprint, since numbers stand only in ``id`` columns."""
+    return person_of_id(text) if re.match(IDENTITY_NUMBER, text) else text
+
+
 def subject_key(text: str) -> str:
     """``kind:value`` with a line's and an account's value in their one form."""
     try:
@@ -78,6 +90,8 @@ def subject_key(text: str) -> str:
         raise Refused("not_a_key", "不是对象标识（种类:值）") from error
     if kind == "line":
         return "line:" + line(value)
+    if kind == "person":
+        return "person:" + person(value)
     return "account:" + account(value) if kind == "account" else f"{kind}:{value}"
 
 
@@ -92,6 +106,7 @@ _FORMS: dict[str, tuple[str, Callable[[str], str]]] = {
     "line": (_LINE_OK, line),
     "account": (_ACCOUNT_OK, account),
     "domain": (_DOMAIN_OK, domain),
+    "person": (r"^.+$", person),
     "key": (r"^(person|device|sim|app|cert|im|wallet|ip|address):.+$", subject_key),
     "sim": (r"^[0-9A-Za-z]+$", _digits),
     "device": (r"^[0-9A-Za-z]+$", _digits),
@@ -107,6 +122,9 @@ def in_form(column: pa.ChunkedArray, c: Column) -> tuple[pa.ChunkedArray, list[R
     fine = pc.fill_null(pc.match_substring_regex(column, pattern), True)
     if c.subject == "account":
         fine = pc.and_(fine, pc.invert(pc.fill_null(pc.match_substring_regex(column, DIGITS_LOST), False)))
+    if c.subject in ("person", "key"):
+        known = IDENTITY_NUMBER.replace("^", "^person:") if c.subject == "key" else IDENTITY_NUMBER
+        fine = pc.and_(fine, pc.invert(pc.fill_null(pc.match_substring_regex(column, known), False)))
     if pc.all(fine).as_py() in (True, None):
         return column, []
     odd = pc.unique(column.filter(pc.and_(valid, pc.invert(fine)))).to_pylist()
