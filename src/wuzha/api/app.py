@@ -83,7 +83,7 @@ def run(host: str, port: int) -> None:
 
 async def _serve(app: FastAPI, host: str, port: int) -> None:
     server = Server(
-        app, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning, websockets=False,
+        app, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.error, websockets=False,
         backlog=1024,
     )  # fmt: skip
     stop = asyncio.Event()

@@ -54,7 +54,7 @@ def _seat(seat: str, home: Path) -> dict[str, Any]:
     home.mkdir(parents=True, exist_ok=True)
     with opened(Settings(home=home, dsn=None)) as db, db.connect("web") as conn:
         root = _root(conn, "市反诈中心" if seat == "centre" else "城市数据持有单位")
-        made = {"logins": {}, "keys": {}}
+        made: dict[str, Any] = {"logins": {}, "keys": {}}
         with transaction(conn, unit=root, user=None):
             maker = Actor(user_id=0, unit_id=root, login="demo", name="demo", roles=frozenset({"admin"}))
             numbers = {"3502": root}

@@ -30,7 +30,9 @@ from .supervise import Child, Supervisor
 
 #: Settings of PostgreSQL under which an acknowledgement is durable, and the values that are not.
 _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page_writes": ("off",)}
-_READY_S = 60.0
+#: The very first start on a machine compiles the engine's kernels.
+_READY_S = 900.0
+_LONG_S = 15.0
 
 
 class CannotServe(Exception):
@@ -63,7 +65,7 @@ def serve(
         supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
         try:
             url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
-            if _await_ready(url, supervisor, stop):
+            if _await_ready(url, supervisor, stop, say):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
             _watch(db, databases, supervisor, stop, say)
         finally:
@@ -126,8 +128,8 @@ def _free_port(host: str, port: int) -> None:
         time.sleep(0.1)
 
 
-def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event) -> bool:
-    until = time.monotonic() + _READY_S
+def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None]) -> bool:
+    begun, told = time.monotonic(), False
     with httpx.Client(base_url=url, trust_env=False, timeout=2) as client:
         while not stop.is_set():
             supervisor.tend()
@@ -136,7 +138,10 @@ def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event) -> boo
                     return True
             except httpx.HTTPError:
                 pass
-            if time.monotonic() > until:
+            if not told and time.monotonic() - begun > _LONG_S:
+                told = True
+                say("Engine: still preparing (the first start on a machine compiles it; this happens once)")
+            if time.monotonic() - begun > _READY_S:
                 raise CannotServe(f"the server was not ready within {_READY_S:.0f} s; its log above says why")
             stop.wait(0.1)
     return False

@@ -26,6 +26,7 @@ from .late import Watermarks
 from .lease import Connect, LeaseLost
 from .settings import Settings
 from .subjects import Numbers, Units
+from .warm import warm
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Worker:
 
     def run(self) -> None:
         """Take the lease, restore, follow the log."""
+        warm()
         conn = self._connect()
         lease = self._wait_for_lease(conn)
         if lease is None:
