@@ -320,8 +320,8 @@ def build_assets() -> None:
 
 
 def compile_kernels() -> None:
-    """Numba compiles the engine once and keeps the result beside the sources, so that no page waits for it."""
-    call([PYTHON, "-m", "wuzha.compiled"])
+    """Numba compiles the engine once and keeps the result beside the sources; else each test process would do it."""
+    call([PYTHON, "-m", "wuzha.live.warm"])
 
 
 def kernels_state() -> str:
@@ -349,15 +349,15 @@ PROJECT = Step("project", "Putting Wuzha itself into .venv", link_project, LINK)
 ASSETS = Step("assets", "Building the pages' style sheets and scripts", build_assets,
               ("frontend/package.json", "frontend/package-lock.json", "frontend/build.mjs"),
               present=lambda: (VENDOR / "LICENSES.txt").is_file(), needs=3e8)  # fmt: skip
-KERNELS = Step("kernels", "Compiling the engine (once, up to a minute or two)", compile_kernels, also=kernels_state)
+KERNELS = Step("kernels", "Compiling the engine (once, a minute or two)", compile_kernels, also=kernels_state)
 CHROMIUM = Step("chromium", "Looking for Chromium, for the browser tests", look_for_chromium,
                 also=lambda: time.strftime("%Y-%m-%d") + os.environ.get("WUZHA_CHROMIUM", ""))  # fmt: skip
 
 GOALS = {
-    "run": (VENV_STEP, UV, RUN, PROJECT, ASSETS, KERNELS),
+    "run": (VENV_STEP, UV, RUN, PROJECT, ASSETS),
     "assets": (VENV_STEP, UV, RUN, PROJECT, ASSETS),
     "dev": (VENV_STEP, UV, DEV, PROJECT, ASSETS),
-    "test": (VENV_STEP, UV, DEV, PROJECT, ASSETS, CHROMIUM),
+    "test": (VENV_STEP, UV, DEV, PROJECT, ASSETS, CHROMIUM, KERNELS),
     "lock": (VENV_STEP, UV),
 }
 

@@ -1,22 +1,16 @@
-"""Where Numba keeps the compiled kernels, and how they are compiled ahead of the first use.
+"""Where Numba keeps the compiled kernels.
 
 Kept true: compiled code is loaded only from folders that nobody but this user (or root, who installed the package) can
 write to, since loading it runs it. The places, in this order: ``NUMBA_CACHE_DIR`` where it is set; ``__pycache__``
 beside the sources where that can be written (a work tree, a user's own installation); the user's cache folder, one for
 each version; a new folder for this process alone, which costs the compiling each time.
-
-``python -m wuzha.compiled`` compiles everything that the engine needs and prints the seconds; ``make demo`` does so
-once.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 
@@ -43,27 +37,3 @@ def _users_folder(version: str) -> str | None:
     if about.st_uid != os.geteuid() or writable_by_others or not os.access(folder, os.W_OK):
         return None
     return str(folder)
-
-
-def compile_all() -> float:
-    """Runs a tiny city through generating and detecting, which compiles every kernel on the way; the seconds it took.
-
-    Raises:
-        subprocess.CalledProcessError: one of the commands failed; its words are on standard error.
-    """
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="wuzha-compile-") as folder:
-        city, alerts = f"{folder}/city", f"{folder}/alerts.parquet"
-        for words in (
-            ["city", "generate", "--people", "400", "--days", "2", "--seed", "1", "--out", city, "--json"],
-            ["detect", city, "--out", alerts, "--json"],
-        ):
-            subprocess.run([sys.executable, "-m", "wuzha", *words], check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - begun
-
-
-if __name__ == "__main__":
-    try:
-        sys.stdout.write(f"compiled in {compile_all():.0f} s\n")
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"wuzha: could not compile ahead: {' '.join(map(str, error.cmd))} ended with {error.returncode}")
