@@ -64,7 +64,7 @@ reference:  ## Write docs/reference/ anew from the code
 	@$(PY) -m wuzha.cli.reference docs/reference/commands.md
 
 assets:  ## The pages' style sheets and scripts
-	@$(SETUP) assets
+	@$(SETUP) run
 
 lock:  ## Write requirements/*.txt anew from pyproject.toml
 	@$(SETUP) lock

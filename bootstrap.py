@@ -10,7 +10,7 @@ Kept true here:
   cut off leaves no stamp and is done again. Two set-ups at once wait for each other.
 - What goes wrong is said in words with what to do, and the exit code is 1.
 
-Usage: ``python3 bootstrap.py run|assets|dev|test|lock`` (``run`` is what ``make demo`` needs; ``test`` is ``dev``
+Usage: ``python3 bootstrap.py run|dev|test|lock`` (``run`` is what ``make demo`` needs; ``test`` is ``dev``
 and a look for Chromium).
 """
 
@@ -355,7 +355,6 @@ CHROMIUM = Step("chromium", "Looking for Chromium, for the browser tests", look_
 
 GOALS = {
     "run": (VENV_STEP, UV, RUN, PROJECT, ASSETS),
-    "assets": (VENV_STEP, UV, RUN, PROJECT, ASSETS),
     "dev": (VENV_STEP, UV, DEV, PROJECT, ASSETS),
     "test": (VENV_STEP, UV, DEV, PROJECT, ASSETS, CHROMIUM, KERNELS),
     "lock": (VENV_STEP, UV),

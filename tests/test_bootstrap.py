@@ -149,7 +149,7 @@ def test_make_says_what_it_lacks_and_takes_any_new_enough_python(tmp_path: Path)
     fake("python3.12", 0)
     done = make()
     assert done.returncode == 0
-    assert done.stdout.startswith('"python3.12" bootstrap.py assets')
+    assert done.stdout.startswith('"python3.12" bootstrap.py run')
 
 
 def test_the_package_index_of_pip_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
