@@ -77,3 +77,21 @@ def _day(text: str) -> date:
     if not 2000 <= day.year <= 2090:
         raise CityError(f"--start must lie between 2000 and 2090, got {text}")
     return day
+
+
+@city.command("score")
+def score_command(
+    folder: Path = typer.Argument(..., metavar="DIR", help="A city."),
+    alerts: Path = typer.Argument(..., metavar="ALERTS", help="alerts.parquet of `wuzha detect`."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Score alerts against the city's ground truth."""
+    from .generator import CityError
+    from .score import score
+
+    try:
+        result = score(folder, alerts)
+    except CityError as error:
+        say(f"wuzha city: {error}")
+        finish(FAILED)
+    emit(result, as_json=as_json)

@@ -83,7 +83,7 @@ _TLD_SHARE = (0.46, 0.2, 0.07, 0.07, 0.06, 0.04, 0.03, 0.03, 0.02, 0.02)
 _TACS = (86012304, 86187305, 86720404, 86445604, 86955205, 35332811, 35674109, 86381804, 86540905, 86880405, 35896710)
 
 
-@nb.njit(cache=True)  # type: ignore[misc]
+@nb.njit(cache=True)
 def _scramble(out, start, salt):  # type: ignore[no-untyped-def]
     # splitmix64: a bijection of 64 bits, so that different rows never share an id
     for i in range(out.shape[0]):
@@ -93,7 +93,7 @@ def _scramble(out, start, salt):  # type: ignore[no-untyped-def]
         out[i] = z ^ (z >> np.uint64(31))
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _letters(values, alphabet, width, out):  # type: ignore[no-untyped-def]
     for i in range(values.shape[0]):
         v = values[i]
@@ -129,7 +129,8 @@ def strings(values: Any) -> Strings:
 def pick(rng: Rng, shares: Any, n: int) -> I32:
     """``n`` indices drawn by shares (any positive numbers)."""
     edges = np.cumsum(np.asarray(shares, float))
-    return np.minimum(np.searchsorted(edges, rng.random(n) * edges[-1], side="right"), len(edges) - 1).astype(np.int32)
+    at = np.searchsorted(edges, rng.random(n) * edges[-1], side="right")
+    return np.asarray(np.minimum(at, len(edges) - 1), np.int32)
 
 
 def _distinct(rng: Rng, n: int, seen: set[int], make: Any) -> I64:
@@ -167,7 +168,7 @@ class Numbers:
         area = rng.choice([int(a) for a in AREA_CODES], n).astype(np.int64)
         local = rng.integers(20_000_000, 89_999_999, n)
         base = np.where(area < 100, 8600 + area, 86000 + area) * 10**8
-        carrier = pick(rng, (0.1, 0.25, 0.65, 0.0), n)
+        carrier = pick(rng, _CARRIER_SHARE, n)
         return self._fresh(base + local, rng, 10**7), carrier, carrier
 
     def international(self, rng: Rng, n: int) -> tuple[I64, I32, I32]:

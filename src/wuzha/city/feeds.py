@@ -17,8 +17,7 @@ from wuzha.events.scam_types import parent, scam_types
 
 from . import draw
 from .rows import STAGES, id_texts, table, time_order, times
-from .stage import Stage, clock_times, lognormal
-from .stage import AWAKE
+from .stage import AWAKE, Stage, clock_times, lognormal
 from .tables import N_SOURCES
 
 LEVELS = ("urgent", "high", "medium", "low")
@@ -74,32 +73,61 @@ _WORDS = {
 def issue(stage: Stage) -> tuple[pa.Table, dict[str, Any]]:
     """The ``warnings`` table, in the order of arrival, and the labels of its rows."""
     rng = stage.stream("feeds")
-    rows: list[dict[str, Any]] = []
-    for hint in [*stage.hints, *_groundless(stage, rng)]:
+    right: list[dict[str, Any]] = []
+    wrong: list[dict[str, Any]] = []
+    for hint in stage.hints:
         for short, p in hint["feeds"].items():
             if rng.random() < p:
-                rows.extend(_warn(stage, hint, _SHORT[short], rng))
-    rows = [r for r in rows if 0 <= r["sec"] < stage.end]
-    return _table(stage, rows, rng)
+                (right if hint["scam"] >= 0 else wrong).extend(_warn(stage, hint, _SHORT[short], rng))
+    right, wrong = _inside(stage, right), _inside(stage, wrong)
+    return _table(stage, right + _balance(stage, right, wrong, rng), rng)
 
 
-def _groundless(stage: Stage, rng: Any) -> list[dict[str, Any]]:
-    """Hints without any ground: a number recycled, a list out of date."""
+def _inside(stage: Stage, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [r for r in rows if 0 <= r["sec"] < stage.end]
+
+
+def _balance(stage: Stage, right: list[dict[str, Any]], wrong: list[dict[str, Any]], rng: Any) -> list[dict[str, Any]]:
+    """Wrong warnings in the feeds' shares of the right ones: which feed speaks must not tell whether it is right.
+
+    What is missing is made up by warnings without any ground (a number recycled, a list out of date); what a feed has
+    too many of is dropped.
+    """
+    k = len(FEEDS)
+    share = np.bincount([r["feed"] for r in right], minlength=k).astype(float)
+    share = share / share.sum() if share.sum() else np.full(k, 1 / k)
+    have = np.bincount([r["feed"] for r in wrong], minlength=k)
+    base = len(wrong) + stage.world.n * stage.days * 0.0006 + 2
+    want = np.round(share * max(base, 1.2 * len(right))).astype(int)
+    kept: list[dict[str, Any]] = []
+    for f in range(k):
+        mine = [r for r in wrong if r["feed"] == f]
+        chosen = set(rng.permutation(len(mine))[: want[f]].tolist())
+        kept.extend(r for i, r in enumerate(mine) if i in chosen)
+        missing = int(want[f] - min(have[f], want[f]))
+        while missing > 0:
+            fresh = _inside(stage, [_warn(stage, h, f, rng)[0] for h in _groundless(stage, missing, rng)])
+            kept.extend(fresh)
+            missing -= len(fresh)
+    return kept
+
+
+def _groundless(stage: Stage, n: int, rng: Any) -> list[dict[str, Any]]:
     w = stage.world
-    n = int(w.n * stage.days * 0.0004) + 2
     person = rng.choice(np.flatnonzero(w.account >= 0), n)
     sec = clock_times(rng, stage.days, AWAKE, n)
     kinds = [t for t in scam_types() if t != "none"]
     look = stage.look("groundless_warning")
     out = []
     for p, s in zip(person.tolist(), sec.tolist(), strict=True):
-        feed = ("ministry", "province", "carrier", "bank", "app")[int(rng.integers(0, 5))]
+        shown = rng.random(4) < (0.5, 0.25, 0.3, 0.25)
         out.append({
-            "sec": s, "person": p, "feeds": {feed: 1.0}, "scam": -1, "look": look,
-            "stage": STAGES[int(draw.pick(rng, (0.5, 0.3, 0.15, 0.05), 1)[0])],
-            "line": int(rng.choice(w.outside_mobile)), "app": int(rng.choice(w.rare_apps)),
-            "site": int(rng.choice(w.rare_sites)), "account": int(rng.choice(w.outside_accounts)),
-            "amount": int(np.exp(rng.normal(8, 1.5))) * 100, "type": kinds[int(rng.integers(0, len(kinds)))],
+            "sec": s, "person": p, "feeds": {}, "scam": -1, "look": look,
+            "stage": STAGES[int(draw.pick(rng, (0.4, 0.3, 0.2, 0.1), 1)[0])],
+            "line": int(rng.choice(w.outside_mobile)) if shown[0] else -1, "app": int(rng.choice(w.rare_apps)) if shown[1] else -1,
+            "site": int(rng.choice(w.rare_sites)) if shown[2] else -1,
+            "account": int(rng.choice(w.outside_accounts)) if shown[3] else -1,
+            "amount": int(np.exp(rng.normal(8, 1.5))) * 100 if rng.random() < 0.3 else -1, "type": kinds[int(rng.integers(0, len(kinds)))],
         })  # fmt: skip
     return out
 

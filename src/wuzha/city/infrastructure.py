@@ -35,10 +35,10 @@ class Infrastructure:
                     need[kind] += count * weight / total
                     if weight:
                         self.users[kind].append(script)
-        k = min(len(w.hotel_lines) // 3, int(np.ceil(need["hotel"] / 12))) if need["hotel"] else 0
-        self.hotels = rng.choice(w.hotel_lines, k, replace=False)
+        k = min(len(w.hotel_lines) // 3, max(3, int(np.ceil(need["hotel"] / 12)))) if need["hotel"] else 0
+        self.hotels = self._spread(w.hotel_lines, k)
         k = min(len(w.watches) // 3, int(np.ceil(need["watch"] / 5)) + 1) if need["watch"] else 0
-        self.watches = rng.choice(w.watches, k, replace=False) if k else np.empty(0, np.int32)
+        self.watches = self._spread(w.watches, k)
         self.watch_from = (
             rng.integers(0, max(1, stage.days - 1), len(self.watches)) * DAY
             + rng.integers(9, 18, len(self.watches)) * 3600
@@ -55,6 +55,17 @@ class Infrastructure:
             w.device_numbers[slots] = [(base + 7 * i) * 10 + i % 10 for i in range(len(slots))]
             self.boxes.append({"sims": sims, "slots": slots, "cell": int(rng.integers(0, w.n_cells))})
         self.everywhere = np.concatenate([w.outside_mobile, w.outside_fixed])
+
+    def _spread(self, lines: Any, k: int) -> Any:
+        """``k`` of the lines, over the carriers in the shares that the carriers have of all lines.
+
+        A few lines make thousands of calls: were they all one carrier's, the carrier would give them away.
+        """
+        w, rng = self.stage.world, self.rng
+        mixed = rng.permutation(lines)
+        mixed = mixed[np.argsort(w.lines["carrier"][mixed], kind="stable")]
+        place = (np.arange(k) + rng.random()) / max(k, 1) * len(mixed)
+        return mixed[np.floor(place).astype(np.int64)]
 
     def lines(self, crew: Crew, script: Script, rng: Any) -> int:
         """A line to call from, by the script's weights; one of the crew's own where there is no other."""
@@ -140,9 +151,13 @@ class Infrastructure:
         person = np.where(local, callee, -1)
         answered = rng.random(n) < 0.55
         dur = np.where(answered, np.clip(lognormal(rng, 17, 110, n), 1, 3600), 0).astype(np.int64)
+        # Most calls are reported by the network of whoever is called; its own network sees box and cell.
+        theirs = rng.random(n) < 0.6
+        inside = np.where(local, callee, 0)
         rows.add(
-            n, Labels(scam=scam, stage=0, step=0, person=person), sec=sec, caller=line, callee=callee, dur=dur, rep=line,
-            cell=cell, device=device,
+            n, Labels(scam=scam, stage=0, step=0, person=person), sec=sec, caller=line, callee=callee, dur=dur,
+            rep=np.where(theirs, callee, line), device=np.where(theirs, -2, device),
+            cell=np.where(theirs, np.where(local, stage.cell(inside, sec), -1), cell),
         )  # fmt: skip
 
     def _ring_backs(self, stage: Stage, rows: Any, scam: int, line: int, day: int, cell: int, rng: Any) -> None:

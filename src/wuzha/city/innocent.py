@@ -66,7 +66,10 @@ class Innocent:
             return np.broadcast_to(np.asarray(v), n)[inside]
 
         self.stage.rows[table].add(
-            len(inside), Labels(look=self.look, person=cut(who)), sec=sec[inside], **{k: cut(v) for k, v in columns.items()}
+            len(inside),
+            Labels(look=self.look, person=cut(who)),
+            sec=sec[inside],
+            **{k: cut(v) for k, v in columns.items()},
         )
 
     def call(self, who: Any, sec: Any, line: Any, dur: Any, out: Any = False) -> None:
@@ -105,7 +108,9 @@ class Innocent:
         """``n`` lines that people do not know: anybody's, firms', some from abroad."""
         w = self.w
         near = np.concatenate([w.outside_mobile, w.outside_mobile, w.outside_fixed, w.firm_lines, w.sales_lines])
-        return np.where(self.rng.random(n) < abroad, self.rng.choice(w.abroad, n), self.rng.choice(near, n)).astype(np.int32)
+        return np.where(self.rng.random(n) < abroad, self.rng.choice(w.abroad, n), self.rng.choice(near, n)).astype(
+            np.int32
+        )
 
     def payees(self, n: int) -> Any:
         """``n`` personal accounts of people elsewhere, some of them second cards that slept."""

@@ -26,7 +26,7 @@ def launder(
 ) -> None:  # fmt: skip
     """Move one loss from its first-level account on. Rows are labelled ``move`` and ``exit``."""
     stage, money = book.stage, script.money
-    label = {"scam": scam, "stage": "pay", "victim": person}
+    label: dict[str, Any] = {"scam": scam, "stage": "pay", "victim": person}
     if account not in crew.tested:
         crew.tested.add(account)
         if rng.random() < money.tested:

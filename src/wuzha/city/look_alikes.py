@@ -86,9 +86,17 @@ def _service(stage: Stage) -> None:
     out = s.rng.random(len(s)) < 0.35
     s.call(s.people, sec, line, dur, out)
     at = s.some(0.5)
-    s.earn(s.people[at], s.after(sec[at], (60, 2800)), s.rng.choice(w.merchants, len(at)), s.fen(80, 900, len(at), 0.2), 6)
+    s.earn(
+        s.people[at], s.after(sec[at], (60, 2800)), s.rng.choice(w.merchants, len(at)), s.fen(80, 900, len(at), 0.2), 6
+    )
     at = s.some(0.4)
-    s.message(s.people[at], s.after(sec[at], (3, 60)), s.rng.choice(w.service_lines[8:], len(at)), "sms", texts.codes(stage, "shop", s.rng, 30))
+    s.message(
+        s.people[at],
+        s.after(sec[at], (3, 60)),
+        s.rng.choice(w.service_lines[8:], len(at)),
+        "sms",
+        texts.codes(stage, "shop", s.rng, 30),
+    )
     at = s.some(0.06)
     shared = sec[at] + s.rng.integers(60, 600, len(at))
     s.app(s.people[at], shared, s.rng.choice(w.meeting_apps, len(at)), 2)
@@ -108,7 +116,13 @@ def _meetings(stage: Stage) -> None:
     s.app(s.people[at], sec[at] + s.rng.integers(60, 1800, len(at)), app[at], 2)
     at = s.some(0.4)
     client = s.strangers(len(at), 0.06)
-    s.call(s.people[at], sec[at] - s.rng.integers(300, 5000, len(at)), client, s.seconds(240, 1500, len(at)), s.rng.random(len(at)) < 0.5)
+    s.call(
+        s.people[at],
+        sec[at] - s.rng.integers(300, 5000, len(at)),
+        client,
+        s.seconds(240, 1500, len(at)),
+        s.rng.random(len(at)) < 0.5,
+    )
     at = s.some(0.06)
     s.pay(s.people[at], s.after(sec[at], (60, 900)), s.payees(len(at)), s.fen(600, 9000, len(at)))
     at = s.some(0.015)
@@ -138,12 +152,24 @@ def _police(stage: Stage) -> None:
     w = stage.world
     s = Innocent(stage, "police_call", 0.02, w.age >= 16)
     sec = s.when(OFFICE)
-    line = np.where(s.rng.random(len(s)) < 0.5, s.rng.choice(w.outside_fixed, len(s)), s.rng.choice(_short(stage, "110", "96110"), len(s)))
+    line = np.where(
+        s.rng.random(len(s)) < 0.5,
+        s.rng.choice(w.outside_fixed, len(s)),
+        s.rng.choice(_short(stage, "110", "96110"), len(s)),
+    )
     s.call(s.people, sec, line, s.seconds(130, 900, len(s)))
     at = s.some(0.3)
-    s.call(s.people[at], s.after(sec[at], (60, 1500)), line[at], s.seconds(100, 600, len(at)), s.rng.random(len(at)) < 0.5)
+    s.call(
+        s.people[at], s.after(sec[at], (60, 1500)), line[at], s.seconds(100, 600, len(at)), s.rng.random(len(at)) < 0.5
+    )
     at = s.some(0.5)
-    s.message(s.people[at], s.after(sec[at], (5, 200)), s.rng.choice(_short(stage, "110"), len(at)), "sms", texts.codes(stage, "police_publicity", s.rng, 20))
+    s.message(
+        s.people[at],
+        s.after(sec[at], (5, 200)),
+        s.rng.choice(_short(stage, "110"), len(at)),
+        "sms",
+        texts.codes(stage, "police_publicity", s.rng, 20),
+    )
     s.hint(0.015, np.arange(len(s)), sec + 900, "carrier", "authority", "approach", line=line)
 
 
@@ -177,7 +203,11 @@ def _watches(stage: Stage) -> None:
     device = w.devices(len(s))
     at = s.often(8, 60)
     sec = s.when(CALLING, len(at))
-    other = np.where(s.rng.random(len(at)) < 0.75, w.contacts[s.people[at], 0], w.contacts[s.people[at], s.rng.integers(1, 16, len(at))])
+    other = np.where(
+        s.rng.random(len(at)) < 0.75,
+        w.contacts[s.people[at], 0],
+        w.contacts[s.people[at], s.rng.integers(1, 16, len(at))],
+    )
     out = s.rng.random(len(at)) < 0.7
     who = s.people[at]
     s.write(
@@ -206,7 +236,13 @@ def _new_apps(stage: Stage) -> None:
     sec = s.when(AWAKE)
     app = s.rng.choice(w.rare_apps, len(s))
     at = s.some(0.3)
-    s.message(s.people[at], sec[at] - s.rng.integers(60, 4000, len(at)), s.strangers(len(at), 0.02), "sms", texts.codes(stage, "advert", s.rng, 30))
+    s.message(
+        s.people[at],
+        sec[at] - s.rng.integers(60, 4000, len(at)),
+        s.strangers(len(at), 0.02),
+        "sms",
+        texts.codes(stage, "advert", s.rng, 30),
+    )
     at = s.some(0.35)
     s.visit(s.people[at], sec[at] - s.rng.integers(20, 900, len(at)), s.rng.choice(w.rare_sites, len(at)))
     s.app(s.people, sec, app, 0)
@@ -214,7 +250,9 @@ def _new_apps(stage: Stage) -> None:
     s.app(s.people[at], s.after(sec[at], (400, 7000)), app[at], 1)
     at = s.some(0.25)
     at = at[w.account[s.people[at]] >= 0]
-    s.pay(s.people[at], s.after(sec[at], (60, 2000)), s.rng.choice(w.merchants, len(at)), s.fen(60, 900, len(at), 0.3), 6)
+    s.pay(
+        s.people[at], s.after(sec[at], (60, 2000)), s.rng.choice(w.merchants, len(at)), s.fen(60, 900, len(at), 0.3), 6
+    )
     at = s.some(0.015)
     s.hint(1.0, at, sec[at] + 600, "app", "task_rebate", "trust", app=app[at])
 
@@ -271,9 +309,13 @@ def _dating(stage: Stage) -> None:
     sec = s.when(AWAKE, len(at))
     out = s.rng.random(len(at)) < 0.5
     who = s.people[at]
-    s.write("messages", who, sec, sender=np.where(out, who, friend[at]), recipient=np.where(out, friend[at], who), channel=2)
+    s.write(
+        "messages", who, sec, sender=np.where(out, who, friend[at]), recipient=np.where(out, friend[at], who), channel=2
+    )
     at = s.often(0, 4)
-    s.call(s.people[at], s.when(AWAKE, len(at)), friend[at], s.seconds(1200, 6000, len(at)), s.rng.random(len(at)) < 0.5)
+    s.call(
+        s.people[at], s.when(AWAKE, len(at)), friend[at], s.seconds(1200, 6000, len(at)), s.rng.random(len(at)) < 0.5
+    )
     at = s.some(0.12)
     s.pay(s.people[at], s.when(AWAKE, len(at)), s.payees(len(at)), s.fen(200, 2500, len(at)))
 

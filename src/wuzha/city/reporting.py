@@ -33,7 +33,7 @@ def report(stage: Stage) -> dict[str, pa.Table]:
         if rng.random() >= script.report.share:
             continue
         last = max(t for t, _, _ in file.losses)
-        sec = last + int(lognormal(rng, *script.report.delay, 1)[0] * 60)
+        sec = last + int(lognormal(rng, script.report.delay[0], script.report.delay[1], 1)[0] * 60)
         if sec >= stage.end:
             continue
         known = [x for x in file.losses if x[0] <= sec]

@@ -86,7 +86,7 @@ class Rows:
         return scrambled(self.n, seed, zlib.crc32(self.table.encode()))
 
 
-@nb.njit(cache=True)  # type: ignore[misc]
+@nb.njit(cache=True)
 def _time_order(sec, tie, span, order):  # type: ignore[no-untyped-def]
     start = np.zeros(span + 1, np.int64)
     for i in range(sec.shape[0]):

@@ -324,7 +324,9 @@ def parse(name: str, source: str) -> Script:
     top["steps"] = tuple(Step(**_build(r, Step, ("step", i), s)) for i, s in enumerate(steps, 1))
     if not any(s.do == "pay" for s in top["steps"]):
         raise r.fail(("step",), 'no step has do = "pay": nobody would lose anything')
-    named = [(("step", i, "texts"), s.texts) for i, s in enumerate(top["steps"], 1) if s.do == "message" or s.texts]
+    named: list[tuple[tuple[Any, ...], str]] = [
+        (("step", i, "texts"), s.texts) for i, s in enumerate(top["steps"], 1) if s.do == "message" or s.texts
+    ]
     attempts = top.get("attempts", Attempts())
     if attempts.do not in ("call", "message"):
         raise r.fail(("attempts", "do"), f"unknown {attempts.do!r}; one of call, message")

@@ -174,7 +174,7 @@ def _app_events(stage: Stage, look: Lookups, c: dict[str, Any]) -> Any:
     }  # fmt: skip
 
 
-@nb.njit(cache=True)  # type: ignore[misc]
+@nb.njit(cache=True)
 def _balances(payer, payee, amount, ok, opening, payer_after, payee_after):  # type: ignore[no-untyped-def]
     low = np.zeros(opening.shape[0], np.int64)
     now = np.zeros(opening.shape[0], np.int64)

@@ -76,7 +76,13 @@ def _loans(stage: Stage) -> None:
     sec = s.when(CALLING)
     app = s.rng.choice(w.rare_apps, len(s))
     at = s.some(0.4)
-    s.message(s.people[at], sec[at] - s.rng.integers(600, 90000, len(at)), s.rng.choice(w.sales_lines, len(at)), "sms", texts.codes(stage, "loan_advert", s.rng, 30))
+    s.message(
+        s.people[at],
+        sec[at] - s.rng.integers(600, 90000, len(at)),
+        s.rng.choice(w.sales_lines, len(at)),
+        "sms",
+        texts.codes(stage, "loan_advert", s.rng, 30),
+    )
     at = s.some(0.5)
     s.app(s.people[at], sec[at], app[at], 0)
     more = s.often(1, 4, at)
@@ -88,7 +94,12 @@ def _loans(stage: Stage) -> None:
     s.earn(s.people, got, s.rng.choice(w.lenders, len(s)), fen, CH["web"])
     at = s.often(0, 3)
     to = np.where(s.rng.random(len(at)) < 0.4, s.rng.choice(w.suppliers, len(at)), s.payees(len(at)))
-    s.pay(s.people[at], s.after(got[at], (120, 3000)), to, (fen[at] * s.rng.uniform(0.1, 0.5, len(at))).astype(np.int64) // 10000 * 10000 + 10000)
+    s.pay(
+        s.people[at],
+        s.after(got[at], (120, 3000)),
+        to,
+        (fen[at] * s.rng.uniform(0.1, 0.5, len(at))).astype(np.int64) // 10000 * 10000 + 10000,
+    )
     at = s.some(0.05)
     s.hint(1.0, at, got[at], "bank", "loan", "pay", amount=fen[at])
     at = s.some(0.05)
@@ -105,7 +116,12 @@ def _houses(stage: Stage) -> None:
     sec = s.when(OFFICE)
     total = s.fen(320000, 1800000, len(s), 1.0)
     at = s.often(0, 3)
-    s.earn(s.people[at], sec[at] - s.rng.integers(3600, 50000, len(at)), s.payees(len(at)), total[at] // 5 // 10000 * 10000 + 10000)
+    s.earn(
+        s.people[at],
+        sec[at] - s.rng.integers(3600, 50000, len(at)),
+        s.payees(len(at)),
+        total[at] // 5 // 10000 * 10000 + 10000,
+    )
     at = s.often(1, 4)
     to = np.where(s.rng.random(len(s)) < 0.5, s.rng.choice(w.suppliers, len(s)), s.payees(len(s)))
     channel = draw.pick(s.rng, (0.35, 0.4, 0.2, 0.05), len(at))
@@ -122,7 +138,9 @@ def _group_buying(stage: Stage) -> None:
     at = s.often(25, 120)
     buyers = s.rng.choice(w.account[w.account >= 0], len(at))
     price = s.fen(45, 260, len(s), 0.6)
-    s.earn(s.people[at], s.after(sec[at], (120, 900)), buyers, price[at] * s.rng.integers(1, 3, len(at)), CH["third_party"])
+    s.earn(
+        s.people[at], s.after(sec[at], (120, 900)), buyers, price[at] * s.rng.integers(1, 3, len(at)), CH["third_party"]
+    )
     out = s.after(sec, (1000, 3000))
     s.pay(s.people, out, s.rng.choice(w.suppliers, len(s)), price * 55)
     at = s.some(0.04)
@@ -157,11 +175,27 @@ def _cash(stage: Stage) -> None:
     outlet = s.rng.integers(0, 40, len(s))
     place = w.district[s.people]
     due = (sec // DAY + s.rng.integers(1, 3, len(s))) * DAY + s.rng.integers(9 * 3600, 16 * 3600, len(s))
-    base = {"account": w.account[s.people], "person": s.people, "line": s.people, "amount": fen, "outlet": outlet, "place": place}
+    base = {
+        "account": w.account[s.people],
+        "person": s.people,
+        "line": s.people,
+        "amount": fen,
+        "outlet": outlet,
+        "place": place,
+    }
     s.write("cash", s.people, sec, booking=True, due=due, **base)
     fetched = due + s.rng.integers(-1200, 3600, len(s))
     s.write("cash", s.people, fetched, **base)
-    s.write("transfers", s.people, fetched + 60, payer=w.account[s.people], amount=fen, cash=True, channel=CH["counter"], place=place)
+    s.write(
+        "transfers",
+        s.people,
+        fetched + 60,
+        payer=w.account[s.people],
+        amount=fen,
+        cash=True,
+        channel=CH["counter"],
+        place=place,
+    )
     at = s.some(0.05)
     s.hint(1.0, at, sec[at], "bank", "authority", "pay", amount=fen[at])
 
@@ -174,9 +208,22 @@ def _suppliers(stage: Stage) -> None:
     sec = s.when(OFFICE)
     chief = np.where(s.rng.random(len(s)) < 0.5, w.contacts[s.people, 3], s.strangers(len(s), 0.03))
     at = s.often(1, 6)
-    s.message(s.people[at], sec[at] - s.rng.integers(60, 5000, len(at)), chief[at], "im", texts.codes(stage, "school_work", s.rng, 30), 0.3)
+    s.message(
+        s.people[at],
+        sec[at] - s.rng.integers(60, 5000, len(at)),
+        chief[at],
+        "im",
+        texts.codes(stage, "school_work", s.rng, 30),
+        0.3,
+    )
     at = s.some(0.5)
-    s.call(s.people[at], sec[at] - s.rng.integers(60, 3000, len(at)), chief[at], s.seconds(90, 500, len(at)), s.rng.random(len(at)) < 0.4)
+    s.call(
+        s.people[at],
+        sec[at] - s.rng.integers(60, 3000, len(at)),
+        chief[at],
+        s.seconds(90, 500, len(at)),
+        s.rng.random(len(at)) < 0.4,
+    )
     at = s.often(1, 3)
     fen = s.fen(30000, 600000, len(at))
     new = np.where(s.rng.random(len(s)) < 0.75, s.rng.choice(w.suppliers, len(s)), s.payees(len(s)))
@@ -193,7 +240,9 @@ def _gigs(stage: Stage) -> None:
     sec = s.when(CALLING)
     boss = s.strangers(len(s), 0.03)
     at = s.often(1, 7)
-    s.message(s.people[at], s.after(sec[at], (60, 4000)), boss[at], "im", texts.codes(stage, "school_work", s.rng, 30), 0.3)
+    s.message(
+        s.people[at], s.after(sec[at], (60, 4000)), boss[at], "im", texts.codes(stage, "school_work", s.rng, 30), 0.3
+    )
     at = s.some(0.45)
     app = s.rng.choice(w.rare_apps, len(s))
     s.app(s.people[at], sec[at], app[at], 0)
@@ -222,7 +271,12 @@ def _brokers(stage: Stage) -> None:
     at = s.often(2, 14)
     s.app(s.people[at], s.when(OFFICE, len(at)), app[at], 1)
     at = s.some(0.4)
-    s.call(s.people[at], sec[at] - s.rng.integers(600, 9000, len(at)), s.strangers(len(at), 0.03), s.seconds(240, 1500, len(at)))
+    s.call(
+        s.people[at],
+        sec[at] - s.rng.integers(600, 9000, len(at)),
+        s.strangers(len(at), 0.03),
+        s.seconds(240, 1500, len(at)),
+    )
     at = s.often(1, 5)
     fen = s.fen(8000, 120000, len(at))
     paid = s.after(sec[at], (900, 7000))
@@ -242,9 +296,22 @@ def _second_hand(stage: Stage) -> None:
     sec = s.when(AWAKE)
     seller = s.strangers(len(s), 0.02)
     at = s.often(1, 6)
-    s.message(s.people[at], sec[at] - s.rng.integers(60, 9000, len(at)), seller[at], "im", texts.codes(stage, "chat", s.rng, 60), 0.25)
+    s.message(
+        s.people[at],
+        sec[at] - s.rng.integers(60, 9000, len(at)),
+        seller[at],
+        "im",
+        texts.codes(stage, "chat", s.rng, 60),
+        0.25,
+    )
     at = s.some(0.3)
-    s.call(s.people[at], sec[at] - s.rng.integers(60, 5000, len(at)), seller[at], s.seconds(70, 500, len(at)), s.rng.random(len(at)) < 0.6)
+    s.call(
+        s.people[at],
+        sec[at] - s.rng.integers(60, 5000, len(at)),
+        seller[at],
+        s.seconds(70, 500, len(at)),
+        s.rng.random(len(at)) < 0.6,
+    )
     at = s.some(0.3)
     s.visit(s.people[at], sec[at] - s.rng.integers(60, 5000, len(at)), s.rng.choice(w.rare_sites, len(at)))
     to = s.payees(len(s))
@@ -258,7 +325,9 @@ def _second_hand(stage: Stage) -> None:
 def _traders(stage: Stage) -> None:
     """Small traders: paid by many, paying on the same hour, hardly anything stays."""
     w = stage.world
-    s = Innocent(stage, "small_trader", 0.02, np.isin(w.occupation, [OCC["self_employed"], OCC["shop_owner"]]) & (w.account >= 0))
+    s = Innocent(
+        stage, "small_trader", 0.02, np.isin(w.occupation, [OCC["self_employed"], OCC["shop_owner"]]) & (w.account >= 0)
+    )
     at = s.often(8, 40)
     sec = s.when(SHOPPING, len(at))
     fen = s.fen(800, 12000, len(at))

@@ -323,7 +323,9 @@ class World:
         )
         k = n // 20 + 20
         shops = draw.strings(draw.firm_names(rng, k, "店"))
-        keepers = np.flatnonzero(np.isin(self.occupation, [OCC[o] for o in ("shop_owner", "self_employed", "business_owner")]))
+        keepers = np.flatnonzero(
+            np.isin(self.occupation, [OCC[o] for o in ("shop_owner", "self_employed", "business_owner")])
+        )
         keeper = rng.choice(keepers if len(keepers) else adults, k)
         self.merchants = self.add_accounts("merchant", k, name=shops, holder=keeper, device=self.devices(k))
         k = n // 400 + 4
