@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
-from wuzha.store import Connection, migrate
+from wuzha.store import Connection, Database, migrate
 
 
 def test_no_login_passes_by_the_policies(superuser: Connection) -> None:
@@ -32,9 +34,42 @@ def test_member_sees_nothing(member: Connection, superuser: Connection) -> None:
             member.execute(f"SELECT 1 FROM wuzha.{table}")  # type: ignore[arg-type]
 
 
-def test_migrations_are_current_and_run_once(db: object) -> None:
-    from wuzha.store import Database
-
-    assert isinstance(db, Database)
+def test_migrations_are_current_and_run_once(db: Database) -> None:
     assert migrate.current(db) == migrate.head()
     assert migrate.upgrade(db) == []
+
+
+def test_a_newer_database_is_left_alone(db: Database, owner: Connection) -> None:
+    owner.execute("UPDATE wuzha.alembic_version SET version_num = '9999_pre_tomorrow'")
+    with pytest.raises(migrate.NewerDatabase, match="9999_pre_tomorrow"):
+        migrate.upgrade(db)
+    assert migrate.current(db) == "9999_pre_tomorrow"
+
+
+def test_pre_stops_before_post(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in migrate.files():
+        (tmp_path / file.name).write_text(file.read_text())
+    n = len(migrate.files())
+    names = [f"{n + 1:04d}_pre_a", f"{n + 2:04d}_post_b", f"{n + 3:04d}_pre_c"]
+    for name in names:
+        (tmp_path / f"{name}.sql").write_text(f"-- {name}\nCREATE TABLE wuzha.t{name} (percent text DEFAULT '100%');")
+    monkeypatch.setattr(migrate, "FOLDER", tmp_path)
+    assert migrate.upgrade(db, phase="pre") == names[:1]
+    assert migrate.upgrade(db, phase="pre") == []
+    assert migrate.upgrade(db) == names[1:]
+    (tmp_path / f"{n + 4:04d}_pre_broken.sql").write_text("-- broken\nCREATE TABLE wuzha.half (x int); SELECT 1/0;")
+    with pytest.raises(Exception, match="division by zero"):
+        migrate.upgrade(db)
+    assert migrate.current(db) == names[2]
+    with db.connect("owner") as conn:
+        assert conn.execute("SELECT to_regclass('wuzha.half')").fetchone() == (None,), (
+            "a migration is whole or not there"
+        )
+
+
+@pytest.mark.parametrize("name", ["0009_pre_gap", "x_pre_y", "0001_during_y"])
+def test_a_misnamed_migration_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{name}.sql").write_text("SELECT 1;")
+    monkeypatch.setattr(migrate, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match="without gaps"):
+        migrate.files()

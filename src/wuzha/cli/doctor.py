@@ -206,6 +206,12 @@ def _inside(settings: Settings, db: Database) -> Iterator[Finding]:
         else:
             yield Finding(name="roles", state="ok", words="none is superuser or passes by row-level security")
         at, head = migrate.current(db), migrate.head()
+        if at is not None and at not in {f.stem for f in migrate.files()}:
+            yield Finding(
+                name="migrations", state="fail", words=f"schema at {at}, which this release (at {head}) does not know",
+                mend="install the newer release again, or restore a backup made before it",
+            )  # fmt: skip
+            return
         if at != head:
             yield Finding(
                 name="migrations", state="warn", words=f"schema at {at or 'nothing'}, this release at {head}",
@@ -304,7 +310,8 @@ def _audit(settings: Settings, db: Database) -> Finding:
 
 
 def _browser() -> Finding:
-    found = next((p for p in map(shutil.which, _BROWSERS) if p), None)
+    named = os.environ.get("WUZHA_CHROMIUM")
+    found = next((p for p in map(shutil.which, (named,) if named else _BROWSERS) if p), None)
     if found:
         return Finding(name="browser", state="ok", words=f"{found} (for the browser tests)")
     return Finding(

@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from .database import Database
+from .embedded import ServerError
 
 FOLDER = Path(str(resources.files(__package__))) / "migrations"
 _NAME = re.compile(r"(\d{4})_(pre|post)_[a-z0-9_]+\Z")
@@ -69,8 +70,21 @@ def current(db: Database) -> str | None:
         return None if row is None else str(row[0])
 
 
+class NewerDatabase(ServerError):
+    """The database was migrated by a newer release, which this one would not understand."""
+
+
 def upgrade(db: Database, *, phase: str = "all") -> list[str]:
-    """Runs what is missing and returns the names that ran. ``phase="pre"`` stops before the first ``post`` file."""
+    """Runs what is missing and returns the names that ran. ``phase="pre"`` stops before the first ``post`` file.
+
+    NewerDatabase where the database stands at a migration that this release does not know.
+    """
+    at = current(db)
+    if at is not None and at not in {f.stem for f in files()}:
+        raise NewerDatabase(
+            f"database {db.name} stands at {at}, which this release does not know: a newer one has migrated it. "
+            "Install that release again, or restore a backup made before"
+        )
     ran: list[str] = []
 
     def steps(revision: Any, context: Any) -> Any:
