@@ -1,6 +1,6 @@
 """The unified event: one vocabulary of types, sides and flags for everything that a subject sees or does.
 
-Kept true here: an event's *code* (type, side, nine flags) says all that features ask of it besides its time, value and
+Kept true here: an event's *code* (type, side, ten flags) says all that features ask of it besides its time, value and
 counterpart. Features, encoder and kernels name codes only through this module.
 """
 
@@ -27,10 +27,10 @@ JUDGED = ("person", "line", "account", "device", "domain", "app")
 #: Suspect typologies' flags on what a person met, in bit order.
 SUSPECTS = ("scam_line", "voip_line", "watch_line", "mule_account", "scam_domain", "scam_app")
 
-_CALL = ("foreign", "stranger", "disguised", "ring", "talked", "long", "forwarded", "service", "voip")
-_MESSAGE = ("foreign", "stranger", "disguised", "scam", "hint1", "hint2", "hint4", "hint8", "service")
+_CALL = ("foreign", "stranger", "fresh", "disguised", "ring", "brief", "long", "forwarded", "service", "voip")
+_MESSAGE = ("foreign", "stranger", "fresh", "disguised", "scam", "hint1", "hint2", "hint4", "hint8", "service")
 _APP = ("rare", "first")
-_TRANSFER = ("stranger", "young", "drains", "tiny", "cash", "corporate", "own", "merchant", "large")
+_TRANSFER = ("stranger", "fresh", "young", "drains", "tiny", "loan", "corporate", "own", "merchant", "large")
 _MET = (*SUSPECTS, "named")
 _WARNING = ("level1", "level2", "hint1", "hint2", "hint4", "hint8", "paying")
 
@@ -68,7 +68,7 @@ TYPE = {name: i for i, name in enumerate(TYPES)}
     Y_CASH, Y_PURCHASE, Y_SHIPMENT, Y_LODGING, Y_WARNING, Y_MET_CALL, Y_MET_MESSAGE, Y_MET_VISIT, Y_MET_APP,
     Y_MET_PAID, Y_MET_CREDIT, Y_NAMED, Y_DEVICE, Y_REPORT,
 ) = range(25)  # fmt: skip
-SIDE_BIT, TYPE_SHIFT = 9, 10
+SIDE_BIT, TYPE_SHIFT = 10, 11
 N_CODES = 32 << TYPE_SHIFT
 SIDES = {"out": 0, "in": 1}
 

@@ -17,6 +17,7 @@ from .codes import (
     K_LINE,
     K_PERSON,
     NEVER,
+    SIDE_BIT,
     STRANGER_US,
     TYPE_SHIFT,
     Y_DEVICE,
@@ -165,7 +166,7 @@ def seen_on(S, B, seed, s, device, away, ts, ref):
         me.device = device + 1
     bump(S.subjects, device, ts)
     out = (Y_DEVICE << TYPE_SHIFT) | flags
-    back = out | (1 << 9)
+    back = out | (1 << SIDE_BIT)
     add(S, B, s, out, ts, 0, S.subjects[device].key, ref)
     add(S, B, device, back, ts, 0, S.subjects[s].key, ref)
     if flags & 1:

@@ -16,6 +16,7 @@ from .codes import (
     K_PERSON,
     NEVER,
     PAIRING_US,
+    SIDE_BIT,
     STRANGER_US,
     T_ACCOUNTS,
     T_APP_EVENTS,
@@ -94,7 +95,7 @@ from .meet import (
 from .owners import add_member, combined, judge_twins, owner_at, person_at
 from .windows import find, first_contact
 
-IN = 1 << 9
+IN = 1 << SIDE_BIT
 #: Unused records that one event may need at most.
 ROOM_CELLS, ROOM_CONTACTS, ROOM_SMALL, ROOM_EVIDENCE = 1 << 18, 4096, 2048, 32768
 #: Identities and halves older than this behind the newest event are forgotten.
@@ -203,10 +204,17 @@ def _other_side(S, key, ts, source, side, has):
 
 
 @nb.njit(cache=True)
+def _fresh(X, s, stranger, ts):
+    """Flag 4 where a stranger is new to a subject whose habits have been seen for a day: else everybody is new."""
+    return 4 if stranger and X[s].first_ts != NEVER and ts - X[s].first_ts >= DAY_US else 0
+
+
+@nb.njit(cache=True)
 def _used_by(S, a, b, device):
     """Which side of a call a device is: a row names the device of the side that reports it, and not which that is.
 
-    Whose device it is decides, then with which line it was seen before; an unknown device is the caller's.
+    Whose device it is decides, then with which line it was seen before. A device new to both is the caller's where the
+    callee is known to have another, the callee's where only the caller has another, and else nobody's (−1).
     """
     X = S.subjects
     p = owner_at(X, S.members, device, X[device].last_ts if X[device].last_ts != NEVER else 0)
@@ -215,9 +223,13 @@ def _used_by(S, a, b, device):
             return a
         if owner_at(X, S.members, b, X[b].last_ts) == p:
             return b
-    if X[b].device == device + 1 and X[a].device != device + 1:
+    if X[a].device == device + 1:
+        return a
+    if X[b].device == device + 1:
         return b
-    return a
+    if X[b].device != 0:
+        return a
+    return b if X[a].device != 0 else -1
 
 
 @nb.njit(cache=True)
@@ -225,9 +237,9 @@ def _call(S, B, seed, E, i):
     ts, ref, seconds, f = E.ts[i], E.ref[i], E.value[i], np.int64(E.flags[i])
     a, b, device, forwarded = E.ids[i, 0], E.ids[i, 1], E.ids[i, 2], E.ids[i, 3]
     X = S.subjects
-    used = _used_by(S, a, b, device) if device >= 0 else a
-    away = E.more[i] != 0 and X[used].place != 0 and X[used].place != E.more[i]
-    fresh = _other_side(S, combined(X[a].key, X[b].key), ts, E.source[i], 0, 1 if device >= 0 else 0)
+    used = np.int64(_used_by(S, a, b, device)) if device >= 0 else np.int64(-1)
+    away = used >= 0 and E.more[i] != 0 and X[used].place != 0 and X[used].place != E.more[i]
+    fresh = _other_side(S, combined(X[a].key, X[b].key), ts, E.source[i], 0, 1 if used >= 0 else 0)
     if fresh >= 0:
         S.n[N_MERGED] += 1
         if fresh & 1:
@@ -237,22 +249,21 @@ def _call(S, B, seed, E, i):
     stranger = ts - since < STRANGER_US
     bump(X, a, ts)
     bump(X, b, ts)
-    both = (
-        (2 if stranger else 0)
-        | (8 if seconds <= 2 else 0)
-        | (16 if seconds >= 60 else 0)
-        | (32 if seconds >= 300 else 0)
-    )
-    both |= 64 if forwarded >= 0 else 0
-    out = (Y_CALL << TYPE_SHIFT) | both | ((f >> 1) & 1) | (((f >> 5) & 1) << 7)
-    into = (Y_CALL << TYPE_SHIFT) | IN | both | (f & 1) | (f & 4) | (((f >> 4) & 1) << 7) | (((f >> 3) & 1) << 8)
+    both = 2 if stranger else 0
+    both |= 16 if seconds <= 2 else 0
+    both |= 32 if seconds < 25 else 0
+    both |= 64 if seconds >= 300 else 0
+    both |= 128 if forwarded >= 0 else 0
+    out = (Y_CALL << TYPE_SHIFT) | both | ((f >> 1) & 1) | (((f >> 5) & 1) << 8) | _fresh(X, a, stranger, ts)
+    into = (Y_CALL << TYPE_SHIFT) | IN | both | (f & 1) | (((f >> 2) & 1) << 3) | (((f >> 4) & 1) << 8)
+    into |= (((f >> 3) & 1) << 9) | _fresh(X, b, stranger, ts)
     add(S, B, a, out, ts, seconds, X[b].key, ref)
     add(S, B, b, into, ts, seconds, X[a].key, ref)
     if new:
         X[a].users += 1
     if stranger and not f & 16:
         remember(S, a, b, Y_MET_CALL, ts, seconds, ref)
-    if device >= 0:
+    if used >= 0:
         seen_on(S, B, seed, used, device, away, ts, ref)
     judge_later(S, B, seed, a, out, 0, ts, ts, ref)
     judge_later(S, B, seed, b, into, 0, ts, ts, ref)
@@ -270,11 +281,12 @@ def _message(S, B, seed, E, i):
     a, b = E.ids[i, 0], E.ids[i, 1]
     X = S.subjects
     hint = (f >> 8) & 15
-    since, new = first_contact(S.pairs, S.n, N_PAIRS, X[a].key, X[b].key, 2, ts)
+    since, _new = first_contact(S.pairs, S.n, N_PAIRS, X[a].key, X[b].key, 2, ts)
     stranger = ts - since < STRANGER_US
     bump(X, a, ts)
     bump(X, b, ts)
-    code = (Y_MESSAGE << TYPE_SHIFT) | (f & 1) | (2 if stranger else 0) | (f & 12) | (hint << 4) | (((f >> 4) & 1) << 8)
+    code = (Y_MESSAGE << TYPE_SHIFT) | (f & 1) | (2 if stranger else 0) | _fresh(X, b, stranger, ts)
+    code |= (((f >> 2) & 3) << 3) | (hint << 5) | (((f >> 4) & 1) << 9)
     add(S, B, a, code, ts, 1, X[b].key, ref)
     add(S, B, b, code | IN, ts, 1, X[a].key, ref)
     if stranger and not f & 16:
@@ -373,22 +385,26 @@ def _transfer(S, B, seed, E, i):
         pa = owner_at(X, S.members, a, ts)
         pb = owner_at(X, S.members, b, ts)
         own = pa >= 0 and pb >= 0 and X[pa].root == X[pb].root
-    both = (1 if stranger and not own else 0) | (8 if f & 64 else 0) | (16 if f & 4 else 0) | (64 if own else 0)
-    both |= (128 if f & 8 else 0) | (256 if f & 128 else 0)
-    corporate = 32 if a >= 0 and X[a].plan == 2 else 0
-    if b >= 0 and X[b].plan == 3:
-        both |= 128
+    stranger = stranger and not own
+    both = 1 if stranger else 0
+    both |= 16 if f & 64 else 0
+    both |= 32 if a >= 0 and X[a].plan == 6 else 0
+    both |= 64 if a >= 0 and X[a].plan == 2 else 0
+    both |= 128 if own else 0
+    both |= 256 if f & 8 or (b >= 0 and X[b].plan == 3) else 0
+    both |= 512 if f & 128 else 0
+    out = into = 0
     if a >= 0:
         bump(X, a, ts)
-        young = 2 if b >= 0 and X[b].opened != NEVER and ts - X[b].opened < 30 * DAY_US else 0
-        out = (Y_TRANSFER << TYPE_SHIFT) | both | young | (4 if f & 32 else 0) | corporate
+        young = 4 if b >= 0 and X[b].opened != NEVER and ts - X[b].opened < 30 * DAY_US else 0
+        out = (Y_TRANSFER << TYPE_SHIFT) | both | young | (8 if f & 32 else 0) | (_fresh(X, a, stranger, ts) >> 1)
         add(S, B, a, out, ts, amount, key_b, ref)
     if b >= 0:
         bump(X, b, ts)
-        young = 2 if a >= 0 and X[a].opened != NEVER and ts - X[a].opened < 30 * DAY_US else 0
-        into = (Y_TRANSFER << TYPE_SHIFT) | IN | both | young | corporate
+        young = 4 if a >= 0 and X[a].opened != NEVER and ts - X[a].opened < 30 * DAY_US else 0
+        into = (Y_TRANSFER << TYPE_SHIFT) | IN | both | young | (_fresh(X, b, stranger, ts) >> 1)
         add(S, B, b, into, ts, amount, key_a, ref)
-    known = not stranger or own or both & 128
+    known = not stranger or both & 256
     if a >= 0 and b >= 0 and not known:
         remember(S, b, a, Y_MET_PAID, ts, amount, ref)
         remember(S, a, b, Y_MET_CREDIT, ts, amount, ref)

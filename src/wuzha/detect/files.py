@@ -1,0 +1,189 @@
+"""Detection over a folder of event tables, without a server: one log from the files, alerts and suspects as tables.
+
+Kept true here: ``labels`` is never opened; a table that is not there is an empty one; the folder is read as one log
+ordered by (time, table, source, event_id); what is written cites events as ``source/event_id``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wuzha.events import TABLES
+from wuzha.events.batch import check, conform
+from wuzha.events.subjects import key
+
+from .changes import Alert, Changes, Evidence, Suspect
+from .codes import TABLES as READ
+from .encode import MAX_ROWS, Block, encode
+from .engine import Engine
+from .merge import merge
+from .reasons import reason
+from .rulebook import RuleBook, shipped
+
+_TIME = pa.timestamp("us", tz="UTC")
+EVIDENCE = pa.struct(
+    [("rule", pa.string()), ("at", _TIME), ("weight", pa.float64()), ("reason", pa.string()), ("event_ids", pa.list_(pa.string()))]
+)
+ALERTS = pa.schema(
+    [
+        ("person", pa.string()), ("line", pa.string()), ("raised_at", _TIME), ("level", pa.string()),
+        ("scam_type", pa.string()), ("stage", pa.string()), ("score", pa.float64()), ("typology", pa.string()),
+        ("episode", pa.int64()), ("high_at", _TIME), ("last_evidence_at", _TIME), ("amount_fen", pa.int64()),
+        ("place", pa.string()), ("evidence", pa.list_(EVIDENCE)), ("warnings", pa.list_(pa.string())),
+    ]
+)  # fmt: skip
+SUSPECTS = pa.schema(
+    [("subject", pa.string()), ("typology", pa.string()), ("score", pa.float64()), ("first_at", _TIME),
+     ("last_at", _TIME), ("reasons", pa.list_(pa.string()))]
+)  # fmt: skip
+#: Rows fed at a time; results do not depend on it.
+CHUNK = 1 << 18
+
+
+class Collected:
+    """Changes gathered into their newest state: one alert an episode, one record a suspect."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self.book = book
+        self.alerts: dict[tuple[str, int], Alert] = {}
+        self.evidence: dict[tuple[str, int], list[Evidence]] = {}
+        self.warnings: dict[tuple[str, int], list[int]] = {}
+        self.suspects: dict[tuple[str, str], Suspect] = {}
+
+    def add(self, changes: Changes) -> None:
+        """Take in what one block changed."""
+        for move in changes.moves:
+            for at in [k for k in self.alerts if k[0] == move.source]:
+                del self.alerts[at]
+                self.evidence.pop(at, None)
+                self.warnings.pop(at, None)
+        for alert in changes.alerts:
+            self.alerts[alert.person, alert.episode] = alert
+        for piece in changes.evidence:
+            self.evidence.setdefault((piece.person, piece.episode), []).append(piece)
+        for warning in changes.warnings:
+            self.warnings.setdefault((warning.person, warning.episode), []).append(warning.ref)
+        for suspect in changes.suspects:
+            self.suspects[suspect.subject, suspect.typology] = suspect
+
+    def alerts_table(self, cite: Callable[[int], str], language: str = "zh") -> pa.Table:
+        """Alerts as `ALERTS`, by time raised and person."""
+        rows = []
+        for at, a in sorted(self.alerts.items(), key=lambda item: (item[1].raised_at, item[0])):
+            evidence = [
+                {
+                    "rule": e.rule, "at": e.at, "weight": e.weight,
+                    "reason": reason(e.rule, e.version, e.args, language, self.book),
+                    "event_ids": [cite(ref) for ref in e.events],
+                }
+                for e in sorted(self.evidence.get(at, []), key=lambda e: (e.at, e.rule))
+            ]  # fmt: skip
+            warnings = sorted({cite(ref) for ref in self.warnings.get(at, [])})
+            rows.append(
+                {
+                    "person": key("person", a.person), "line": key("line", a.line) if a.line else None,
+                    "raised_at": a.raised_at, "level": a.level, "scam_type": a.scam_type, "stage": a.stage,
+                    "score": a.score, "typology": a.typology, "episode": a.episode, "high_at": a.high_at,
+                    "last_evidence_at": a.last_evidence_at, "amount_fen": a.amount_fen, "place": a.place,
+                    "evidence": evidence, "warnings": warnings,
+                }
+            )  # fmt: skip
+        return pa.Table.from_pylist(rows, schema=ALERTS)
+
+    def suspects_table(self, language: str = "zh") -> pa.Table:
+        """Suspects as `SUSPECTS`, by subject and typology."""
+        rows = [
+            {
+                "subject": s.subject, "typology": s.typology, "score": s.score, "first_at": s.first_at, "last_at": s.last_at,
+                "reasons": [reason(r, v["version"], v["args"], language, self.book) for r, v in s.args.items()],
+            }
+            for _, s in sorted(self.suspects.items())
+        ]  # fmt: skip
+        return pa.Table.from_pylist(rows, schema=SUSPECTS)
+
+
+def read_folder(
+    folder: Path, prepare: Callable[[str, pa.Table], pa.Table] | None = None, step: Callable[[int], None] | None = None
+) -> tuple[Block, int]:
+    """The folder's tables as one block, and how many rows were refused by their table's rules.
+
+    ``prepare`` may fill columns of a table (``text`` does, for messages). ValueError names the file that is no such
+    table; FileNotFoundError where the folder holds none.
+    """
+    blocks: list[Block] = []
+    refused = 0
+    position = 1
+    for name in READ:
+        path = folder / f"{name}.parquet"
+        if not path.is_file():
+            continue
+        try:
+            rows = conform(TABLES[name], pq.read_table(path))
+        except (ValueError, pa.ArrowInvalid) as error:
+            raise ValueError(f"{path}: {error}") from error
+        rows, rejects = check(TABLES[name], rows)
+        refused += len(rejects)
+        if prepare is not None:
+            rows = prepare(name, rows)
+        for begin in range(0, rows.num_rows, MAX_ROWS):
+            blocks.append(encode(name, rows.slice(begin, MAX_ROWS), position))
+            position += 1
+        if step is not None:
+            step(rows.num_rows)
+    if not blocks:
+        raise FileNotFoundError(f"{folder} holds no event tables ({', '.join(READ)}, each as NAME.parquet)")
+    return merge(blocks), refused
+
+
+def citing(block: Block) -> Callable[[int], str]:
+    """``source/event_id`` of a ref of this block."""
+    by_position: dict[int, int] = {}
+    positions = block.ref >> 20
+    first = np.unique(positions, return_index=True)[1]
+    for i in first:
+        by_position[int(positions[i])] = int(block.part[i])
+    columns = {p: (block.parts[p].column("source"), block.parts[p].column("event_id")) for p in by_position.values()}
+
+    def cite(ref: int) -> str:
+        source, event = columns[by_position[ref >> 20]]
+        row = ref & (MAX_ROWS - 1)
+        return f"{source[row].as_py()}/{event[row].as_py()}"
+
+    return cite
+
+
+def detect_block(
+    block: Block, rules: RuleBook | None = None, step: Callable[[int], None] | None = None
+) -> tuple[Collected, dict[str, int]]:
+    """Run a whole log through a new engine. Returns what came of it and the engine's counts."""
+    book = rules or shipped()
+    engine = Engine(book)
+    found = Collected(book)
+    counts: dict[str, int] = {}
+    for begin in range(0, len(block), CHUNK):
+        changes = engine.feed(block.slice(begin, begin + CHUNK))
+        found.add(changes)
+        counts = changes.counts
+        if step is not None:
+            step(min(CHUNK, len(block) - begin))
+    return found, counts
+
+
+def summary(found: Collected, counts: dict[str, int], seconds: float) -> dict[str, Any]:
+    """The command's result: events, speed, alerts by level and scam type."""
+    alerts = found.alerts.values()
+    events = counts.get("events", 0) + counts.get("duplicates", 0) + counts.get("conflicts", 0)
+    return {
+        "events": events, "seconds": round(seconds, 3), "events_per_s": round(events / seconds) if seconds else 0,
+        "alerts": len(found.alerts), "by_level": dict(sorted(Counter(a.level for a in alerts).items())),
+        "by_scam_type": dict(sorted(Counter(a.scam_type for a in alerts).items())), "suspects": len(found.suspects),
+        "duplicates": counts.get("duplicates", 0), "conflicts": counts.get("conflicts", 0),
+        "merged_sides": counts.get("merged_sides", 0), "unjoined": counts.get("unjoined", 0),
+    }  # fmt: skip
