@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Statements of every layout, with the odd values that they really hold."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 import xlwt
-
 from tests.importing import A, B, C, csv_file, run, statement, xlsx_file
 
 

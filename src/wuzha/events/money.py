@@ -19,8 +19,8 @@ def parse_yuan(text: str) -> int:
     """
     plain = unicodedata.normalize("NFKC", text).strip().strip("'’`\t ")
     match = _AMOUNT.match(plain)
-    if not match or not any(ch.isdigit() for ch in match[3]):
-        raise ValueError(f"{text!r} is no amount")
+    if not match or len(plain) > 60 or not any(ch.isdigit() for ch in match[3]):
+        raise ValueError(f"{text[:60]!r} is no amount")
     if match[1] and match[2]:
         raise ValueError(f"{text!r} has two signs")
     value = Decimal(match[3].replace(",", "").replace("，", "")) * _UNITS[match[4] or ""] * 100

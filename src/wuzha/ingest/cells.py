@@ -56,7 +56,7 @@ def by_word(texts: pl.Series, read: Callable[[str], Any], dtype: Any) -> Read:
         try:
             values.append(read(text))
             fine.append(True)
-        except ValueError:
+        except (ValueError, ArithmeticError):
             values.append(None)
             fine.append(False)
     table = pl.DataFrame(

@@ -22,6 +22,10 @@ from .sources import Item
 HEAD = 60
 #: Cells longer than this are no field of a statement.
 MAX_CELL = 32_767 * 4
+#: A quoted cell may run over so many lines.
+MAX_CELL_LINES = 50
+#: Below so many columns a text with commas in it looks like a row of its own.
+_NARROW = 4
 _DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -184,34 +188,51 @@ def _swallowed(frame: pl.DataFrame, delimiter: str) -> bool:
     """Whether an open quote has eaten whole rows: a cell that holds several lines with delimiters."""
     lines = [pl.col(c).str.count_matches("\n", literal=True).max().alias(c) for c in frame.columns]
     for name, most in frame.select(lines).row(0, named=True).items():
-        if most:
+        if most and most > MAX_CELL_LINES:
+            return True
+        if most and frame.width > _NARROW:
             eaten = frame.get_column(name).str.count_matches(delimiter, literal=True).max()
-            if isinstance(eaten, int) and eaten >= max(2, (frame.width - 1) // 2):
+            if isinstance(eaten, int) and eaten >= (frame.width - 1) // 2:
                 return True
     return False
 
 
 def _line_by_line(body: bytes, delimiter: str, record: int, width: int) -> tuple[pl.DataFrame, pl.Series, list[Line]]:
-    """Each physical line by itself; a line whose quotes do not close is refused."""
+    """Record by record; a line whose quotes do not close, or close only after whole rows, is refused alone."""
     rows: list[list[str | None]] = []
     numbers: list[int] = []
     refused: list[Line] = []
-    lines = body.decode().split("\n")
+    lines = [line.rstrip("\r") for line in body.decode().split("\n")]
     if lines and not lines[-1]:
         lines.pop()
-    for number, line in enumerate(lines, record + 1):
-        line = line.rstrip("\r")
+    i, number = 0, record
+    while i < len(lines):
+        number += 1
+        parser = csv.reader((line + "\n" for line in lines[i : i + MAX_CELL_LINES]), delimiter=delimiter, strict=True)
         try:
-            cells: list[str | None] = list(next(csv.reader([line], delimiter=delimiter, strict=True), []))
+            cells: list[str | None] = [*next(parser, [])]
+            taken = parser.line_num
+            if (
+                taken > 1
+                and width >= _NARROW
+                and any(_whole(line, delimiter, width) for line in lines[i + 1 : i + taken])
+            ):
+                raise csv.Error("the quote closes only after whole rows")
         except csv.Error as error:
-            shown = line[:200]
+            shown = lines[i][:200]
             refused.append(Line(row=number, value=shown, reason="broken_quotes", message=f"引号不成对：{error}"))
+            i += 1
             continue
         more = delimiter.join(str(c) for c in cells[width:]) or None
         rows.append([c if c else None for c in (cells + [None] * width)[:width]] + [more])
         numbers.append(number)
+        i += taken
     frame = _frame(rows, width + 1).rename({str(width): "more"})
     return frame, pl.Series(numbers, dtype=pl.Int64), refused
+
+
+def _whole(line: str, delimiter: str, width: int) -> bool:
+    return line.count(delimiter) == width - 1
 
 
 # ---- workbooks

@@ -39,7 +39,8 @@ def write(out: Path, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, met
     """Write ``tables`` and ``rejects`` to the folder ``out``, all or nothing. OSError where it cannot be written."""
     made = _made(out)
     try:
-        work = Path(tempfile.mkdtemp(prefix=".import-", dir=out))
+        _sweep(out)
+        work = Path(tempfile.mkdtemp(prefix=f".import-{os.getpid()}-", dir=out))
     except OSError:
         _unmake(made)
         raise
@@ -65,6 +66,24 @@ def write(out: Path, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, met
         _unmake(made)
         raise
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep(out: Path) -> None:
+    """Take away what a killed import left: working folders of processes that are no more."""
+    for folder in out.glob(".import-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()
 
 
 def rejects_table(rejects: pl.DataFrame) -> pa.Table:

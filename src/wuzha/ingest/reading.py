@@ -90,12 +90,24 @@ class Reading:
                 parts.append(pl.col(str(source)))
         fallback = self.mapping.constants.get(target) or self.titles.get(target)
         if fallback is not None:
-            parts.append(pl.lit(fallback))
+            parts.append(self._constant(fallback))
         if not parts:
             return pl.repeat(None, self.height, dtype=pl.String, eager=True)
-        series = frame.select(pl.coalesce(parts).alias("t")).to_series()
-        # A frame of literals alone is one row long.
-        return series if len(series) == self.height else pl.repeat(fallback, self.height, dtype=pl.String, eager=True)
+        # The numbers beside the cells keep a constant alone as long as the sheet.
+        frame = frame.with_columns(_row=self.row)
+        return frame.select(pl.coalesce(parts).alias("t"), "_row").get_column("t")
+
+    @staticmethod
+    def _constant(text: str) -> pl.Expr:
+        """A constant; ``{row}`` and ``{row:06}`` in it stand for the row's number."""
+        pieces = re.split(r"(\{row(?::0\d+)?\})", text)
+        exprs: list[pl.Expr] = []
+        for piece in pieces:
+            if match := re.fullmatch(r"\{row(?::0(\d+))?\}", piece):
+                exprs.append(pl.col("_row").cast(pl.String).str.zfill(int(match[1] or 1)))
+            elif piece:
+                exprs.append(pl.lit(piece))
+        return pl.concat_str(exprs) if exprs else pl.lit("")
 
     def refuse(self, failing: pl.Series, column: str, values: pl.Series, reason: str, message: str) -> None:
         """Refuse the rows where ``failing``; a row already refused keeps its first reason."""
