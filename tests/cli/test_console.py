@@ -46,7 +46,7 @@ SENDER = ("--title", "甲运营商", "--role", "carrier", "--purpose", "反诈",
 
 @pytest.fixture(scope="module")
 def acted(deployment: Database) -> dict[str, Any]:
-    """What each command answered on the way to an administrator, a sender, two keys of which one has ended."""
+    """What each command answered on the way to an administrator, a source, two keys of which one has ended."""
     said = {"init": out(run("admin", "init", "--unit-name", "测试反诈中心", "--json"))}
     with deployment.connect("web") as conn:
         said["user"] = {"row": conn.execute("SELECT password_hash, must_change FROM users").fetchone()}
@@ -90,7 +90,7 @@ def test_a_password_is_reset_and_sessions_end(wuzha: Any, acted: dict[str, Any],
         assert refused.exit_code == 1 and words in str(refused.exception)
 
 
-def test_a_senders_key_is_shown_once_and_can_be_ended(wuzha: Any, acted: dict[str, Any], deployment: Database) -> None:
+def test_a_sources_key_is_shown_once_and_can_be_ended(wuzha: Any, acted: dict[str, Any], deployment: Database) -> None:
     first, second = acted["source"]["key"], acted["key"]
     with deployment.connect("web") as conn:
         source = keys.check(conn, first)
@@ -114,7 +114,7 @@ def test_a_senders_key_is_shown_once_and_can_be_ended(wuzha: Any, acted: dict[st
         ("x1", ("--basis", "holder_own", "--late", "visits=5"), "late"),
     ],
 )
-def test_a_wrong_sender_is_refused_whole(wuzha: Any, name: str, extra: tuple[str, ...], words: str) -> None:
+def test_a_wrong_source_is_refused_whole(wuzha: Any, name: str, extra: tuple[str, ...], words: str) -> None:
     before = out(wuzha("admin", "list", "--json"))
     refused = wuzha("admin", "source", name, *SENDER, *extra)
     assert refused.exit_code == 1 and words in str(refused.exception)
@@ -154,7 +154,7 @@ def test_doctor_finds_a_sound_deployment_sound(wuzha: Any) -> None:
         "audit",
     } <= set(by_name)
     assert by_name["migrations"]["words"] == migrate.head()
-    assert "→" not in wuzha("doctor").stdout.split("senders")[0]
+    assert "→" not in wuzha("doctor").stdout.split("sources")[0]
 
 
 def flaw(wuzha: Any, name: str) -> dict[str, Any]:
@@ -217,10 +217,10 @@ def test_doctor_and_verify_find_a_broken_chain(wuzha: Any, deployment: Database)
     assert (said["whole"], said["why"], said["audit_id"]) == (False, "row_altered", 2)
 
 
-def test_doctor_tells_what_is_wrong_with_senders(wuzha: Any, deployment: Database) -> None:
+def test_doctor_tells_what_is_wrong_with_sources(wuzha: Any, deployment: Database) -> None:
     made = out(wuzha("admin", "source", "query-1", *SENDER, "--basis", "case_query", "--json"))
     said = out(wuzha("doctor", "--json"), 1)
-    words = [f["words"] for f in said["findings"] if f["name"] == "senders"]
+    words = [f["words"] for f in said["findings"] if f["name"] == "sources"]
     assert any("without an end" in w for w in words) and any("document's number" in w for w in words)
     with deployment.connect("web") as conn:
         conn.execute("UPDATE sources SET active = false WHERE source_id = %s", (made["source_id"],))

@@ -1,4 +1,4 @@
-"""``wuzha admin``: the first unit and administrator, passwords, senders and their keys, from the machine's console.
+"""``wuzha admin``: the first unit and administrator, passwords, sources and their keys, from the machine's console.
 
 Kept true here: what the console does is in the audit under ``console:<account>``; a password or key is printed once and
 kept nowhere.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="First unit and administrator, passwords, senders and keys.")
+    group = typer.Typer(no_args_is_help=True, help="First unit and administrator, passwords, sources and keys.")
     app.add_typer(group, name="admin")
     group.command()(init)
     group.command("reset-password")(reset_password)
@@ -162,7 +162,7 @@ def reset_password(
 
 
 def source(
-    name: str = typer.Argument(help="The sender's name, which its events carry: a–z, 0–9, '_', '.', '-'."),
+    name: str = typer.Argument(help="The source's name, which its events carry: a–z, 0–9, '_', '.', '-'."),
     title: str = typer.Option(..., help="What people call it."),
     role: str = typer.Option(..., help="carrier, bank, platform, upstream, holder or desk."),
     basis: str = typer.Option(..., help="warning, case_query, consent, own_report, open_data or holder_own."),
@@ -176,7 +176,7 @@ def source(
     data: Path | None = DATA_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Register a sender and issue its key, which is printed once."""
+    """Register a source and issue its key, which is printed once."""
     from wuzha.events import clock
     from wuzha.store import keys, sources
 
@@ -198,7 +198,7 @@ def source(
             result["key"] = issued.key
     emit(result, as_json=as_json)
     if key:
-        say("The key is shown this once. Keep it where only the sender can read it.")
+        say("The key is shown this once. Keep it where only the source can read it.")
 
 
 def _seconds(late: list[str]) -> dict[str, int]:
@@ -212,17 +212,17 @@ def _seconds(late: list[str]) -> dict[str, int]:
 
 
 def key(
-    name: str = typer.Argument(help="The sender's name."),
+    name: str = typer.Argument(help="The source's name."),
     data: Path | None = DATA_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Issue a further key for a sender, printed once. Revoke the old one when the sender has changed over."""
+    """Issue a further key for a source, printed once. Revoke the old one when the source has changed over."""
     from wuzha.store import keys, sources
 
     with _acting(settings_of(data)) as conn:
         found = sources.one(conn, name=name)
         if found is None:
-            raise CommandError(f"there is no sender called {name}; wuzha admin list shows them")
+            raise CommandError(f"there is no source called {name}; wuzha admin list shows them")
         issued = keys.issue(conn, found.source_id)
         _note(conn, "key.issued", f"source:{found.source_id}", {"prefix": issued.prefix})
     emit({"name": name, "prefix": issued.prefix, "key": issued.key}, as_json=as_json)
@@ -245,7 +245,7 @@ def revoke(
 
 
 def list_(data: Path | None = DATA_OPTION, as_json: bool = JSON_OPTION) -> None:
-    """Units, users, senders and keys of the deployment, without secrets."""
+    """Units, users, sources and keys of the deployment, without secrets."""
     from psycopg.rows import dict_row
 
     from wuzha.events import clock
@@ -278,9 +278,9 @@ def list_(data: Path | None = DATA_OPTION, as_json: bool = JSON_OPTION) -> None:
     for user in users:
         state = "" if user["active"] else "  closed"
         typer.echo(f"user    {user['login']:<16} {user['name']}  {user['unit']}  {', '.join(user['roles'])}{state}")
-    for sender in found:
-        words = f"{', '.join(sender['tables'])}  {', '.join(sender['flaws'])}"
-        typer.echo(f"source  {sender['name']:<16} {sender['title']}  {words}")
-        for k in sender["keys"]:
+    for one in found:
+        words = f"{', '.join(one['tables'])}  {', '.join(one['flaws'])}"
+        typer.echo(f"source  {one['name']:<16} {one['title']}  {words}")
+        for k in one["keys"]:
             state = "revoked" if k["revoked_at"] else f"last used {k['last_used_at'] or 'never'}"
             typer.echo(f"  key   wz_{k['prefix']}_…  {state}")

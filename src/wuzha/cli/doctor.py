@@ -244,17 +244,17 @@ def _clocks_agree(db: Database) -> Finding:
     return Finding(name="clocks", state="ok", words="this machine and the database agree")
 
 
-#: What is wrong with a sender, and how to mend it.
+#: What is wrong with a source, and how to mend it.
 _FLAWS: dict[str, tuple[State, str, str]] = {
     "no_end": (
         "fail",
         "may send rows of the public on a basis without an end",
-        "give the basis an end, or close the sender",
+        "give the basis an end, or close the source",
     ),
     "no_document": ("fail", "sends on a case query without its document's number", "enter the number"),
-    "expired": ("warn", "sends on a basis that is over", "renew the basis with its document, or close the sender"),
+    "expired": ("warn", "sends on a basis that is over", "renew the basis with its document, or close the source"),
     "no_key": ("note", "has no key", "wuzha admin key NAME"),
-    "never_used": ("note", "has a key that was never used", "has the sender got it? Else revoke it"),
+    "never_used": ("note", "has a key that was never used", "has the source got it? Else revoke it"),
 }
 
 
@@ -269,24 +269,24 @@ def _house(db: Database) -> Iterator[Finding]:
         ).fetchone()
         if admin is None:
             yield Finding(name="people", state="warn", words="there is no administrator", mend="wuzha admin init")
-        senders = [s for s in sources.every(conn) if s.active]
+        listed = [s for s in sources.every(conn) if s.active]
         sound = True
-        for s in senders:
+        for s in listed:
             for flaw in sources.flaws(s, now=now):
                 state, words, mend = _FLAWS[flaw]
                 sound = sound and state == "note"
-                yield Finding(name="senders", state=state, words=f"{s.name} {words}", mend=mend.replace("NAME", s.name))
+                yield Finding(name="sources", state=state, words=f"{s.name} {words}", mend=mend.replace("NAME", s.name))
             old = [
                 k for k in keys.of_source(conn, s.source_id)
                 if k["revoked_at"] is None and (now - k["created_at"]).days > 365
             ]  # fmt: skip
             if old:
                 yield Finding(
-                    name="senders", state="warn", words=f"{s.name} has a key that is older than a year",
+                    name="sources", state="warn", words=f"{s.name} has a key that is older than a year",
                     mend=f"wuzha admin key {s.name}, then wuzha admin revoke {old[0]['prefix']}",
                 )  # fmt: skip
         if sound:
-            yield Finding(name="senders", state="ok", words=f"{len(senders)} registered, each with its basis")
+            yield Finding(name="sources", state="ok", words=f"{len(listed)} registered, each with its basis")
 
 
 def _audit(settings: Settings, db: Database) -> Finding:

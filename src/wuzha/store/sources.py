@@ -1,6 +1,6 @@
 """Registered senders: who may send which tables, on what basis, for what purpose, and how long it is kept.
 
-Kept true here: a sender's name is what stands in its events' column ``source``, so it never changes and never goes; a
+Kept true here: a source's name is what stands in its events' column ``source``, so it never changes and never goes; a
 sender that is closed stays readable and its keys stop working at once.
 """
 
@@ -85,7 +85,7 @@ def register(
     """Registers a sender and returns its number. SourceError names the entry that is wrong. Role wuzha_web."""
     if not _NAME.match(name):
         raise SourceError(
-            "name", "name", "a sender's name is 2–63 of a–z, 0–9, '_', '.', '-', and begins with a letter or digit"
+            "name", "name", "a source's name is 2–63 of a–z, 0–9, '_', '.', '-', and begins with a letter or digit"
         )
     asked = _checked(
         title=title, role=role, basis=basis, purpose=purpose, retention_days=retention_days, tables=tables,
@@ -97,7 +97,7 @@ def register(
                 q("sources.register"), {**asked, "name": name, "created_at": now or clock.now()}
             ).fetchone()
     except psycopg.errors.UniqueViolation as error:
-        raise SourceError("name", "name_taken", f"there is a sender called {name} already") from error
+        raise SourceError("name", "name_taken", f"there is a source called {name} already") from error
     assert row is not None
     return int(row[0])
 
@@ -141,7 +141,7 @@ def _checked(
 ) -> dict[str, Any]:
     late = dict(late_allowance or {})
     if not title.strip():
-        raise SourceError("title", "empty", "a sender has a title that people read")
+        raise SourceError("title", "empty", "a source has a title that people read")
     if role not in ROLES:
         raise SourceError("role", "unknown_value", f"unknown role {role!r}; one of {', '.join(ROLES)}")
     if basis not in BASES:
