@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from tests.desks import Centre
+
 from wuzha.command.public import Actor
 from wuzha.events import clock
 from wuzha.respond import contact, outcome, queue, sign
@@ -27,7 +28,9 @@ def furnish(house: Centre, wang: Actor, zhao: Actor, *, more: int = 0) -> dict[s
         "张小兰", level="urgent", line="+8613812341234", scam_type="authority", stage="act", amount_fen=18_200_000,
         ago=timedelta(seconds=19), vault={"id_no": "350203196205041234", "occupation": "退休"},
     )  # fmt: skip
-    person, line = house.engine.execute("SELECT person_id, line_id FROM alerts WHERE alert_id = %s", (rich,)).fetchone() or (0, 0)
+    person, _line = house.engine.execute(
+        "SELECT person_id, line_id FROM alerts WHERE alert_id = %s", (rich,)
+    ).fetchone() or (0, 0)
     house.relate(person, kin, "child")
     house.relate(person, house.subject("account", "6222021234567890128"), "holder")
     m = timedelta(minutes=1)
@@ -75,7 +78,9 @@ def furnish(house: Centre, wang: Actor, zhao: Actor, *, more: int = 0) -> dict[s
         )  # fmt: skip
         house.evidence(alert, "foreign_call", {"calls_in_foreign_6h": i % 5 + 1}, at=now - i * m)
         if i % 2:
-            house.warning(alert, issued_by=("部", "省厅反诈中心", "银行")[i % 3], source_no=f"P{i}", level=levels[i % 6])
+            house.warning(
+                alert, issued_by=("部", "省厅反诈中心", "银行")[i % 3], source_no=f"P{i}", level=levels[i % 6]
+            )
         made.append(alert)
         if i >= len(NAMES) and more:
             continue
@@ -97,10 +102,14 @@ def _work(house: Centre, actor: Actor, alert: int, steps: int) -> None:
         contact.contact(conn, actor, alert, channel="call", result="busy", version=version(), key=next(key))
     if steps > 2:
         with house.scope(actor) as conn:
-            contact.contact(conn, actor, alert, channel="call", result="self", version=version(), key=next(key), words="半信")
+            contact.contact(
+                conn, actor, alert, channel="call", result="self", version=version(), key=next(key), words="半信"
+            )
     if steps > 4:
         with house.scope(actor) as conn:
-            outcome.outcome(conn, actor, alert, code="dissuaded", amount_fen=3_500_000, version=version(), key=next(key))
+            outcome.outcome(
+                conn, actor, alert, code="dissuaded", amount_fen=3_500_000, version=version(), key=next(key)
+            )
         with house.scope(actor) as conn:
             outcome.close(conn, actor, alert, version=version(), key=next(key))
     with house.scope(actor) as conn:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
 from tests.desks import Centre
+
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 from wuzha.respond import contact, file, outcome, queue, sign, undo
@@ -78,7 +78,9 @@ def test_a_close_and_its_finding_stand_or_fall_together(house: Centre, wang: Act
     assert list(log.read(house.engine, after=0)) == []
 
 
-def test_of_two_who_sign_at_once_exactly_one_has_it_and_the_other_learns_who(house: Centre, wang: Actor, zhao: Actor) -> None:
+def test_of_two_who_sign_at_once_exactly_one_has_it_and_the_other_learns_who(
+    house: Centre, wang: Actor, zhao: Actor
+) -> None:
     alert = house.alert()
     seen = version(house, alert)
     gate, results = threading.Barrier(2), {}
@@ -135,7 +137,9 @@ def test_the_second_click_does_nothing(house: Centre, wang: Actor) -> None:
     second = do(house, wang, contact.contact, alert, channel="call", result="self", key="one-click", version=before)
     assert second.repeated and second.contact_id == first.contact_id
     assert state(house, alert) == "contacting"
-    row = house.engine.execute("SELECT count(*) FROM contacts WHERE alert_id = %s AND kind = 'call'", (alert,)).fetchone()
+    row = house.engine.execute(
+        "SELECT count(*) FROM contacts WHERE alert_id = %s AND kind = 'call'", (alert,)
+    ).fetchone()
     assert row == (1,)
 
 
@@ -163,7 +167,12 @@ def test_an_old_page_changes_nothing(house: Centre, wang: Actor) -> None:
     do(house, wang, sign.sign, alert)
     old = version(house, alert)
     do(house, wang, contact.contact, alert, channel="call", result="busy")
-    assert refused(house, wang, contact.contact, alert, channel="call", result="self", version=old, key="other-click").reason == "changed"
+    assert (
+        refused(
+            house, wang, contact.contact, alert, channel="call", result="self", version=old, key="other-click"
+        ).reason
+        == "changed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,7 +222,9 @@ def test_undo_within_ten_seconds_restores_what_was(house: Centre, wang: Actor) -
     assert state(house, alert) == "signed"
     assert state(house, alert, "reached_at") is None
     assert state(house, alert, "contacted_at") is None
-    again = refused(house, wang, undo.undo, alert, contact_id=done.contact_id, at=start + timedelta(seconds=9), key="again-undo")
+    again = refused(
+        house, wang, undo.undo, alert, contact_id=done.contact_id, at=start + timedelta(seconds=9), key="again-undo"
+    )
     assert again.reason == "too_late"
 
 
@@ -236,12 +247,17 @@ def test_undo_is_too_late_after_ten_seconds_after_another_step_for_others_and_af
     assert refused(house, wang, undo.undo, alert, contact_id=call.contact_id, at=late).reason == "too_late"
     assert refused(house, zhao, undo.undo, alert, contact_id=call.contact_id, at=start).reason == "too_late"
     do(house, wang, outcome.outcome, alert, code="false_alarm", at=start)
-    assert refused(house, wang, undo.undo, alert, contact_id=call.contact_id, at=start, key="other-key").reason == "too_late"
+    assert (
+        refused(house, wang, undo.undo, alert, contact_id=call.contact_id, at=start, key="other-key").reason
+        == "too_late"
+    )
     closed = do(house, wang, outcome.close, alert, at=start)
     assert refused(house, wang, undo.undo, alert, contact_id=closed.contact_id, at=start).reason == "too_late"
 
 
-def test_a_note_is_kept_even_on_a_closed_file_and_an_empty_one_is_refused(house: Centre, wang: Actor, zhao: Actor) -> None:
+def test_a_note_is_kept_even_on_a_closed_file_and_an_empty_one_is_refused(
+    house: Centre, wang: Actor, zhao: Actor
+) -> None:
     alert = house.alert()
     do(house, wang, sign.sign, alert)
     do(house, wang, outcome.outcome, alert, code="false_alarm")

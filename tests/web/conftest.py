@@ -1,12 +1,21 @@
-"""A real Chromium for the tests of pages. Each page fails its test where a script fails or another host is asked."""
+"""A centre whose pages are opened, and a real Chromium for the tests that need one.
+
+Each page fails its test where a script fails or another host is asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi.testclient import TestClient
+
 from tests.browser import MISSING, find_chromium, launch_options
+from tests.desks import PASSWORD, Centre, centre
+from wuzha.command.public import Actor
+from wuzha.store import Connection, Database
+from wuzha.web.app import create
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,3 +52,75 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert not wrong, wrong
+
+
+@pytest.fixture
+def house(db: Database, engine: Connection, web: Connection) -> Centre:
+    """A centre with two stations."""
+    return centre(db, engine, web)
+
+
+@pytest.fixture
+def wang(house: Centre) -> Actor:
+    """A dissuader of the centre."""
+    return house.officer("wang", "王敏", "dissuader", badge_no="330281")
+
+
+@pytest.fixture
+def zhao(house: Centre) -> Actor:
+    """Another one."""
+    return house.officer("zhao", "赵磊", "dissuader")
+
+
+@pytest.fixture
+def app(db: Database) -> Iterator[Any]:
+    """The pages over the test's database."""
+    pool = db.pool("web", max_size=6)
+    yield create(pool)
+    pool.close()
+
+
+class Officer:
+    """A browser without scripts: cookies, forms with the session's token, redirects followed only where asked."""
+
+    def __init__(self, app: Any) -> None:
+        self.client = TestClient(app, follow_redirects=False, raise_server_exceptions=True)
+        self.csrf = ""
+
+    def log_in(self, login: str, password: str = PASSWORD) -> Any:
+        self.client.get("/login")
+        answer = self.client.post(
+            "/login", data={"login": login, "password": password, "csrf": self.client.cookies.get("wuzha_pre"), "next": "/"}
+        )
+        if answer.status_code == 303:
+            self.csrf = token(self.client.get("/password").text)
+        return answer
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **changes: Any) -> Any:
+        return self.client.post(path, data={"csrf": self.csrf, "click": f"click-{path}-{data}"[:80], **(data or {}), **changes})
+
+
+def token(html: str) -> str:
+    """The form token in a page."""
+    return html.split('name="csrf" value="', 1)[1].split('"', 1)[0]
+
+
+@pytest.fixture
+def officer(app: Any) -> Callable[..., Officer]:
+    """Logs an officer in."""
+
+    def enter(login: str) -> Officer:
+        made = Officer(app)
+        assert made.log_in(login).status_code == 303
+        return made
+
+    return enter
+
+
+@pytest.fixture
+def stranger(app: Any) -> Officer:
+    """A browser without a session."""
+    return Officer(app)

@@ -81,7 +81,7 @@ def figure(conn: psycopg.Connection[Any], name: str, start: datetime, end: datet
         part, whole = (figure(conn, other, start, end) for other in metric.of)
         return None if not whole or part is None else part / whole
     row = conn.execute(
-        f"SELECT {metric.value} FROM wuzha.alerts a WHERE {metric.where}",  # type: ignore[arg-type]  # our own file
+        f"SELECT {metric.value} FROM wuzha.alerts a WHERE {metric.where}",
         {"start": start, "end": end},
     ).fetchone()
     value = row[0] if row else None
@@ -106,7 +106,8 @@ def rows(
         conn.cursor(row_factory=dict_row)
         .execute(
             "SELECT a.alert_id, a.committed_at, a.level, a.scam_type, a.state, a.outcome, a.amount_fen, a.avoided_fen,"
-            f" a.lost_fen, n.name AS unit_name FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id) WHERE {metric.where}"  # type: ignore[arg-type]
+            f" a.lost_fen, n.name AS unit_name FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
+            f" WHERE {metric.where}"
             " ORDER BY a.committed_at DESC LIMIT 500",
             {"start": start, "end": end},
         )
@@ -128,7 +129,7 @@ class Wall:
 
 
 def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> Wall:
-    """The wall's figures: today so far, yesterday until this hour, the same day last year, hours, types, units, feed."""
+    """The wall: today so far, yesterday until this hour, the same day last year, hours, types, units, feed."""
     require(actor, "wall.read")
     now = now or clock.now()
     start, end = day(now)
@@ -156,14 +157,15 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
     for row in units:
         row["contact_s"] = None if row["contact_s"] is None else row["contact_s"] / clock.clock().speed
     feed = many.execute(
-        "SELECT * FROM (SELECT 'alert' AS what, a.alert_id, a.committed_at AS at, a.level, a.scam_type, a.amount_fen AS fen,"
+        "SELECT * FROM (SELECT 'alert' AS what, a.alert_id, a.committed_at AS at, a.level, a.scam_type,"
+        "  a.amount_fen AS fen,"
         "  a.outcome, n.name AS unit_name, p.name FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
         "  LEFT JOIN wuzha.persons p ON p.person_id = a.person_id WHERE a.level_rank >= 2 AND a.committed_at < %(end)s"
-        "  ORDER BY a.committed_at DESC LIMIT 14) fresh UNION ALL"
+        "  ORDER BY a.committed_at DESC LIMIT 11) fresh UNION ALL"
         " SELECT * FROM (SELECT 'closed', a.alert_id, a.closed_at, a.level, a.scam_type,"
         "  coalesce(a.avoided_fen, a.lost_fen), a.outcome, n.name, p.name FROM wuzha.alerts a"
         "  JOIN wuzha.units n USING (unit_id) LEFT JOIN wuzha.persons p ON p.person_id = a.person_id"
-        "  WHERE a.closed_at < %(end)s ORDER BY a.closed_at DESC LIMIT 14) done ORDER BY at DESC LIMIT 14",
+        "  WHERE a.closed_at < %(end)s ORDER BY a.closed_at DESC LIMIT 11) done ORDER BY at DESC LIMIT 11",
         cohort,
     ).fetchall()
     return Wall(
@@ -185,7 +187,7 @@ def _by_hour(conn: psycopg.Connection[Any], column: str, start: datetime, end: d
     """People by hour since ``start``: 24 numbers, those of hours to come 0."""
     hours = [0] * 24
     for hour, n in conn.execute(
-        f"SELECT floor(extract(epoch FROM {column} - %(start)s) / 3600)::int, count(DISTINCT person_id)"  # type: ignore[arg-type]
+        f"SELECT floor(extract(epoch FROM {column} - %(start)s) / 3600)::int, count(DISTINCT person_id)"
         f" FROM wuzha.alerts WHERE {column} >= %(start)s AND {column} < %(end)s GROUP BY 1",
         {"start": start, "end": end},
     ):

@@ -36,7 +36,7 @@ def one(conn: psycopg.Connection[Any], actor: Actor, source_id: int) -> Source:
 
 
 def add(conn: psycopg.Connection[Any], actor: Actor, **values: Any) -> int:
-    """Register a source (the entries of `store.sources.register`). Refused("source_entry", code=entry) where one is wrong."""
+    """Register a source (entries of `store.sources.register`). Refused("source_entry", code=entry), "name_taken"."""
     require(actor, "sources.write")
     try:
         source_id = sources.register(conn, **values)

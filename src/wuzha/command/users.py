@@ -28,7 +28,8 @@ def all_in_reach(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, 
         conn.cursor(row_factory=dict_row)
         .execute(
             "SELECT u.user_id, u.login, u.name, u.badge_no, u.unit_id, n.name AS unit_name, u.active, u.locked_until,"
-            " u.must_change, ARRAY(SELECT role FROM wuzha.user_roles r WHERE r.user_id = u.user_id ORDER BY role) AS roles,"
+            " u.must_change,"
+            " ARRAY(SELECT role FROM wuzha.user_roles r WHERE r.user_id = u.user_id ORDER BY role) AS roles,"
             " (SELECT max(seen_at) FROM wuzha.sessions s WHERE s.user_id = u.user_id) AS seen_at"
             " FROM wuzha.users u JOIN wuzha.units n USING (unit_id)"
             " WHERE u.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)"
@@ -125,7 +126,8 @@ def reset_password(conn: psycopg.Connection[Any], actor: Actor, user_id: int) ->
     _reach(conn, actor, user_id)
     secret = new_password()
     conn.execute(
-        "UPDATE wuzha.users SET password_hash = %s, must_change = true, failed = 0, locked_until = NULL WHERE user_id = %s",
+        "UPDATE wuzha.users SET password_hash = %s, must_change = true, failed = 0, locked_until = NULL"
+        " WHERE user_id = %s",
         (hash_password(secret), user_id),
     )
     conn.execute("DELETE FROM wuzha.sessions WHERE user_id = %s", (user_id,))

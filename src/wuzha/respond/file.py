@@ -47,7 +47,7 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
         raise Refused("not_found")
 
     def many(sql: str, *values: Any) -> list[dict[str, Any]]:
-        return conn.cursor(row_factory=dict_row).execute(sql, values).fetchall()  # type: ignore[arg-type]
+        return conn.cursor(row_factory=dict_row).execute(sql, values).fetchall()
 
     person = alert["person_id"]
     joined = many(
@@ -74,7 +74,8 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
         "SELECT * FROM wuzha.evidence WHERE alert_id = %s ORDER BY withdrawn_at IS NOT NULL, weight DESC, at", alert_id
     )
     events = many(
-        "SELECT DISTINCT ON (x.table_name, x.source, x.event_id) x.evidence_id, x.table_name, x.source, x.event_id, x.ts, x.event"
+        "SELECT DISTINCT ON (x.table_name, x.source, x.event_id)"
+        " x.evidence_id, x.table_name, x.source, x.event_id, x.ts, x.event"
         " FROM wuzha.evidence_events x JOIN wuzha.evidence e USING (evidence_id) WHERE e.alert_id = %s"
         " ORDER BY x.table_name, x.source, x.event_id, x.evidence_id",
         alert_id,
@@ -96,7 +97,8 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
             key=lambda row: row["ts"],
         )
     code = conn.execute(
-        "SELECT code FROM wuzha.officer_codes WHERE alert_id = %s AND user_id = %s AND until > %s ORDER BY at DESC LIMIT 1",
+        "SELECT code FROM wuzha.officer_codes WHERE alert_id = %s AND user_id = %s AND until > %s"
+        " ORDER BY at DESC LIMIT 1",
         (alert_id, actor.user_id, now),
     ).fetchone()
     return File(
@@ -119,7 +121,7 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
             " WHERE person_id = %s AND alert_id <> %s ORDER BY episode DESC LIMIT 10",
             person,
             alert_id,
-        ),  # fmt: skip
+        ),
         audit=many(
             "SELECT at, actor, action, detail FROM wuzha.audit WHERE object = %s ORDER BY audit_id DESC LIMIT 50",
             f"alert:{alert_id}",

@@ -68,12 +68,13 @@ class Filters:
 
 #: The sort key, ascending. Closed alerts have no clock: the newest closed comes first.
 _ORDER = (
-    "-a.level_rank, coalesce(d.due, timestamptz '2100-01-01' + (timestamptz '2100-01-01' - coalesce(a.closed_at, a.raised_at))),"
+    "-a.level_rank, coalesce(d.due,"
+    " timestamptz '2100-01-01' + (timestamptz '2100-01-01' - coalesce(a.closed_at, a.raised_at))),"
     " -coalesce(a.amount_fen, 0), a.last_evidence_at, a.alert_id"
 )
 _COLUMNS = """
-    a.alert_id, a.person_id, a.episode, a.unit_id, a.line_id, a.raised_at, a.high_at, a.last_evidence_at, a.committed_at,
-    a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state, a.signed_at, a.signed_by,
+    a.alert_id, a.person_id, a.episode, a.unit_id, a.line_id, a.raised_at, a.high_at, a.last_evidence_at,
+    a.committed_at, a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state, a.signed_at, a.signed_by,
     a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, d.due,
     clocks.sign_due, clocks.contact_due, clocks.meet_due,
     n.name AS unit_name, s.value AS person, l.value AS line, p.name, p.born, p.gender, p.place, p.occupation,
@@ -102,7 +103,8 @@ _FROM = """
 
 
 def _where(actor: Actor, f: Filters) -> tuple[str, list[Any]]:
-    clauses, values = ["true"], []
+    clauses: list[str] = ["true"]
+    values: list[Any] = []
     if f.state == "open":
         clauses.append("a.state <> 'closed'")
     else:
@@ -155,7 +157,8 @@ def rows(
             "WITH page AS MATERIALIZED ("  # the order first, the words for one page only
             f" SELECT a.alert_id, ROW_NUMBER() OVER (ORDER BY {_ORDER}) AS place"
             f" FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT {PAGE + 1})"
-            f" SELECT {_COLUMNS} FROM page JOIN wuzha.alerts a USING (alert_id) {joins(now)} {_FROM} ORDER BY page.place",  # type: ignore[arg-type]
+            f" SELECT {_COLUMNS} FROM page JOIN wuzha.alerts a USING (alert_id) {joins(now)} {_FROM}"
+            " ORDER BY page.place",
             values,
         )
         .fetchall()
@@ -185,7 +188,7 @@ def one(
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
-            f"SELECT {_COLUMNS} FROM wuzha.alerts a {joins(now or clock.now())} {_FROM} WHERE a.alert_id = %s",  # type: ignore[arg-type]
+            f"SELECT {_COLUMNS} FROM wuzha.alerts a {joins(now or clock.now())} {_FROM} WHERE a.alert_id = %s",
             (alert_id,),
         )
         .fetchone()
@@ -196,7 +199,7 @@ def first_unsigned(conn: psycopg.Connection[Any], actor: Actor, f: Filters, *, n
     """The first unsigned alert of the queue that no other transaction holds, locked for this one."""
     where, values = _where(actor, replace(f, state="new", scope="unit" if f.scope == "unit" else "all", after=""))
     row = conn.execute(
-        f"SELECT a.alert_id FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT 1"  # type: ignore[arg-type]
+        f"SELECT a.alert_id FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT 1"
         " FOR UPDATE OF a SKIP LOCKED",
         values,
     ).fetchone()
@@ -214,7 +217,7 @@ def counts(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None 
             " count(*) FILTER (WHERE a.signed_by = %(me)s) AS mine,"
             " count(*) FILTER (WHERE d.due < %(now)s) AS overdue, count(*) AS open,"
             + ", ".join(f" count(*) FILTER (WHERE a.level = '{level}') AS {level}" for level in LEVELS)
-            + f" FROM wuzha.alerts a {joins(now)} WHERE a.state <> 'closed'",  # type: ignore[arg-type]
+            + f" FROM wuzha.alerts a {joins(now)} WHERE a.state <> 'closed'",
             {"me": actor.user_id, "now": now},
         )
         .fetchone()

@@ -22,7 +22,7 @@ from .tiers import joins, tiers
 def sign(
     conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, version: int, key: str, now: datetime | None = None
 ) -> Done:
-    """Sign for an alert. Refused("taken", who, at) where another officer was first, Refused("not_found") out of scope."""
+    """Sign for an alert. Refused("taken", who, at) where another was first, Refused("not_found") out of scope."""
     require(actor, "desk.act")
     now = now or clock.now()
     if done := repeated(conn, actor, key):
@@ -42,7 +42,7 @@ def sign(
 def sign_next(
     conn: psycopg.Connection[Any], actor: Actor, filters: queue.Filters, *, key: str, now: datetime | None = None
 ) -> Done:
-    """Sign for the first unsigned alert of the queue that nobody is signing for at this moment. Refused("queue_empty")."""
+    """Sign for the first unsigned alert that nobody is signing for at this moment. Refused("queue_empty")."""
     require(actor, "desk.act")
     now = now or clock.now()
     if done := repeated(conn, actor, key):
@@ -79,7 +79,7 @@ def _hand_to(
     changes: dict[str, Any] = {"signed_by": actor.user_id}
     if kind == "sign":
         due = conn.execute(
-            f"SELECT sign_due, contact_due FROM wuzha.alerts a {joins(now)} WHERE a.alert_id = %s",  # type: ignore[arg-type]
+            f"SELECT sign_due, contact_due FROM wuzha.alerts a {joins(now)} WHERE a.alert_id = %s",
             (alert["alert_id"],),
         ).fetchone()
         assert due is not None
@@ -108,7 +108,7 @@ def issue_code(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, no
 
 
 def verify_code(conn: psycopg.Connection[Any], code: str, *, now: datetime | None = None) -> dict[str, Any] | None:
-    """Who gave this officer's code, for the desk that answers 96110: ``{alert_id, officer, badge_no, unit}`` or None."""
+    """Who gave this officer's code, for those who answer 96110: ``{alert_id, officer, badge_no, unit}`` or None."""
     row = conn.execute(
         "SELECT c.alert_id, u.name, u.badge_no, n.name FROM wuzha.officer_codes c"
         " JOIN wuzha.users u ON u.user_id = c.user_id JOIN wuzha.units n ON n.unit_id = u.unit_id"

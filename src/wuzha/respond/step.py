@@ -105,7 +105,7 @@ def record(
     names = [*changes, "version"]
     assignments = ", ".join(f"{name} = %s" for name in names)
     conn.execute(
-        f"UPDATE wuzha.alerts SET {assignments} WHERE alert_id = %s",  # type: ignore[arg-type]  # names are our own
+        f"UPDATE wuzha.alerts SET {assignments} WHERE alert_id = %s",
         [*changes.values(), alert["version"] + 1, alert["alert_id"]],
     )
     before = {name: alert[name] for name in COLUMNS}

@@ -91,7 +91,8 @@ def joins(now: datetime) -> str:
     """
     speed = clock().speed
     rows = ", ".join(
-        f"('{level}', interval '{t.sign_s * speed} s', interval '{t.contact_s * speed} s', interval '{t.meet_s * speed} s')"
+        f"('{level}', interval '{t.sign_s * speed} s', interval '{t.contact_s * speed} s',"
+        f" interval '{t.meet_s * speed} s')"
         for level, t in tiers(now).levels.items()
     )
     return f"""
@@ -102,5 +103,6 @@ def joins(now: datetime) -> str:
                                least(a.level_at + tier.contact, own.feedback_by) AS contact_due,
                                least(a.level_at + tier.meet, own.feedback_by) AS meet_due) clocks
     CROSS JOIN LATERAL (SELECT CASE a.state WHEN 'new' THEN sign_due WHEN 'signed' THEN contact_due
-                                            WHEN 'contacting' THEN contact_due WHEN 'reached' THEN meet_due END AS due) d
+                                            WHEN 'contacting' THEN contact_due
+                                            WHEN 'reached' THEN meet_due END AS due) d
     """

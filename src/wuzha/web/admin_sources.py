@@ -21,7 +21,9 @@ router = APIRouter(prefix="/admin/sources")
 def _show(ctx: Context, *, said: Refused | None = None, status: int = 200, issued: Issued | None = None) -> Response:
     require(ctx.actor, "sources.write")
     with ctx.db() as conn:
-        rows = [(s, flaws, sources.keys_of(conn, ctx.actor, s.source_id)) for s, flaws in sources.every(conn, ctx.actor)]
+        rows = [
+            (s, flaws, sources.keys_of(conn, ctx.actor, s.source_id)) for s, flaws in sources.every(conn, ctx.actor)
+        ]
     return ctx.page(
         "admin_sources.html", status=status, rows=rows, roles=ROLES, bases=BASES, tables=SENDABLE, said=said,
         issued=issued, form=ctx.form, chosen=ctx.many.get("table", []),

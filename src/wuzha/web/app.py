@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from psycopg_pool import ConnectionPool
 from starlette.exceptions import HTTPException
@@ -37,6 +38,8 @@ from . import (
 
 log = structlog.get_logger(__name__)
 
+#: One file a page; each has its router.
+PAGES = (login, desk, alert, wall, figures, live, admin_units, admin_users, admin_sources, audit)
 
 
 def create(pool: ConnectionPool[Any]) -> FastAPI:
@@ -45,8 +48,8 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
     app.state.pool = pool
     static = Path(str(files(__package__))) / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
-    for module in (login, desk, alert, wall, figures, live, admin_units, admin_users, admin_sources, audit):
-        app.include_router(module.router)
+    for page in PAGES:
+        app.include_router(page.router)
 
     @app.middleware("http")
     async def headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -58,8 +61,10 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
         return response
 
     def plain(request: Request, status: int, key: str, **values: object) -> Response:
-        language = _language(request)
-        return render.page(request, "error.html", language=language, status=status, key=key, values=values)
+        session = getattr(request.state, "session", None)
+        known = {"actor": session.actor, "csrf": session.csrf} if session else {}
+        language = session.actor.language if session else _language(request)
+        return render.page(request, "error.html", language=language, status=status, key=key, values=values, **known)
 
     @app.exception_handler(context.SessionEnded)
     async def ended(request: Request, _: Exception) -> Response:
@@ -83,7 +88,7 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
         assert isinstance(error, HTTPException)
         return plain(request, error.status_code, "not_found" if error.status_code in (404, 405) else "failed")
 
-    @app.exception_handler(422)
+    @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, _: Exception) -> Response:
         return plain(request, 404, "not_found")
 

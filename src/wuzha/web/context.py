@@ -105,6 +105,7 @@ def signed_in(request: Request) -> Context:
         session = sessions.find(conn, token) if token else None
     if session is None:
         raise SessionEnded
+    request.state.session = session  # so that a page of refusal speaks the officer's language
     if session.actor.must_change and request.url.path not in Context.BEFORE_CHANGE:
         raise MustChange
     return Context(request=request, pool=pool, session=session, token=token)
@@ -139,9 +140,7 @@ async def fields(request: Request) -> list[tuple[str, str]]:
     return await read_form(request)
 
 
-def posted(
-    context: Context = Depends(signed_in), pairs: list[tuple[str, str]] = Depends(fields)
-) -> Context:
+def posted(context: Context = Depends(signed_in), pairs: list[tuple[str, str]] = Depends(fields)) -> Context:
     """Dependency of every POST: the context with its form. BadForm without the session's token."""
     form = {name: value.replace("\x00", "") for name, value in pairs}
     sent = form.get("csrf", "") or context.request.headers.get("x-csrf", "")

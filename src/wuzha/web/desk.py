@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -28,7 +30,7 @@ def home(ctx: Context = Depends(signed_in)) -> Response:
     raise Refused("forbidden")
 
 
-def _values(ctx: Context, request: Request) -> dict[str, object]:
+def _values(ctx: Context, request: Request) -> dict[str, Any]:
     f = queue.Filters.of(dict(request.query_params))
     now = clock.now()
     with ctx.db() as conn:

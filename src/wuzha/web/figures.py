@@ -23,4 +23,6 @@ def figure(name: str, ctx: Context = Depends(signed_in)) -> Response:
     with ctx.db() as conn:
         rows = metrics.rows(conn, ctx.actor, name, start, end)
         value = metrics.figure(conn, name, start, end)
-    return ctx.page("figure.html", metric=metrics.metrics()[name], number=value, rows=rows, start=start, end=end, now=end)
+    return ctx.page(
+        "figure.html", metric=metrics.metrics()[name], number=value, rows=rows, start=start, end=end, now=end
+    )

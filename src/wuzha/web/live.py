@@ -36,7 +36,8 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
         one = ""
         if alert_id is not None:
             row = conn.execute(
-                "SELECT version, level, last_evidence_at, (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id)"
+                "SELECT version, level, last_evidence_at,"
+                " (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id)"
                 " FROM wuzha.alerts a WHERE alert_id = %s",
                 (alert_id,),
             ).fetchone()
@@ -45,7 +46,9 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
 
 
 @router.get("/live")
-async def live(request: Request, alert: int | None = None, wall: int = 0, ctx: Context = Depends(signed_in)) -> Response:
+async def live(
+    request: Request, alert: int | None = None, wall: int = 0, ctx: Context = Depends(signed_in)
+) -> Response:
     """Events ``queue`` and ``file`` when what the officer may see has changed, ``ended`` when the session is over."""
     if not {"desk.read", "wall.read"} & ctx.actor.may:
         raise Refused("forbidden")

@@ -34,10 +34,20 @@ def _safe_next(target: str) -> str:
     return target if own and "\\" not in target and not target.startswith("/log") else "/"
 
 
-def _form(request: Request, *, said: str | None, status: int = 200, name: str = "", to: str = "/", **values: Any) -> Response:
+def _form(
+    request: Request, *, said: str | None, status: int = 200, name: str = "", to: str = "/", **values: Any
+) -> Response:
     pre = request.cookies.get(PRE) or secrets.token_urlsafe(24)
     response = render.page(
-        request, "login.html", language=_wish(request), status=status, said=said, csrf=pre, name=name, to=to, values=values
+        request,
+        "login.html",
+        language=_wish(request),
+        status=status,
+        said=said,
+        csrf=pre,
+        name=name,
+        to=to,
+        values=values,
     )
     set_cookie(request, response, PRE, pre, seconds=3600)
     return response

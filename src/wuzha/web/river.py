@@ -6,6 +6,7 @@ Kept true here: a river's width is true to its number on one scale, so what is d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 WIDTH, TOP, DEEP = 700, 46, 170
 
@@ -39,10 +40,11 @@ def river(numbers: list[tuple[str, int]], lost: int) -> River | None:
     scale = DEEP / whole
     step = WIDTH / (len(numbers) - 1)
     stations = [
-        Station(name=name, n=n, x=round(i * step * 0.96, 1), height=round(n * scale, 2)) for i, (name, n) in enumerate(numbers)
+        Station(name=name, n=n, x=round(i * step * 0.96, 1), height=round(n * scale, 2))
+        for i, (name, n) in enumerate(numbers)
     ]
     flows = []
-    for a, b in zip(stations, stations[1:], strict=False):
+    for a, b in pairwise(stations):
         x1, x2, middle = a.x + 18, b.x, (a.x + 18 + b.x) / 2
         flows.append(
             f"M{x1},{TOP} C{middle},{TOP} {middle},{TOP} {x2},{TOP} V{TOP + b.height}"

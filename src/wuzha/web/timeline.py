@@ -69,16 +69,20 @@ def words_of(table: str, event: dict[str, Any], sight: Sight, person: str | None
         minutes = say("event.minutes", n=round(seconds / 60)) if seconds >= 60 else say("event.seconds", n=seconds)
         return f"{sight.line(other)} {minutes}"
     if table == "messages":
-        return sight.text(event.get("text") or sight.line(event.get("sender")))[:40]
+        return _short(sight.text(event.get("text") or sight.line(event.get("sender"))))
     if table == "visits":
-        return sight.text(event.get("host") or event.get("url") or "")[:40]
+        return _short(sight.text(event.get("host") or event.get("url") or ""))
     if table == "app_events":
         name = event.get("app") or event.get("package") or ""
         action = event.get("action")
-        return f"{say('action.' + action) if action else ''} {name}".strip()[:40]
+        return f"{say('action.' + action) if action else ''} {name}".strip()
     if table in ("transfers", "cash", "purchases"):
         return sight.subject("account", event.get("payee") or event.get("account"))
-    return sight.text(str(event.get("place") or event.get("outlet") or ""))[:40]
+    return _short(sight.text(str(event.get("place") or event.get("outlet") or "")))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def draw(
@@ -107,7 +111,9 @@ def draw(
     if start <= now <= end:
         line.now_x = x(now)
     lane_of = {table: TOP + LANE * i for i, tables in enumerate(LANES.values()) for table in tables}
-    biggest = max((e["event"].get("amount_fen") or 0 for e in file.events if e["table_name"] in LANES["money"]), default=0)
+    biggest = max(
+        (e["event"].get("amount_fen") or 0 for e in file.events if e["table_name"] in LANES["money"]), default=0
+    )
     for event in file.events:
         table = event["table_name"]
         if table not in lane_of:
@@ -136,7 +142,9 @@ def _mark(
     if table == "calls":
         until = min(event["ts"] + timedelta(seconds=row.get("duration_s") or 0), end)
         width = max(4.0, x(until) - x(event["ts"]))
-        return Mark(x=x(event["ts"]), y=top + 14, width=width, height=18, shape="bar", label=label, title=f"{at} {label}")
+        return Mark(
+            x=x(event["ts"]), y=top + 14, width=width, height=18, shape="bar", label=label, title=f"{at} {label}"
+        )
     if table in LANES["money"]:
         fen = row.get("amount_fen") or 0
         height = round(6 + 30 * fen / biggest, 1) if biggest else 6
@@ -183,9 +191,7 @@ def _ticks(start: datetime, end: datetime, x: Callable[[datetime], float]) -> li
     return ticks
 
 
-def _band(
-    file: File, start: datetime, end: datetime, x: Callable[[datetime], float]
-) -> list[tuple[float, float, str]]:
+def _band(file: File, start: datetime, end: datetime, x: Callable[[datetime], float]) -> list[tuple[float, float, str]]:
     """Stages by the evidence as it came: each begins with the first piece that says so and does not go back."""
     changes: list[tuple[datetime, str]] = []
     for item in sorted((e for e in file.evidence if e["withdrawn_at"] is None), key=lambda e: e["at"]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
@@ -22,7 +24,7 @@ FIVE = (
 RIVER = ("alerts", "signed", "located", "reached", "dissuaded")
 
 
-def _values(ctx: Context) -> dict[str, object]:
+def _values(ctx: Context) -> dict[str, Any]:
     require(ctx.actor, "wall.read")
     now = clock.now()
     with ctx.db() as conn:
