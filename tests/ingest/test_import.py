@@ -447,7 +447,7 @@ def test_example_mappings_read_rows_like_theirs(tmp_path: Path) -> None:
 def test_a_header_never_seen_fails_with_a_draft_that_can_be_used(tmp_path: Path) -> None:
     rows = [["付款卡", "收付标志码", "发生时间点", "钱数", "对方卡"], [A, "出", "2023-01-15 09:30:11", "5", B]]
     path = csv_file(tmp_path / "怪.csv", rows)
-    with pytest.raises(ImportFailed, match="表头未登记.*付款卡"):
+    with pytest.raises(ImportFailed, match=r"表头未登记.*付款卡"):
         run("statements", path)
     draft = tmp_path / "mapping-怪.csv.toml"
     text = draft.read_text("utf-8")
