@@ -139,7 +139,7 @@ def alerts(
         rows = (
             conn.cursor(row_factory=dict_row)
             .execute(
-                f"SELECT {_COLUMNS}{_FROM} WHERE {' AND '.join(where)}"  # type: ignore[arg-type]
+                f"SELECT {_COLUMNS}{_FROM} WHERE {' AND '.join(where)}"
                 " ORDER BY a.committed_at DESC, a.alert_id DESC LIMIT %s",
                 [*values, limit + 1],
             )
@@ -165,7 +165,7 @@ def alert_file(
         raise Problem(422, "wrong_parameter", "A parameter is wrong / 参数有误", "language: zh or en")
     with _scope(request) as conn:
         cursor = conn.cursor(row_factory=dict_row)
-        row = cursor.execute(f"SELECT {_COLUMNS}{_FROM} WHERE a.alert_id = %s", [alert]).fetchone()  # type: ignore[arg-type]
+        row = cursor.execute(f"SELECT {_COLUMNS}{_FROM} WHERE a.alert_id = %s", [alert]).fetchone()
         if row is None:
             raise Problem(404, "no_alert", "There is no such alert in your scope / 范围内没有该预警")
         evidence = cursor.execute(

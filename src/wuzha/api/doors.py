@@ -22,6 +22,7 @@ from psycopg_pool import ConnectionPool
 from wuzha.live.appender import Appender
 from wuzha.live.settings import Settings
 from wuzha.store import Database, keys
+from wuzha.store.sources import Source
 
 from .problems import Problem
 
@@ -107,7 +108,7 @@ def doors(request: Request) -> Doors:
     return request.app.state.doors  # type: ignore[no-any-return]
 
 
-def source_of(request: Request) -> keys.Source:
+def source_of(request: Request) -> Source:
     """The registered source whose key came with the request. 401 without a key or with one that is unknown, revoked
     or of a source that is no longer active."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")

@@ -24,7 +24,7 @@ from wuzha.events import BASES, RAW_TABLES, TABLES, clock
 from wuzha.events.batch import Reject
 from wuzha.live import late
 from wuzha.live.appender import Batch, QueueFull, Receipt, Stopped
-from wuzha.store import keys
+from wuzha.store.sources import Source
 
 from . import body as bodies
 from .doors import Doors, bearer, busy, doors, source_of
@@ -130,7 +130,7 @@ async def send_events(
     return taken
 
 
-def _may(table: str, source: keys.Source) -> None:
+def _may(table: str, source: Source) -> None:
     if table == "labels":
         raise Problem(403, "labels_refused", "Ground truth never enters a server / 真值标签不得进入服务器")
     if table not in TABLES:
@@ -142,7 +142,7 @@ def _may(table: str, source: keys.Source) -> None:
         )  # fmt: skip
 
 
-def _ground(source: keys.Source, basis: str | None, ref: str | None, until: datetime | None) -> _Basis:
+def _ground(source: Source, basis: str | None, ref: str | None, until: datetime | None) -> _Basis:
     if basis is not None and basis not in BASES:
         raise Problem(422, "wrong_parameter", "A parameter is wrong / 参数有误", f"basis: one of {', '.join(BASES)}")
     if ref is not None and "\x00" in ref:
@@ -174,7 +174,7 @@ def _room(d: Doors) -> None:
 
 
 def _read(
-    d: Doors, table: str, body: bytes, kind: str, source: keys.Source, ground: _Basis
+    d: Doors, table: str, body: bytes, kind: str, source: Source, ground: _Basis
 ) -> tuple[pa.Table, list[Reject]]:
     """Rows that may go to the log, and the rejects with the body's row numbers."""
     try:
@@ -254,7 +254,7 @@ async def _append(
     rejects: list[Reject],
     body: bytes,
     kind: str,
-    source: keys.Source,
+    source: Source,
     ground: _Basis,
 ) -> Taken:
     if rows.num_rows:
@@ -295,7 +295,7 @@ async def _append(
     return Taken(position=position, accepted=accepted, duplicates=duplicates, rejected=len(rejects), rejects=listed)
 
 
-def _note(d: Doors, table: str, source: keys.Source, rejects: list[Reject]) -> None:
+def _note(d: Doors, table: str, source: Source, rejects: list[Reject]) -> None:
     """Keep rejects for the people who mend the sender. Values of names and identity numbers are not kept."""
     vault = {c.name for c in TABLES[table].columns if c.vault}
     kept: list[list[Any]] = [

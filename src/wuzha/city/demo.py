@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
         port: int = typer.Option(8000, min=1, max=65534, help="The centre's port; the holder's is the next."),
         data: Path = typer.Option(Path(".demo"), help="Folder of the demo's data."),
         fresh: bool = typer.Option(False, "--fresh", help="Begin anew: the folder's data are removed."),
-        for_s: float | None = typer.Option(None, "--for", min=1.0, help="Stop after so many seconds."),
+        for_s: float | None = typer.Option(None, "--for", min=1.0, help="Stop so many seconds after it is up."),
         as_json: bool = JSON_OPTION,
     ) -> None:
         """Watch a living city: events stream in, alerts appear, officers act. Ctrl-C stops it; it goes on next time."""
@@ -98,7 +98,8 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
             senders[seat].start()
         _tell(urls, made["centre"]["logins"], wish, time.monotonic() - begun)
         told = caught_up = False
-        while not stop.is_set() and (for_s is None or time.monotonic() - begun < for_s):
+        up = time.monotonic()
+        while not stop.is_set() and (for_s is None or time.monotonic() - up < for_s):
             stop.wait(0.5)
             supervisor.tend()
             _keep(data, clock)

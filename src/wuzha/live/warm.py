@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 
 from wuzha import detect
 from wuzha.events import TABLES
 from wuzha.events.batch import conform
 
+from .worker import block_of
 
 _WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,7 +28,7 @@ def warm() -> None:
         }
     )  # fmt: skip
     engine = detect.Engine()
-    engine.feed(detect.encode("calls", conform(TABLES["calls"], rows), 1))
+    engine.feed(block_of("calls", conform(TABLES["calls"], rows), 1, np.zeros(1, bool)))
     detect.Engine.restore(engine.snapshot())
 
 

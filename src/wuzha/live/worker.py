@@ -11,7 +11,10 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import psycopg
+import pyarrow as pa
 import structlog
 
 from wuzha import detect, text
@@ -26,7 +29,6 @@ from .late import Watermarks
 from .lease import Connect, LeaseLost
 from .settings import Settings
 from .subjects import Numbers, Units
-from .warm import warm
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,12 @@ log = structlog.get_logger(__name__)
 _ROWS_A_COMMIT = 100_000
 _IDLE_S = 0.05
 _UNITS_S = 10.0
+
+
+def block_of(table: str, rows: pa.Table, position: int, late: npt.NDArray[np.bool_]) -> detect.Block:
+    """The rows that count, encoded. Picking always copies, so that every block's arrays are of one kind: the kernels
+    are compiled once, not anew for arrays that happen to be read-only views of Arrow's."""
+    return detect.encode(table, rows, position).pick(np.flatnonzero(~late))
 
 
 class Worker:
@@ -50,7 +58,7 @@ class Worker:
 
     def run(self) -> None:
         """Take the lease, restore, follow the log."""
-        warm()
+        self._warm()
         conn = self._connect()
         lease = self._wait_for_lease(conn)
         if lease is None:
@@ -69,6 +77,12 @@ class Worker:
             renewal.stop()
             if forwarder is not None:
                 forwarder.stop()
+
+    @staticmethod
+    def _warm() -> None:
+        from .warm import warm
+
+        warm()
 
     def _wait_for_lease(self, conn: psycopg.Connection[Any]) -> leases.Lease | None:
         name = leases.worker_name()
@@ -181,10 +195,7 @@ class Worker:
         if batch.table == "messages":
             rows = text.annotate(rows)
         self._cited.remember(batch.position, batch.table, rows)
-        block = detect.encode(batch.table, rows, batch.position)
-        if late.any():
-            block = block.pick(~late)
-        return engine.feed(block)
+        return engine.feed(block_of(batch.table, rows, batch.position, late))
 
     def _write(
         self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found
