@@ -97,8 +97,14 @@ def test_all_five_feeds_all_scripts_and_all_steps_appear(small: dict[str, pa.Tab
     assert set(pc.unique(labels["step"]).to_pylist()) >= {"lure", "credit", "loss", "move", "exit", "device"}
     types = set(pc.unique(labels["scam_type"]).to_pylist())
     assert types >= {
-        "task_rebate", "investment", "investment.pig_butchering", "loan", "customer_service", "authority", "boss_acquaintance",
-    }  # fmt: skip
+        "task_rebate",
+        "investment",
+        "investment.pig_butchering",
+        "loan",
+        "customer_service",
+        "authority",
+        "boss_acquaintance",
+    }
 
 
 def test_feeds_contradict_repeat_and_name_the_registered_owner(small: dict[str, pa.Table]) -> None:
@@ -160,7 +166,9 @@ def test_balances_add_up(small: dict[str, pa.Table]) -> None:
 
 def test_money_moved_on_is_money_that_was_lost(small: dict[str, pa.Table]) -> None:
     labels = small["labels"]
-    amount = dict(zip(small["transfers"]["event_id"].to_pylist(), small["transfers"]["amount_fen"].to_pylist(), strict=True))
+    amount = dict(
+        zip(small["transfers"]["event_id"].to_pylist(), small["transfers"]["amount_fen"].to_pylist(), strict=True)
+    )
     lost: dict[str, int] = {}
     out: dict[str, int] = {}
     for r in labels.filter(pc.equal(labels["table"], "transfers")).to_pylist():
@@ -177,11 +185,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     for name, seed, salt in (("a", 5, "1"), ("b", 5, "2"), ("c", 6, "1")):
         subprocess.run(
             _command(600, 2, seed, tmp_path / name),
-            check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": salt, "TZ": "America/Lima" if salt == "2" else "UTC"},
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": salt, "TZ": "America/Lima" if salt == "2" else "UTC"},
+        )
     files = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert "city.json" in files
-    match, mismatch, errors = filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", files, shallow=False)
+    _, mismatch, errors = filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", files, shallow=False)
     assert (mismatch, errors) == ([], [])
     assert not filecmp.cmp(tmp_path / "a/calls.parquet", tmp_path / "c/calls.parquet", shallow=False)
 
@@ -189,9 +199,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 def _command(people: int, days: int, seed: int, out: Path) -> list[str]:
     run = "from wuzha.cli.main import run; run()"
     return [
-        sys.executable, "-c", run, "city", "generate", "--people", str(people), "--days", str(days), "--seed", str(seed),
-        "--out", str(out), "--json",
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        run,
+        "city",
+        "generate",
+        "--people",
+        str(people),
+        "--days",
+        str(days),
+        "--seed",
+        str(seed),
+        "--out",
+        str(out),
+        "--json",
+    ]
 
 
 def test_a_kill_leaves_no_half_city(tmp_path: Path) -> None:
@@ -218,7 +240,14 @@ def test_the_smallest_city_stands() -> None:
 
 @pytest.mark.parametrize(
     ("people", "days", "seed", "rate"),
-    [(0, 7, 1, None), (-5, 7, 1, None), (1000, 0, 1, None), (1000, -1, 1, None), (1000, 7, -1, None), (1000, 7, 1, 0.9)],
+    [
+        (0, 7, 1, None),
+        (-5, 7, 1, None),
+        (1000, 0, 1, None),
+        (1000, -1, 1, None),
+        (1000, 7, -1, None),
+        (1000, 7, 1, 0.9),
+    ],
 )
 def test_arguments_that_make_no_city_are_refused(people: int, days: int, seed: int, rate: float | None) -> None:
     with pytest.raises(city.CityError):

@@ -45,7 +45,9 @@ def test_raw_rows_stay_with_the_holder() -> None:
 def test_a_replay_may_begin_and_end_anywhere(folder: Path, small: dict[str, pa.Table]) -> None:
     first, _ = replay.span(folder)
     begin, end = first + timedelta(days=3), first + timedelta(days=3, hours=2)
-    rows = [b.rows for b in replay.batches(folder, begin, end_at=end, registers=False, before=False) if b.table == "calls"]
+    rows = [
+        b.rows for b in replay.batches(folder, begin, end_at=end, registers=False, before=False) if b.table == "calls"
+    ]
     ts = small["calls"]["ts"]
     want = pc.sum(pc.and_(pc.greater_equal(ts, pa.scalar(begin)), pc.less(ts, pa.scalar(end)))).as_py()
     assert sum(r.num_rows for r in rows) == want

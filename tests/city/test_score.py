@@ -66,8 +66,14 @@ def test_victims_evidence_warned_and_lead() -> None:
     )  # fmt: skip
     got = measure(
         labels,
-        alerts(alert("a", "high", 30), alert("b", "urgent", 80), alert("d", "high", 5), alert("c", "medium", None), alert("zz", "low", None)),
-    )  # fmt: skip
+        alerts(
+            alert("a", "high", 30),
+            alert("b", "urgent", 80),
+            alert("d", "high", 5),
+            alert("c", "medium", None),
+            alert("zz", "low", None),
+        ),
+    )
     assert (got["victims"], got["with_evidence"], got["warned_before_first_loss"]) == (4, 2, 1)
     assert got["median_lead_minutes"] == 30.0
     assert (got["alerts"], got["alerts_true"]) == (5, 2)
@@ -101,7 +107,9 @@ def test_merging_over_pairs_of_warnings() -> None:
 
     labels = truth(warn("w1", "a"), warn("w2", "a"), warn("w3", "a"), warn("w4", "b", None), warn("w5", "b", None))
     # joined: (1,2) right, (1,4) and (2,4) wrong; the same pair twice counts once. True pairs: 3 + 1.
-    got = measure(labels, alerts(alert("a", "low", None, ["s/w1", "s/w2", "s/w4"]), alert("a", "low", None, ["s/w2", "s/w1"])))
+    got = measure(
+        labels, alerts(alert("a", "low", None, ["s/w1", "s/w2", "s/w4"]), alert("a", "low", None, ["s/w2", "s/w1"]))
+    )
     assert got["merge_precision"] == round(1 / 3, 6)
     assert got["merge_recall"] == 0.25
     got = measure(labels, alerts(alert("a", "low", None, ["s/w1"]), alert("b", "low", None, None)))
@@ -115,9 +123,21 @@ def test_by_scam_type() -> None:
     )  # fmt: skip
     got = measure(labels, alerts(alert("b", "high", 15)))["by_scam_type"]
     assert got == {
-        "authority": {"victims": 2, "with_evidence": 1, "warned_before_first_loss": 1, "median_lead_minutes": 45.0, "alerts_true": 1},
-        "loan": {"victims": 1, "with_evidence": 1, "warned_before_first_loss": 0, "median_lead_minutes": None, "alerts_true": 0},
-    }  # fmt: skip
+        "authority": {
+            "victims": 2,
+            "with_evidence": 1,
+            "warned_before_first_loss": 1,
+            "median_lead_minutes": 45.0,
+            "alerts_true": 1,
+        },
+        "loan": {
+            "victims": 1,
+            "with_evidence": 1,
+            "warned_before_first_loss": 0,
+            "median_lead_minutes": None,
+            "alerts_true": 0,
+        },
+    }
 
 
 def test_files_that_cannot_be_scored_say_why(folder: Path, tmp_path: Path) -> None:
@@ -147,7 +167,11 @@ def test_perfect_alerts_score_perfectly(folder: Path, tmp_path: Path) -> None:
         if r["table"] == "warnings":
             refs.setdefault(r["person"], []).append(f"{r['source']}/{r['event_id']}")
     rows = [{"person": f"person:{p}", "level": "high", "high_at": first[p], "warnings": refs.get(p)} for p in lost]
-    rows += [{"person": f"person:{p}", "level": "low", "high_at": None, "warnings": w} for p, w in refs.items() if p not in lost]
+    rows += [
+        {"person": f"person:{p}", "level": "low", "high_at": None, "warnings": w}
+        for p, w in refs.items()
+        if p not in lost
+    ]
     pq.write_table(pa.Table.from_pylist(rows, schema=ALERTS), tmp_path / "alerts.parquet")
     got = score(folder, tmp_path / "alerts.parquet")
     assert got["victims"] == len(lost)

@@ -237,7 +237,7 @@ def _server(seat: str, data: Path, port: int, urls: dict[str, str]) -> Any:
         command += ["--centre", urls["centre"], "--centre-key-file", str(data / "holder" / "centre.key")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WUZHA_") or k in _PASSED}
     # Asked to stop, not killed, when the demo is killed: a server stops its database with it.
-    return Child(seat, command, environment, stop_s=20.0, death=signal.SIGTERM)
+    return Child(seat, command, environment, stop_s=45.0, death=signal.SIGTERM)
 
 
 _PASSED = ("WUZHA_CLOCK", "WUZHA_ZONE", "WUZHA_CACHE", "WUZHA_LOG_LEVEL")

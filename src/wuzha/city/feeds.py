@@ -38,17 +38,57 @@ class Feed:
 
 
 FEEDS = (
-    Feed(name="feed-ministry", issued_by="部级预警平台", number="BJ{day}{serial:06d}", delay=(35, 400), codes="number",
-         sign=(10, 30, 120, 720), answer=(240, 720, 1440, 4320), late=0.08),
-    Feed(name="feed-province", issued_by="省反诈中心", number="闽诈预〔{year}〕第{serial:05d}号", delay=(18, 240), codes="letter",
-         sign=(15, 30, 240, 1440), answer=(360, 1440, 2880, 4320), late=0.05),
-    Feed(name="feed-carrier", issued_by="运营商反诈专班", number="YYS-{serial:07d}", delay=(6, 60), codes="own",
-         sign=(15, 60, 240, 1440), answer=(720, 1440, 2880, 7200), late=0.04),
-    Feed(name="feed-bank", issued_by="银行风控", number="FK{day}-{serial:05d}", delay=(2, 15), codes="letter",
-         sign=(5, 15, 60, 480), answer=(120, 480, 1440, 2880), late=0.02),
-    Feed(name="feed-app", issued_by="国家反诈中心App", number="APP{serial:09d}", delay=(3, 40), codes="number",
-         sign=(10, 30, 120, 1440), answer=(360, 1440, 2880, 4320), late=0.04),
-)  # fmt: skip
+    Feed(
+        name="feed-ministry",
+        issued_by="部级预警平台",
+        number="BJ{day}{serial:06d}",
+        delay=(35, 400),
+        codes="number",
+        sign=(10, 30, 120, 720),
+        answer=(240, 720, 1440, 4320),
+        late=0.08,
+    ),
+    Feed(
+        name="feed-province",
+        issued_by="省反诈中心",
+        number="闽诈预〔{year}〕第{serial:05d}号",
+        delay=(18, 240),
+        codes="letter",
+        sign=(15, 30, 240, 1440),
+        answer=(360, 1440, 2880, 4320),
+        late=0.05,
+    ),
+    Feed(
+        name="feed-carrier",
+        issued_by="运营商反诈专班",
+        number="YYS-{serial:07d}",
+        delay=(6, 60),
+        codes="own",
+        sign=(15, 60, 240, 1440),
+        answer=(720, 1440, 2880, 7200),
+        late=0.04,
+    ),
+    Feed(
+        name="feed-bank",
+        issued_by="银行风控",
+        number="FK{day}-{serial:05d}",
+        delay=(2, 15),
+        codes="letter",
+        sign=(5, 15, 60, 480),
+        answer=(120, 480, 1440, 2880),
+        late=0.02,
+    ),
+    Feed(
+        name="feed-app",
+        issued_by="国家反诈中心App",
+        number="APP{serial:09d}",
+        delay=(3, 40),
+        codes="number",
+        sign=(10, 30, 120, 1440),
+        answer=(360, 1440, 2880, 4320),
+        late=0.04,
+    ),
+)
 NAMES = tuple(f.name for f in FEEDS)
 _SHORT = {"ministry": 0, "province": 1, "carrier": 2, "bank": 3, "app": 4}
 _CARRIER_CODES = {t: f"H{i:02d}" for i, t in enumerate(sorted(scam_types()))}
@@ -66,8 +106,12 @@ _WRONG = {
     "pay": (0.15, 0.35, 0.35, 0.15),
 }
 _WORDS = {
-    "line": "与高风险号码通话", "app": "安装或使用高风险应用", "site": "访问高风险网址", "account": "向高风险账户付款", "amount": "资金异动",
-}  # fmt: skip
+    "line": "与高风险号码通话",
+    "app": "安装或使用高风险应用",
+    "site": "访问高风险网址",
+    "account": "向高风险账户付款",
+    "amount": "资金异动",
+}
 
 
 def issue(stage: Stage) -> tuple[pa.Table, dict[str, Any]]:
@@ -121,14 +165,22 @@ def _groundless(stage: Stage, n: int, rng: Any) -> list[dict[str, Any]]:
     out = []
     for p, s in zip(person.tolist(), sec.tolist(), strict=True):
         shown = rng.random(4) < (0.5, 0.25, 0.3, 0.25)
-        out.append({
-            "sec": s, "person": p, "feeds": {}, "scam": -1, "look": look,
-            "stage": STAGES[int(draw.pick(rng, (0.4, 0.3, 0.2, 0.1), 1)[0])],
-            "line": int(rng.choice(w.outside_mobile)) if shown[0] else -1, "app": int(rng.choice(w.rare_apps)) if shown[1] else -1,
-            "site": int(rng.choice(w.rare_sites)) if shown[2] else -1,
-            "account": int(rng.choice(w.outside_accounts)) if shown[3] else -1,
-            "amount": int(np.exp(rng.normal(8, 1.5))) * 100 if rng.random() < 0.3 else -1, "type": kinds[int(rng.integers(0, len(kinds)))],
-        })  # fmt: skip
+        out.append(
+            {
+                "sec": s,
+                "person": p,
+                "feeds": {},
+                "scam": -1,
+                "look": look,
+                "stage": STAGES[int(draw.pick(rng, (0.4, 0.3, 0.2, 0.1), 1)[0])],
+                "line": int(rng.choice(w.outside_mobile)) if shown[0] else -1,
+                "app": int(rng.choice(w.rare_apps)) if shown[1] else -1,
+                "site": int(rng.choice(w.rare_sites)) if shown[2] else -1,
+                "account": int(rng.choice(w.outside_accounts)) if shown[3] else -1,
+                "amount": int(np.exp(rng.normal(8, 1.5))) * 100 if rng.random() < 0.3 else -1,
+                "type": kinds[int(rng.integers(0, len(kinds)))],
+            }
+        )
     return out
 
 
@@ -140,9 +192,13 @@ def _warn(stage: Stage, hint: dict[str, Any], feed: int, rng: Any) -> list[dict[
     if rng.random() < 0.12:
         kind = parent(kind)
     first = {
-        "hint": hint, "feed": feed, "level": level, "type": kind if rng.random() < 0.9 else None,
-        "sec": int(hint["sec"] + lognormal(rng, *FEEDS[feed].delay, 1)[0] * 60), "late": rng.random() < FEEDS[feed].late,
-    }  # fmt: skip
+        "hint": hint,
+        "feed": feed,
+        "level": level,
+        "type": kind if rng.random() < 0.9 else None,
+        "sec": int(hint["sec"] + lognormal(rng, *FEEDS[feed].delay, 1)[0] * 60),
+        "late": rng.random() < FEEDS[feed].late,
+    }
     out = [first]
     if rng.random() < 0.1:
         out.append(
@@ -189,25 +245,35 @@ def _table(stage: Stage, rows: list[dict[str, Any]], rng: Any) -> tuple[pa.Table
     columns: dict[str, list[Any]] = {k: [f[k] for f in fields] for k in fields[0]} if n else {}
     code = np.array([r["feed"] for r in rows], np.int64)
     data: dict[str, pa.Array] = {
-        "source": pa.array([NAMES[f] for f in code.tolist()], pa.string()), "event_id": id_texts(ids),
-        "ts": times(sec, stage.start_us), "source_no": pa.array(numbers, pa.string()),
+        "source": pa.array([NAMES[f] for f in code.tolist()], pa.string()),
+        "event_id": id_texts(ids),
+        "ts": times(sec, stage.start_us),
+        "source_no": pa.array(numbers, pa.string()),
         "issued_by": pa.array([FEEDS[f].issued_by for f in code.tolist()], pa.string()),
         "level_upstream": pa.array([LEVELS[r["level"]] for r in rows], pa.string()),
         "reasons": pa.array([f["reasons"] for f in fields], pa.list_(pa.string())),
         "amount_fen": pa.array([f["amount_fen"] for f in fields], pa.int64()),
-        "sign_by": times(sec + 60 * np.array([FEEDS[r["feed"]].sign[r["level"]] for r in rows], np.int64), stage.start_us),
-        "feedback_by": times(sec + 60 * np.array([FEEDS[r["feed"]].answer[r["level"]] for r in rows], np.int64), stage.start_us),
-    }  # fmt: skip
+        "sign_by": times(
+            sec + 60 * np.array([FEEDS[r["feed"]].sign[r["level"]] for r in rows], np.int64), stage.start_us
+        ),
+        "feedback_by": times(
+            sec + 60 * np.array([FEEDS[r["feed"]].answer[r["level"]] for r in rows], np.int64), stage.start_us
+        ),
+    }
     for name in columns.keys() - {"reasons", "amount_fen"}:
         data[name] = pa.array(columns[name], pa.string())
     built = table("warnings", n, data).take(pa.array(arrival))
     labels = {
-        "id": ids, "sec": sec, "source": code + N_SOURCES, "feeds": NAMES,
+        "id": ids,
+        "sec": sec,
+        "source": code + N_SOURCES,
+        "feeds": NAMES,
         "scam": np.array([r["hint"]["scam"] for r in rows], np.int64),
         "stage": np.array([STAGES.index(r["hint"]["stage"]) if r["hint"]["scam"] >= 0 else -1 for r in rows], np.int64),
-        "step": np.full(n, -1), "person": np.array([r["hint"]["person"] for r in rows], np.int64),
+        "step": np.full(n, -1),
+        "person": np.array([r["hint"]["person"] for r in rows], np.int64),
         "look": np.array([r["hint"].get("look", -1) for r in rows], np.int64),
-    }  # fmt: skip
+    }
     return built, labels
 
 
@@ -242,8 +308,10 @@ def _fields(stage: Stage, row: dict[str, Any], rng: Any) -> dict[str, Any]:
     reasons = [words for key, words in _WORDS.items() if hint[key] >= 0][: 1 + int(rng.random() < 0.5)]
     url = f"http://{w.sites['text'][hint['site']]}/" if hint["site"] >= 0 else None
     return {
-        "type_code": _type_code(feed, row["type"]) if row["type"] else None, "scam_type": row["type"],
-        "stage": hint["stage"] if shows[5] < 0.4 else None, "reasons": reasons or None,
+        "type_code": _type_code(feed, row["type"]) if row["type"] else None,
+        "scam_type": row["type"],
+        "stage": hint["stage"] if shows[5] < 0.4 else None,
+        "reasons": reasons or None,
         "victim_line": str(w.lines["text"][person]) if line else None,
         "victim_account": str(w.accounts["text"][account]) if has_account else None,
         "victim_device": f"{int(w.device_numbers[person]):015d}" if device else None,
@@ -253,6 +321,8 @@ def _fields(stage: Stage, row: dict[str, Any], rng: Any) -> dict[str, Any]:
         "suspect_line": str(w.lines["text"][hint["line"]]) if hint["line"] >= 0 and feed in (0, 1, 2) else None,
         "suspect_url": url if feed in (0, 1, 2, 4) else None,
         "suspect_app": str(w.apps["name"][hint["app"]]) if hint["app"] >= 0 and feed in (0, 1, 4) else None,
-        "suspect_account": str(w.accounts["text"][hint["account"]]) if hint["account"] >= 0 and feed in (0, 1, 3) else None,
+        "suspect_account": str(w.accounts["text"][hint["account"]])
+        if hint["account"] >= 0 and feed in (0, 1, 3)
+        else None,
         "amount_fen": int(hint["amount"]) if hint["amount"] >= 0 and feed in (0, 1, 3) else None,
-    }  # fmt: skip
+    }

@@ -42,9 +42,14 @@ def check(people: int, days: int, seed: int, scam_rate: float | None) -> float:
 
 
 def make(
-    people: int, days: int, seed: int, scripts: list[Script], start: date = DEFAULT_START, scam_rate: float | None = None,
+    people: int,
+    days: int,
+    seed: int,
+    scripts: list[Script],
+    start: date = DEFAULT_START,
+    scam_rate: float | None = None,
     step: Callable[[str], None] = lambda name: None,
-) -> dict[str, pa.Table]:  # fmt: skip
+) -> dict[str, pa.Table]:
     """All tables; texts are dictionary columns. ``step`` is told each part that is done."""
     rate = check(people, days, seed, scam_rate)
     stage = Stage(people, days, seed, start)

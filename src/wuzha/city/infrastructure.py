@@ -12,10 +12,10 @@ import numpy as np
 from . import draw
 from .rows import Labels
 from .stage import CALLING, Stage, clock_times, lognormal
-from .world import DAY, PLANS
+from .world import DAY
 
 if TYPE_CHECKING:
-    from .scams import Crew
+    from .play import Crew
     from .scripts import Script
 
 
@@ -164,9 +164,12 @@ class Infrastructure:
         n = int(rng.integers(5, 30))
         sec = day * DAY + clock_times(rng, 1, CALLING, n)
         rows.add(
-            n, Labels(scam=scam, stage=0, step=5, person=-1), sec=sec, caller=rng.choice(self.everywhere, n), callee=line,
-            dur=rng.integers(1, 3, n), rep=line, cell=cell,
-        )  # fmt: skip
-
-
-__all__ = ["PLANS", "Infrastructure"]
+            n,
+            Labels(scam=scam, stage=0, step=5, person=-1),
+            sec=sec,
+            caller=rng.choice(self.everywhere, n),
+            callee=line,
+            dur=rng.integers(1, 3, n),
+            rep=line,
+            cell=cell,
+        )

@@ -125,10 +125,19 @@ class Innocent:
                 continue
             base = {"line": -1, "app": -1, "site": -1, "account": -1, "amount": -1}
             given = {name: int(np.broadcast_to(v, len(of))[k]) for name, v in what.items()}
-            self.stage.hints.append({
-                **base, **given, "sec": int(sec[k]), "person": int(self.people[of[k]]), "feeds": {feed: 1.0}, "scam": -1,
-                "look": self.look, "stage": stage, "type": scam_type,
-            })  # fmt: skip
+            self.stage.hints.append(
+                {
+                    **base,
+                    **given,
+                    "sec": int(sec[k]),
+                    "person": int(self.people[of[k]]),
+                    "feeds": {feed: 1.0},
+                    "scam": -1,
+                    "look": self.look,
+                    "stage": stage,
+                    "type": scam_type,
+                }
+            )
 
 
 def shares(rng: Any, weights: Any, n: int) -> Any:

@@ -16,7 +16,7 @@ from .stage import CH, lognormal
 if TYPE_CHECKING:
     from .infrastructure import Infrastructure
     from .notebook import Notebook
-    from .scams import Crew
+    from .play import Crew
     from .scripts import Script
 
 
@@ -25,7 +25,7 @@ def launder(
     account: int, fen: int, rng: Any,
 ) -> None:  # fmt: skip
     """Move one loss from its first-level account on. Rows are labelled ``move`` and ``exit``."""
-    stage, money = book.stage, script.money
+    money = script.money
     label: dict[str, Any] = {"scam": scam, "stage": "pay", "victim": person}
     if account not in crew.tested:
         crew.tested.add(account)
@@ -50,7 +50,6 @@ def launder(
         when += int(lognormal(rng, money.hop[0] * 120, money.hop[1] * 120, 1)[0])
         how = exits[int(draw.pick(rng, list(money.exits.values()), 1)[0])]
         _leave(book, crew, label, how, source, when, amount, rng)
-    del stage
 
 
 def _split(
@@ -69,8 +68,17 @@ def _split(
             continue
         when += int(lognormal(rng, money.hop[0] * 60, money.hop[1] * 60, 1)[0]) + 5
         to = infra.mule(crew, script, rng, layer=True)
-        book.write("transfers", when, **label, step="move", payer=source, payee=to, amount=part,
-                   channel=CH["mobile"] if rng.random() < 0.85 else CH["third_party"], device=crew.device if rng.random() < 0.5 else -2)  # fmt: skip
+        book.write(
+            "transfers",
+            when,
+            **label,
+            step="move",
+            payer=source,
+            payee=to,
+            amount=part,
+            channel=CH["mobile"] if rng.random() < 0.85 else CH["third_party"],
+            device=crew.device if rng.random() < 0.5 else -2,
+        )
         out.append((to, when, part))
     return out
 
@@ -91,8 +99,17 @@ def _leave(
             if part > 10**7:
                 break
     elif how == "crypto":
-        book.write("transfers", when, **label, step="exit", payer=source, payee=int(rng.choice(w.wallets)), amount=amount,
-                   channel=CH["crypto"], device=crew.device)  # fmt: skip
+        book.write(
+            "transfers",
+            when,
+            **label,
+            step="exit",
+            payer=source,
+            payee=int(rng.choice(w.wallets)),
+            amount=amount,
+            channel=CH["crypto"],
+            device=crew.device,
+        )
     else:
         shop = int(rng.choice(w.merchants))
         book.write("transfers", when, **label, step="exit", payer=source, payee=shop, amount=amount,

@@ -176,9 +176,11 @@ def _subjects(tables: dict[str, pa.Table]) -> dict[str, tuple[list[str], Any, li
     texts = acc["account"].cast(pa.string()).to_pylist()
     holders = dict(
         (s.removeprefix("account:"), o.removeprefix("person:"))
-        for s, o, r in zip(relations["subject"].to_pylist(), relations["other"].to_pylist(), relations["role"].to_pylist(), strict=True)
+        for s, o, r in zip(
+            relations["subject"].to_pylist(), relations["other"].to_pylist(), relations["role"].to_pylist(), strict=True
+        )
         if r == "holder"
-    )  # fmt: skip
+    )
     persons = tables["persons"]
     place = dict(
         zip(

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import draw, texts
 from .stage import AWAKE, CALLING, CH, OFFICE, SHOPPING, Stage, clock_times, lognormal
-from .world import DAY, OCC
+from .world import OCC
 
 _CONTACT_WEIGHT = (0.2, 0.12, 0.12, 0.08, 0.07, 0.06, 0.05, 0.05, 0.045, 0.04, 0.035, 0.03, 0.03, 0.025, 0.025, 0.02)
 
@@ -215,9 +215,15 @@ def _money(stage: Stage, rng: Any, activity: Any, shift: Any) -> None:
     memo = np.where(rng.random(n) < 0.35, rng.choice(texts.codes(stage, "memo_people", rng, 12), n), -1)
     ok = rng.random(n) > 0.012
     rows.add(
-        n, sec=sec, payer=np.where(pays, own, other), payee=np.where(pays, other, own), amount=np.clip(fen, 1, 3 * 10**8),
-        channel=draw.pick(rng, (0.01, 0.62, 0.04, 0, 0.06, 0.01, 0.25, 0.01), n), memo=memo, ok=ok,
-    )  # fmt: skip
+        n,
+        sec=sec,
+        payer=np.where(pays, own, other),
+        payee=np.where(pays, other, own),
+        amount=np.clip(fen, 1, 3 * 10**8),
+        channel=draw.pick(rng, (0.01, 0.62, 0.04, 0, 0.06, 0.01, 0.25, 0.01), n),
+        memo=memo,
+        ok=ok,
+    )
     # Firms and their suppliers.
     firm = _who(rng, np.full(w.firms, 1.1), stage.days)
     n = len(firm)
@@ -286,6 +292,3 @@ def _trips(stage: Stage, rng: Any) -> None:
         n, sec=clock_times(rng, stage.days, SHOPPING, n), person=who, line=lines[who], hotel=hotel,
         place=w.cell_place[w.hotel_cell[hotel]], nights=rng.geometric(0.6, n),
     )  # fmt: skip
-
-
-__all__ = ["DAY", "live"]

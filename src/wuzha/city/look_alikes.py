@@ -211,9 +211,16 @@ def _watches(stage: Stage) -> None:
     out = s.rng.random(len(at)) < 0.7
     who = s.people[at]
     s.write(
-        "calls", who, sec, caller=np.where(out, who, other), callee=np.where(out, other, who), dur=s.seconds(25, 200, len(at)),
-        rep=who, cell=stage.cell(who, sec), device=device[at],
-    )  # fmt: skip
+        "calls",
+        who,
+        sec,
+        caller=np.where(out, who, other),
+        callee=np.where(out, other, who),
+        dur=s.seconds(25, 200, len(at)),
+        rep=who,
+        cell=stage.cell(who, sec),
+        device=device[at],
+    )
 
 
 def _new_sims(stage: Stage) -> None:

@@ -22,9 +22,17 @@ class Notebook:
         self.labels: dict[str, list[tuple[int, int, int, int, int]]] = {}
 
     def write(
-        self, table: str, sec: float, *, scam: int = -1, stage: str = "", step: str = "", victim: int = -1, look: int = -1,
+        self,
+        table: str,
+        sec: float,
+        *,
+        scam: int = -1,
+        stage: str = "",
+        step: str = "",
+        victim: int = -1,
+        look: int = -1,
         **columns: Any,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """One row; False where its time lies outside the city's days."""
         if not 0 <= sec < self.stage.end:
             return False

@@ -43,8 +43,8 @@ def report(stage: Stage) -> dict[str, pa.Table]:
             kind = parent(kind) if parent(kind) != kind else list(scam_types())[int(rng.integers(0, 8))]
         when = (stage.start_us // 1_000_000 + 8 * 3600 + known[0][0]) % 86400
         words = (
-            f"报警人{str(w.persons['name'][file.person])[0]}某{_OPENING[int(rng.integers(0, 4))].format(who=script.title[2:])}，"
-            f"按对方要求操作，{when // 3600}时{when % 3600 // 60}分起分{len(known)}笔转账，共损失{yuan_short(fen)}，发现被骗。"
+            f"报警人{str(w.persons['name'][file.person])[0]}某{_OPENING[int(rng.integers(0, 4))].format(who=script.title[2:])}，"  # noqa: E501
+            f"按对方要求操作，{when // 3600}时{when % 3600 // 60}分起分{len(known)}笔转账，共损失{yuan_short(fen)}，发现被骗。"  # noqa: E501
         )
         values = [("line", str(w.lines["text"][file.person]), "victim")]
         for _, _, account in known:
@@ -77,11 +77,17 @@ def report(stage: Stage) -> dict[str, pa.Table]:
     rows = [(i, *v) for i, m in enumerate(made) for v in m["values"]]
     k = len(rows)
     at = np.array([r[0] for r in rows], np.int64)
-    identifiers = table("identifiers", k, {
-        "source": pa.array([DESK] * k, pa.string()), "event_id": id_texts(draw.scrambled(k, stage.seed, zlib.crc32(b"identifiers"))),
-        "ts": times(sec[at] if k else np.empty(0, np.int64), stage.start_us),
-        "report": pa.array([numbers[i] for i in at.tolist()], pa.string()),
-        "kind": pa.array([r[1] for r in rows], pa.string()), "value": pa.array([r[2] for r in rows], pa.string()),
-        "role": pa.array([r[3] for r in rows], pa.string()),
-    })  # fmt: skip
+    identifiers = table(
+        "identifiers",
+        k,
+        {
+            "source": pa.array([DESK] * k, pa.string()),
+            "event_id": id_texts(draw.scrambled(k, stage.seed, zlib.crc32(b"identifiers"))),
+            "ts": times(sec[at] if k else np.empty(0, np.int64), stage.start_us),
+            "report": pa.array([numbers[i] for i in at.tolist()], pa.string()),
+            "kind": pa.array([r[1] for r in rows], pa.string()),
+            "value": pa.array([r[2] for r in rows], pa.string()),
+            "role": pa.array([r[3] for r in rows], pa.string()),
+        },
+    )
     return {"reports": reports, "identifiers": identifiers, "findings": table("findings", 0, {})}

@@ -206,8 +206,25 @@ def _key_lines(source: str) -> dict[tuple[Any, ...], int]:
 
 
 _INT_PAIRS = {"age", "victims", "per_victim", "accounts", "depth", "fan_out", "times"}
-_SHARES = {"share", "female", "new_lines", "switch", "answered", "corporate", "tested", "dormant", "fresh", "p", "outgoing",
-           "missed", "reply", "same_payee", "quit", "silent", "wrong_type"}  # fmt: skip
+_SHARES = {
+    "share",
+    "female",
+    "new_lines",
+    "switch",
+    "answered",
+    "corporate",
+    "tested",
+    "dormant",
+    "fresh",
+    "p",
+    "outgoing",
+    "missed",
+    "reply",
+    "same_payee",
+    "quit",
+    "silent",
+    "wrong_type",
+}
 _ENUMS: dict[str, tuple[str, ...]] = {
     "do": DOINGS, "channel": CHANNELS, "action": ACTIONS, "stage": STAGES, "app": ("crew", "meeting", "known"),
 }  # fmt: skip

@@ -58,10 +58,18 @@ def sources() -> list[Source]:
                basis="warning", purpose="预警劝阻", retention_days=365, late_allowance={"warnings": 7 * _DAY})
         for f in FEEDS
     ]  # fmt: skip
-    out.append(Source(
-        name=DESK, title="110接警台", role="desk", seats=("centre",), tables={"centre": ("reports", "identifiers", "findings")},
-        basis="own_report", purpose="接警处置", retention_days=3650,
-    ))  # fmt: skip
+    out.append(
+        Source(
+            name=DESK,
+            title="110接警台",
+            role="desk",
+            seats=("centre",),
+            tables={"centre": ("reports", "identifiers", "findings")},
+            basis="own_report",
+            purpose="接警处置",
+            retention_days=3650,
+        )
+    )
     return out
 
 

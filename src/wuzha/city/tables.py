@@ -214,22 +214,29 @@ def _transfers(stage: Stage, look: Lookups, c: dict[str, Any]) -> Any:
     side = np.where(same, 2, np.where(payer >= 0, 0, 1))
     seen = np.where(payer >= 0, payer, payee)
     teller = np.where(c["channel"] == 0, acc["outlet"][seen], -1)
-    reference = draw.scrambled(n, stage.seed, 91) % np.uint64(10**12)
-    del reference  # the sender's id serves as reference; a second number would only cost space
     return _BANK0 + owner, {
-        "payer": look.account.take(payer), "payee": look.account.take(payee),
-        "payer_name": look.account_name.take(payer), "payee_name": look.account_name.take(payee),
-        "payer_bank": look.bank.take(payer_bank), "payee_bank": look.bank.take(payee_bank),
-        "amount_fen": pa.array(c["amount"]), "channel": Pool.of(PAY_CHANNELS).take(c["channel"]), "ok": pa.array(c["ok"]),
+        "payer": look.account.take(payer),
+        "payee": look.account.take(payee),
+        "payer_name": look.account_name.take(payer),
+        "payee_name": look.account_name.take(payee),
+        "payer_bank": look.bank.take(payer_bank),
+        "payee_bank": look.bank.take(payee_bank),
+        "amount_fen": pa.array(c["amount"]),
+        "channel": Pool.of(PAY_CHANNELS).take(c["channel"]),
+        "ok": pa.array(c["ok"]),
         "payer_balance_fen": pa.array(payer_after, mask=payer < 0),
         "payee_balance_fen": pa.array(payee_after, mask=(payee < 0) | ~(same | (payer < 0))),
-        "side": Pool.of(("payer", "payee", "both")).take(side), "ts_precision_s": pa.array(np.ones(n, np.int64)),
-        "cash": pa.array(c["cash"]), "place": look.place.take(c["place"]),
+        "side": Pool.of(("payer", "payee", "both")).take(side),
+        "ts_precision_s": pa.array(np.ones(n, np.int64)),
+        "cash": pa.array(c["cash"]),
+        "place": look.place.take(c["place"]),
         "outlet": look.outlet.take(np.where(teller >= 0, owner * 40 + teller, -1)),
         "merchant": look.account_name.take(np.where(at_shop, payee, -1)),
-        "ip": look.ip.take(device), "mac": look.mac.take(device), "device": look.device.take(device),
+        "ip": look.ip.take(device),
+        "mac": look.mac.take(device),
+        "device": look.device.take(device),
         "memo": look.text.take(c["memo"]),
-    }  # fmt: skip
+    }
 
 
 def _cash(stage: Stage, look: Lookups, c: dict[str, Any]) -> Any:

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 #: Short codes that send each kind of service message; empty: ordinary lines of sales desks and strangers.
 SENDERS: dict[str, tuple[str, ...]] = {
-    "bank": draw.BANK_SHORT, "code": ("95188", "10086", "95118", "12306"), "courier": ("95338", "95546", "95311", "11185"),
-    "carrier": ("10086", "10010", "10000"), "advert": (), "loan_advert": (), "shop": ("95118", "95188"),
-    "police_publicity": ("96110", "12381", "110"), "school_work": (), "travel": ("12306",),
-}  # fmt: skip
+    "bank": draw.BANK_SHORT,
+    "code": ("95188", "10086", "95118", "12306"),
+    "courier": ("95338", "95546", "95311", "11185"),
+    "carrier": ("10086", "10010", "10000"),
+    "advert": (),
+    "loan_advert": (),
+    "shop": ("95118", "95188"),
+    "police_publicity": ("96110", "12381", "110"),
+    "school_work": (),
+    "travel": ("12306",),
+}
 
 
 @lru_cache(maxsize=1)

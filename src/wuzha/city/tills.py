@@ -56,9 +56,15 @@ def _wages(stage: Stage) -> None:
         sec = k * DAY + begin[w.firm[who]] + rng.integers(0, 240, len(who))
         fen = (np.round(s.fen(6500, 16000, len(who), 0.0))).astype(np.int64)
         s.write(
-            "transfers", who, sec, payer=w.firm_accounts[w.firm[who]], payee=w.account[who], amount=fen, channel=CH["web"],
+            "transfers",
+            who,
+            sec,
+            payer=w.firm_accounts[w.firm[who]],
+            payee=w.account[who],
+            amount=fen,
+            channel=CH["web"],
             memo=rng.choice(memo, len(who)),
-        )  # fmt: skip
+        )
         at = np.repeat(np.arange(len(who)), rng.integers(0, 5, len(who)))
         share = rng.uniform(0.02, 0.45, len(at))
         kin = w.contacts[who[at], 0]
@@ -156,12 +162,30 @@ def _gold(stage: Stage) -> None:
     goods = stage.texts.codes(["金条", "金手镯", "金项链", "金戒指", "名表", "手机", "购物卡"])
     what = goods[draw.pick(s.rng, (0.22, 0.2, 0.2, 0.18, 0.05, 0.1, 0.05), len(s))]
     bought = sec + s.rng.integers(10, 60, len(s))
-    s.write("purchases", s.people, sec, account=w.account[s.people], person=s.people, line=s.people, amount=fen, goods=what,
-            merchant=shop, place=w.district[s.people])  # fmt: skip
+    s.write(
+        "purchases",
+        s.people,
+        sec,
+        account=w.account[s.people],
+        person=s.people,
+        line=s.people,
+        amount=fen,
+        goods=what,
+        merchant=shop,
+        place=w.district[s.people],
+    )
     s.pay(s.people, bought, shop, fen, CH["pos"])
     at = s.some(0.3)
-    s.write("shipments", s.people[at], s.after(sec[at], (40, 400)), sender=s.people[at], recipient=s.people[at], ride=True,
-            place=w.district[s.people[at]], to_place=s.rng.integers(0, 6, len(at)))  # fmt: skip
+    s.write(
+        "shipments",
+        s.people[at],
+        s.after(sec[at], (40, 400)),
+        sender=s.people[at],
+        recipient=s.people[at],
+        ride=True,
+        place=w.district[s.people[at]],
+        to_place=s.rng.integers(0, 6, len(at)),
+    )
     at = s.some(0.05)
     s.hint(1.0, at, sec[at], "bank", "investment", "pay", amount=fen[at])
 

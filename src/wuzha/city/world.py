@@ -20,9 +20,24 @@ OCCUPATIONS = (
 )  # fmt: skip
 OCC = {name: i for i, name in enumerate(OCCUPATIONS)}
 OCCUPATION_ZH = (
-    "学生（未成年）", "大学生", "工人", "职员", "教师", "医护", "会计", "店主", "个体经营", "全职家庭", "退休", "快递员", "务农",
-    "程序员", "公务人员", "企业主", "待业",
-)  # fmt: skip
+    "学生（未成年）",
+    "大学生",
+    "工人",
+    "职员",
+    "教师",
+    "医护",
+    "会计",
+    "店主",
+    "个体经营",
+    "全职家庭",
+    "退休",
+    "快递员",
+    "务农",
+    "程序员",
+    "公务人员",
+    "企业主",
+    "待业",
+)
 _ADULT_SHARE = (0, 0, 0.2, 0.19, 0.04, 0.04, 0.02, 0.05, 0.09, 0.07, 0, 0.03, 0.05, 0.05, 0.05, 0.02, 0.1)
 
 PLANS = ("mobile", "fixed", "hotel", "iot", "child_watch", "voip", "service")
@@ -406,17 +421,37 @@ SERVICE_SHORT = (
     "12306", "95519", "95511",
 )  # fmt: skip
 POPULAR_APPS: tuple[tuple[str, str], ...] = (
-    ("微信", "com.tencent.mm"), ("支付宝", "com.eg.android.AlipayGphone"), ("抖音", "com.ss.android.ugc.aweme"),
-    ("淘宝", "com.taobao.taobao"), ("拼多多", "com.xunmeng.pinduoduo"), ("京东", "com.jingdong.app.mall"),
-    ("QQ", "com.tencent.mobileqq"), ("快手", "com.smile.gifmaker"), ("美团", "com.sankuai.meituan"),
-    ("高德地图", "com.autonavi.minimap"), ("百度", "com.baidu.searchbox"), ("小红书", "com.xingin.xhs"),
-    ("哔哩哔哩", "tv.danmaku.bili"), ("今日头条", "com.ss.android.article.news"), ("网易云音乐", "com.netease.cloudmusic"),
-    ("滴滴出行", "com.sdu.didi.psnger"), ("饿了么", "me.ele"), ("钉钉", "com.alibaba.android.rimet"),
-    ("腾讯会议", "com.tencent.wemeet.app"), ("企业会议", "com.meeting.enterprise"), ("微博", "com.sina.weibo"),
-    ("铁路12306", "com.MobileTicket"), ("国家反诈中心", "com.hicorenational.antifraud"), ("工商银行", "com.icbc"),
-    ("建设银行", "com.chinamworld.main"), ("农业银行", "com.android.bankabc"), ("招商银行", "cmb.pb"),
-    ("云闪付", "com.unionpay"), ("喜马拉雅", "com.ximalaya.ting.android"), ("闲鱼", "com.taobao.idlefish"),
-)  # fmt: skip
+    ("微信", "com.tencent.mm"),
+    ("支付宝", "com.eg.android.AlipayGphone"),
+    ("抖音", "com.ss.android.ugc.aweme"),
+    ("淘宝", "com.taobao.taobao"),
+    ("拼多多", "com.xunmeng.pinduoduo"),
+    ("京东", "com.jingdong.app.mall"),
+    ("QQ", "com.tencent.mobileqq"),
+    ("快手", "com.smile.gifmaker"),
+    ("美团", "com.sankuai.meituan"),
+    ("高德地图", "com.autonavi.minimap"),
+    ("百度", "com.baidu.searchbox"),
+    ("小红书", "com.xingin.xhs"),
+    ("哔哩哔哩", "tv.danmaku.bili"),
+    ("今日头条", "com.ss.android.article.news"),
+    ("网易云音乐", "com.netease.cloudmusic"),
+    ("滴滴出行", "com.sdu.didi.psnger"),
+    ("饿了么", "me.ele"),
+    ("钉钉", "com.alibaba.android.rimet"),
+    ("腾讯会议", "com.tencent.wemeet.app"),
+    ("企业会议", "com.meeting.enterprise"),
+    ("微博", "com.sina.weibo"),
+    ("铁路12306", "com.MobileTicket"),
+    ("国家反诈中心", "com.hicorenational.antifraud"),
+    ("工商银行", "com.icbc"),
+    ("建设银行", "com.chinamworld.main"),
+    ("农业银行", "com.android.bankabc"),
+    ("招商银行", "cmb.pb"),
+    ("云闪付", "com.unionpay"),
+    ("喜马拉雅", "com.ximalaya.ting.android"),
+    ("闲鱼", "com.taobao.idlefish"),
+)
 POPULAR_SITES = (
     "www.baidu.com", "m.weibo.cn", "www.taobao.com", "m.jd.com", "www.qq.com", "www.163.com", "www.douyin.com",
     "www.bilibili.com", "m.toutiao.com", "www.zhihu.com", "map.baidu.com", "www.12306.cn", "www.pinduoduo.com",
@@ -424,8 +459,3 @@ POPULAR_SITES = (
     "www.xiaohongshu.com", "api.weixin.qq.com", "cdn.alicdn.com", "img.360buyimg.com", "v.qq.com", "music.163.com",
     "www.kuaishou.com", "www.csdn.net", "www.58.com", "www.ke.com",
 )  # fmt: skip
-
-
-def ages(world: World, persons: I64) -> Any:
-    """Ages of residents."""
-    return world.age[persons]
