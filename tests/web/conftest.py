@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi.testclient import TestClient
-
 from tests.browser import MISSING, find_chromium, launch_options
 from tests.desks import PASSWORD, Centre, centre
+
 from wuzha.command.public import Actor
 from wuzha.store import Connection, Database
 from wuzha.web.app import create
