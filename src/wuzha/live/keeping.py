@@ -89,7 +89,7 @@ def seal_due(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -
     if not waiting:
         return False
     full = next((position for position, rows, _ in waiting if rows >= settings.seal_rows), None)
-    if full is None and now - waiting[0][2] < timedelta(seconds=settings.seal_s) and len(waiting) < 20000:
+    if full is None and now - waiting[0][2] < clock.stretch(settings.seal_s) and len(waiting) < 20000:
         return False
     last = full if full is not None else waiting[-1][0]
     history.sweep(settings.history)

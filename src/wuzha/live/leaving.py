@@ -1,4 +1,4 @@
-"""What leaves a holder: a warning with its reasons for each alert and for each rise of its level. Nothing else does.
+"""What leaves a holder: a warning with its reasons for an alert and for each rise of its level. Nothing else does.
 
 Kept true here: a warning carries no row of the holder's events, only sentences, the person's identifiers and those of
 the suspects; its number follows from person, episode and level, so that one that is made again is the same.

@@ -63,6 +63,8 @@ class Scribe:
     units: Units
     cited: Cited
     outward: str | None = None
+    #: The lowest level rank that leaves.
+    outward_rank: int = 0
 
 
 def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, found: Found, scribe: Scribe) -> int:
@@ -77,7 +79,8 @@ def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, fou
             _evidence(conn, found, ids, position, scribe)
             _suspects(conn, found, position, scribe.numbers)
             if scribe.outward is not None:
-                leaving.enqueue(conn, [i for i in ids.values() if i.changed], scribe.outward)
+                rising = [i for i in ids.values() if i.changed and i.rank >= scribe.outward_rank]
+                leaving.enqueue(conn, rising, scribe.outward)
             _notify(conn, ids)
     except BaseException:
         scribe.numbers.undone()

@@ -60,7 +60,7 @@ def serve(
             keeper = Child("database keeper", _python("wuzha.live.keeper"), environment, death=signal.SIGTERM)
             supervisor.start(keeper)
         say("Engine: starting")
-        supervisor.start(Child("worker", _python("wuzha.live.process"), environment))
+        supervisor.start(Child("worker", _python("wuzha.live.process"), environment, stop_s=25.0))
         say("Doors: starting")
         supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
         try:

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     centre_url: str | None = None
     centre_key_file: Path | None = None
 
+    #: The lowest level of alert that leaves a holder as a warning: weak hints stay where the data are.
+    leaving_level: Literal["urgent", "high", "medium", "low"] = "medium"
+
     #: A request's body as sent, and after gunzip; more is answered with 413.
     body_limit: int = Field(default=32 * MIB, gt=0)
     inflated_limit: int = Field(default=256 * MIB, gt=0)

@@ -53,7 +53,13 @@ class Worker:
         self._cited = Cited(settings.history)
         self._units = Units()
         self._outward = RECIPIENT if settings.role == "holder" and settings.centre_url else None
-        self._scribe = results.Scribe(numbers=Numbers(), units=self._units, cited=self._cited, outward=self._outward)
+        self._scribe = results.Scribe(
+            numbers=Numbers(),
+            units=self._units,
+            cited=self._cited,
+            outward=self._outward,
+            outward_rank=results.RANK[settings.leaving_level],
+        )
         self.events = 0
 
     def run(self) -> None:
