@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 #: Modules of this package that define ``register(app)``.
-_OWN: tuple[str, ...] = ("import_", "serve", "admin", "audit", "doctor")
+_OWN: tuple[str, ...] = ("import_", "serve", "admin", "audit", "doctor", "detect", "features", "rules", "text")
 
 
 def _version(value: bool) -> None:

@@ -18,12 +18,13 @@ from . import codes, layout, stream
 from .book import Book
 from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, moment
 from .codes import K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KINDS, NEVER
-from .encode import PROVISIONAL, Block
+from .encode import PROVISIONAL, Block, key_hash
+from .judge import features
 from .layout import ARENAS, TABLES_OF, State, fresh, grown
 from .names import Names
 from .rulebook import RuleBook, shipped
 from .tables import tables
-from .windows import intern, refill, refill_since
+from .windows import find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
 LAYOUT = 1
@@ -258,6 +259,23 @@ class Engine:
                 args=dict(sorted(args.items())),
             )
         )  # fmt: skip
+
+    def figures(self, subject: str) -> dict[str, float | None] | None:
+        """Every feature of a subject (by key) as of its newest event, null as None; None where it is unknown here."""
+        state, z = self._state, self._scratch
+        slot = state.slots[find(state.slots, np.uint64(key_hash(subject)))]
+        if slot["key"] == 0:
+            return None
+        i = int(slot["id"])
+        if state.subjects[i]["kind"] == K_PERSON:
+            i = int(state.subjects[i]["root"])
+        kind = int(state.subjects[i]["kind"])
+        features(state, self._book, kind, i, z.values, z.acc, z.most, z.bits, z.first, z.last, z.stack)
+        return {
+            f.name: None if np.isnan(z.values[n]) else float(z.values[n])
+            for n, f in enumerate(self._rules.features.values())
+            if f.subject == KINDS[kind]
+        }
 
     # ------------------------------------------------------------ snapshots
 

@@ -187,3 +187,13 @@ def summary(found: Collected, counts: dict[str, int], seconds: float) -> dict[st
         "duplicates": counts.get("duplicates", 0), "conflicts": counts.get("conflicts", 0),
         "merged_sides": counts.get("merged_sides", 0), "unjoined": counts.get("unjoined", 0),
     }  # fmt: skip
+
+
+def figures(block: Block, subject: str, until: int | None = None) -> dict[str, float | None] | None:
+    """Every feature of one subject after the log up to ``until`` (µs, included); None where it does not appear."""
+    if until is not None:
+        block = block.pick(block.due <= until)
+    engine = Engine()
+    for begin in range(0, len(block), CHUNK):
+        engine.feed(block.slice(begin, begin + CHUNK))
+    return engine.figures(subject)

@@ -255,6 +255,7 @@ def _call(S, B, seed, E, i):
     both |= 64 if seconds >= 300 else 0
     both |= 128 if forwarded >= 0 else 0
     out = (Y_CALL << TYPE_SHIFT) | both | ((f >> 1) & 1) | (((f >> 5) & 1) << 8) | _fresh(X, a, stranger, ts)
+    out |= ((f >> 3) & 1) << 9
     into = (Y_CALL << TYPE_SHIFT) | IN | both | (f & 1) | (((f >> 2) & 1) << 3) | (((f >> 4) & 1) << 8)
     into |= (((f >> 3) & 1) << 9) | _fresh(X, b, stranger, ts)
     add(S, B, a, out, ts, seconds, X[b].key, ref)
@@ -299,8 +300,8 @@ def _message(S, B, seed, E, i):
 
 @nb.njit(cache=True)
 def _is_rare(S, s):
-    """Few people have it: fewer than 5, or than one in 500 of the lines known so far."""
-    return S.subjects[s].users <= 5 + S.n[N_LINES] // 500
+    """Few people have it, up to 5 or one in 500 of the lines; in a log's first day everything is new, nothing rare."""
+    return S.watermark[31] - S.watermark[30] >= DAY_US and S.subjects[s].users <= 5 + S.n[N_LINES] // 500
 
 
 @nb.njit(cache=True)
@@ -656,6 +657,8 @@ def process(E, S, B, Z, begin, end, seed):
             S.n[N_LATE] += 1
         S.watermark[table] = max(S.watermark[table], ts)
         S.watermark[31] = max(S.watermark[31], ts)
+        if S.watermark[30] == NEVER:
+            S.watermark[30] = ts
         if table == T_CALLS:
             _call(S, B, seed, E, i)
         elif table == T_VISITS:
