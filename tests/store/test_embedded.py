@@ -21,7 +21,8 @@ import psycopg
 import pytest
 
 from wuzha.store import migrate
-from wuzha.store.embedded import Server, ServerError, _postgres_in
+from wuzha.store.embedded import Server, ServerError
+from wuzha.store.unprivileged import postgres_in
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start it as another user")
 
@@ -32,9 +33,9 @@ def folder(enterable_tmp: Path, request: pytest.FixtureRequest) -> Iterator[Path
     path = enterable_tmp / f"e{abs(hash(request.node.name)) % 10**8}"
     yield path
     cluster = path / "cluster"
-    _kill(_postgres_in(cluster))
+    _kill(postgres_in(cluster))
     until = time.monotonic() + 10
-    while _postgres_in(cluster) and time.monotonic() < until:
+    while postgres_in(cluster) and time.monotonic() < until:
         time.sleep(0.02)
 
 
@@ -118,7 +119,7 @@ def test_what_was_committed_outlives_a_killed_server(folder: Path) -> None:
     pid = server.pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    _kill(_postgres_in(folder / "cluster"))
+    _kill(postgres_in(folder / "cluster"))
     again = Server(folder)
     again.start()
     assert _rows(again) == ["first"]
@@ -212,15 +213,15 @@ def test_starts_at_the_same_moment_make_one_server(folder: Path) -> None:
         process.join(30)
     assert len(pids) == 1 and None not in pids
     assert [p.exitcode for p in processes] == [0, 0, 0]
-    assert _postgres_in(folder / "cluster") == set()
+    assert postgres_in(folder / "cluster") == set()
 
 
 def test_a_half_made_cluster_is_made_anew(folder: Path) -> None:
-    (folder / "cluster.new" / "base").mkdir(parents=True)
+    (folder / "making" / "cluster" / "base").mkdir(parents=True)
     folder.chmod(0o711)
     with Server(folder) as server:
         _row(server, "x")
-    assert not (folder / "cluster.new").exists()
+    assert not (folder / "making").exists()
 
 
 def test_a_lost_cluster_is_not_replaced_by_an_empty_one(folder: Path) -> None:

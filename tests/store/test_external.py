@@ -19,8 +19,9 @@ from tests.store.house import NOW, build
 from tests.store.rows import batch
 
 from wuzha.store import Settings, audit, external, log, opened, search, soundness, transaction
-from wuzha.store.embedded import ServerError, _some_account
+from wuzha.store.embedded import ServerError
 from wuzha.store.roles import LOGINS
+from wuzha.store.unprivileged import some_account
 
 _INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
 
@@ -34,7 +35,7 @@ def own_server() -> Iterator[dict[str, str]]:
     folder = Path(tempfile.mkdtemp(prefix="wuzha-own-"))
     as_user = {}
     if os.geteuid() == 0:
-        uid = _some_account()
+        uid = some_account()
         os.chown(folder, uid, -1)
         as_user = {"user": uid, "extra_groups": []}
     word = secrets.token_hex(8)

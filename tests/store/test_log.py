@@ -227,7 +227,7 @@ def test_any_cut_keeps_the_same_events(
 def test_processes_that_append_the_same_events_count_each_once(db: Database) -> None:
     context = multiprocessing.get_context("spawn")
     out = context.Queue()
-    n = 600
+    n = 300
     processes = [context.Process(target=append_all, args=(db.conninfo("web"), s, n, out)) for s in range(3)]
     for process in processes:
         process.start()

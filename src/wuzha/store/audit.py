@@ -34,6 +34,8 @@ _LOCK = 0x77757A6863
 #: Rows of one seal at most: a bound on the sealer's memory.
 _SEAL_ROWS = 5_000
 _NOTHING = bytes(32)
+#: Bytes at the heads file's end that are looked at before sealing; verifying reads all of it.
+_TAIL = 1 << 16
 
 
 class HeadsDiffer(Exception):
@@ -89,7 +91,7 @@ def seal(conn: psycopg.Connection[Any], heads: Path, *, now: datetime | None = N
             conn.execute(q("audit.lock"), {"lock": _LOCK})
             last = conn.execute(q("audit.last_seal")).fetchone()
             number, head = (0, _NOTHING) if last is None else (last[0], bytes(last[3]))
-            known = max(read_heads(heads).entries, default=0)
+            known = _newest_head(heads)
             if known > number:
                 raise HeadsDiffer(f"{heads} knows seal {known}, the database ends at {number}")
             if number > 1 and not heads.exists():
@@ -154,6 +156,23 @@ def read_heads(path: Path) -> Heads:
         if entries.setdefault(number, entry) != entry:
             contradictions.append(number)
     return Heads(entries=entries, contradictions=contradictions)
+
+
+def _newest_head(path: Path) -> int:
+    """The newest seal that the file knows, from its last lines; 0 for an empty or missing file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return 0
+    newest = 0
+    for line in lines:
+        try:
+            newest = max(newest, int(json.loads(line)["seal"]))
+        except (ValueError, KeyError, TypeError):  # a torn line, or the first of a tail
+            continue
+    return newest
 
 
 def _write_heads(path: Path, seals: list[Any]) -> None:
@@ -297,16 +316,20 @@ class Sealer(threading.Thread):
         self.join(10)
 
     def run(self) -> None:
+        """Seal until `stop`."""
         conn: psycopg.Connection[Any] | None = None
-        last = False
+        last, told = False, ""
         while not last:
             last = self._stop_asked.wait(self._every_s)
             try:
                 if conn is None or conn.closed:
                     conn = self._connect()
                 seal(conn, self._heads)
+                told = ""
             except (psycopg.Error, OSError, HeadsDiffer) as error:
-                log.error("audit rows are not sealed", error=str(error))
+                if str(error) != told:  # once for each trouble, not each second
+                    log.error("audit rows are not sealed", error=str(error))
+                told = str(error)
                 if conn is not None:
                     conn.close()
                 conn = None

@@ -18,10 +18,8 @@ Where the data folder cannot be entered by the server's user (``/root/…``), th
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -36,6 +34,17 @@ import psycopg
 
 from . import binaries, roles
 from .database import ROLES, SUPERUSER, Database
+from .unprivileged import (
+    as_user,
+    can_enter,
+    environment,
+    has_account,
+    open_private,
+    postgres_in,
+    short_hash,
+    some_account,
+    write_whole,
+)  # fmt: skip
 
 #: Settings that make an acknowledged commit durable; `doctor` refuses a server without them.
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -112,7 +121,7 @@ class Server:
             self._wait_ready(time.monotonic() + timeout_s)
             with self._super("postgres") as conn:
                 roles.ensure(conn, {f"wuzha_{r}": self._passwords[f"wuzha_{r}"] for r in ROLES})
-            self._share = _open_private(self.data_dir / "users")  # held until stop
+            self._share = open_private(self.data_dir / "users")  # held until stop
             fcntl.flock(self._share, fcntl.LOCK_SH)
 
     def stop(self, *, timeout_s: float = 120.0) -> bool:
@@ -150,7 +159,7 @@ class Server:
             pid = int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return None
-        return pid if pid in _postgres_in(cluster) else None
+        return pid if pid in postgres_in(cluster) else None
 
     @property
     def socket_folder(self) -> Path:
@@ -159,7 +168,7 @@ class Server:
         if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
             return folder
         base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")
-        return base / f"wuzha-{os.geteuid()}-{_short_hash(folder)}"
+        return base / f"wuzha-{os.geteuid()}-{short_hash(folder)}"
 
     # ------------------------------------------------------------ places and rights
 
@@ -171,16 +180,16 @@ class Server:
         return self.data_dir
 
     def _choose_place(self, uid: int) -> Path:
-        if os.geteuid() != 0 or _can_enter(self.data_dir, uid):
+        if os.geteuid() != 0 or can_enter(self.data_dir, uid):
             return self.data_dir
-        place = _ROOT_PLACES / f"{self.data_dir.name}-{_short_hash(self.data_dir.resolve())}"
+        place = _ROOT_PLACES / f"{self.data_dir.name}-{short_hash(self.data_dir.resolve())}"
         place.mkdir(mode=0o711, parents=True, exist_ok=True)
-        if place.stat().st_uid != 0 or not _can_enter(place, uid):
+        if place.stat().st_uid != 0 or not can_enter(place, uid):
             raise ServerError(
                 f"the server's user can enter neither {self.data_dir} nor {place}; "
                 "choose a data folder whose parents others may enter (o+x)"
             )
-        _write_whole(self.data_dir / "place", f"{place}\n", 0o600)
+        write_whole(self.data_dir / "place", f"{place}\n", 0o600)
         return place
 
     def _server_ids(self) -> tuple[int, int]:
@@ -191,7 +200,7 @@ class Server:
             return owner.st_uid, owner.st_gid
         if os.geteuid() != 0:
             return os.geteuid(), os.getegid()
-        uid = next(uid for uid in range(_FIRST_UID, 60000) if not _has_account(uid))
+        uid = next(uid for uid in range(_FIRST_UID, 60000) if not has_account(uid))
         return uid, uid
 
     def _check_owner(self, cluster: Path) -> None:
@@ -207,7 +216,7 @@ class Server:
     def _locked(self) -> Iterator[None]:
         """One process at a time starts, stops or initialises. The kernel frees the lock of a killed process."""
         try:
-            handle = _open_private(self.data_dir / "lock")
+            handle = open_private(self.data_dir / "lock")
         except PermissionError as error:
             raise ServerError(f"{self.data_dir} belongs to another user: {error.strerror}") from error
         with handle:
@@ -220,7 +229,7 @@ class Server:
         if not path.exists():
             if (self._place() / "cluster" / "PG_VERSION").exists():
                 raise ServerError(f"{path} is gone but the cluster is there; put the file back from a backup")
-            _write_whole(path, json.dumps({n: secrets.token_urlsafe(32) for n in names}, indent=1) + "\n", 0o600)
+            write_whole(path, json.dumps({n: secrets.token_urlsafe(32) for n in names}, indent=1) + "\n", 0o600)
         status = path.stat()
         if status.st_mode & 0o077:
             raise ServerError(f"{path} can be read by others (mode {status.st_mode & 0o777:o}); chmod 600 it and "
@@ -247,39 +256,41 @@ class Server:
         place = self._choose_place(uid)
         as_root = os.geteuid() == 0
         # initdb insists on an account, the server does not: nobody makes the files, the server's own uid gets them
-        maker = _some_account() if as_root else uid
-        fresh = place / "cluster.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        maker = some_account() if as_root else uid
+        # Other processes of nobody cannot get in here meanwhile: only the server's own group may enter.
+        making = place / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(mode=0o710 if as_root else 0o700)
+        fresh, word = making / "cluster", making / "password"
         fresh.mkdir(mode=0o700)
-        word = place / "password.new"
-        _write_whole(word, self._passwords[SUPERUSER] + "\n", 0o600)
-        try:
-            if as_root:
-                os.chown(fresh, maker, gid)
-                os.chown(word, maker, gid)
-            command: list[str | Path] = [
-                programs / "initdb", "-D", fresh, "-U", SUPERUSER, f"--pwfile={word}", "--encoding=UTF8",
-                "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
-                "--auth-local=scram-sha-256", "--auth-host=reject",
-            ]  # fmt: skip
-            done = subprocess.run(
-                command, cwd="/", env=_environment(), capture_output=True, text=True, **_as_user(maker, gid)
-            )
-            if done.returncode != 0:
-                raise ServerError(
-                    f"the database cluster could not be made: {done.stderr.strip() or done.stdout.strip()}"
-                )
-        finally:
-            word.unlink(missing_ok=True)
-        (fresh / "pg_hba.conf").write_text("# written by Wuzha: the private socket only, always with a password\n"
-                                           "local all all scram-sha-256\n")  # fmt: skip
+        write_whole(word, self._passwords[SUPERUSER] + "\n", 0o600)
+        if as_root:
+            os.chown(making, 0, gid)
+            os.chown(fresh, maker, gid)
+            os.chown(word, maker, gid)
+        command: list[str | Path] = [
+            programs / "initdb", "-D", fresh, "-U", SUPERUSER, f"--pwfile={word}", "--encoding=UTF8",
+            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
+            "--auth-local=scram-sha-256", "--auth-host=reject",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, cwd="/", env=environment(), capture_output=True, text=True, **as_user(maker, gid)
+        )
+        word.unlink()
+        if done.returncode != 0:
+            shutil.rmtree(making, ignore_errors=True)
+            raise ServerError(f"the database cluster could not be made: {done.stderr.strip() or done.stdout.strip()}")
+        (fresh / "pg_hba.conf").write_text(
+            "# written by Wuzha: the private socket only, always with a password\nlocal all all scram-sha-256\n"
+        )
         if as_root:
             for folder, _, files in os.walk(fresh):
                 os.chown(folder, uid, gid)
                 for name in files:
                     os.chown(os.path.join(folder, name), uid, gid, follow_symlinks=False)
         fresh.rename(place / "cluster")
-        _write_whole(self.data_dir / "ready", "the cluster has been made; never make another in its stead\n", 0o600)
+        making.rmdir()
+        write_whole(self.data_dir / "ready", "the cluster has been made; never make another in its stead\n", 0o600)
 
     def _launch(self, programs: Path, timeout_s: float) -> None:
         place = self._place()
@@ -299,11 +310,11 @@ class Server:
         deadline = time.monotonic() + min(timeout_s, 30.0)
         while True:
             self._clear_leavings(cluster, deadline)
-            report = place / "log" / "start.log"
+            report = self.data_dir / "start.log"  # not in log/, where the server's user could lead us elsewhere
             with open(report, "wb") as out:
                 self._process = subprocess.Popen(
-                    command, cwd=cluster, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                    start_new_session=True, **_as_user(uid, gid),
+                    command, cwd=cluster, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                    start_new_session=True, **as_user(uid, gid),
                 )  # fmt: skip
             if self._came_up():
                 return
@@ -324,11 +335,9 @@ class Server:
 
     def _clear_leavings(self, cluster: Path, deadline: float) -> None:
         """Waits for the orphans of a killed postmaster, then removes its pid file and socket."""
-        while _postgres_in(cluster):
+        while postgres_in(cluster):
             if time.monotonic() > deadline:
-                raise ServerError(
-                    f"processes of a dead PostgreSQL still use {cluster}: {sorted(_postgres_in(cluster))}"
-                )
+                raise ServerError(f"processes of a dead PostgreSQL still use {cluster}: {sorted(postgres_in(cluster))}")
             time.sleep(0.05)
         (cluster / "postmaster.pid").unlink(missing_ok=True)
         for name in (f".s.PGSQL.{_PORT}", f".s.PGSQL.{_PORT}.lock"):
@@ -371,86 +380,3 @@ class Server:
     def _super(self, dbname: str) -> Iterator[psycopg.Connection[Any]]:
         with self._database(dbname).connect("super", connect_timeout=10) as conn:
             yield conn
-
-
-def _environment() -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _as_user(uid: int, gid: int) -> dict[str, Any]:
-    rights: dict[str, Any] = {"umask": 0o077}
-    if os.geteuid() == 0:
-        rights |= {"user": uid, "group": gid, "extra_groups": []}
-    return rights
-
-
-def _has_account(uid: int) -> bool:
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        return False
-    return True
-
-
-def _some_account() -> int:
-    try:
-        return pwd.getpwnam("nobody").pw_uid
-    except KeyError:
-        return next(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0)
-
-
-def _can_enter(folder: Path, uid: int) -> bool:
-    """Whether a user without groups may pass through every folder down to this one."""
-    real = folder.resolve()
-    for step in (real, *real.parents):
-        status = step.stat()
-        if not status.st_mode & (0o100 if status.st_uid == uid else 0o001):
-            return False
-    return True
-
-
-def _postgres_in(cluster: Path) -> set[int]:
-    """Live PostgreSQL processes that work in this cluster: they stand in its folder."""
-    try:
-        here = cluster.stat()
-    except FileNotFoundError:
-        return set()
-    found = set()
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            there = os.stat(f"/proc/{entry.name}/cwd")
-            if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
-                name = Path(f"/proc/{entry.name}/comm").read_text().strip()
-                if name == "postgres":
-                    found.add(int(entry.name))
-        except OSError:  # gone, a zombie, or another user's
-            continue
-    return found
-
-
-def _open_private(path: Path) -> IO[bytes]:
-    """A lock file that no other user can open, and so not hold."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab")
-
-
-def _short_hash(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-
-
-def _write_whole(path: Path, text: str, mode: int) -> None:
-    """The file is written whole, with its rights from the first byte, and durable."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
