@@ -19,6 +19,8 @@ import polars as pl
 
 from wuzha.events.money import parse_yuan
 
+from .validation import DIGITS_LOST
+
 #: What stands round numbers so that a spreadsheet leaves them alone, and blanks of every width.
 WRAPPERS = " \t\r\n'’‘`\"\u3000\ufeff\u200b\u00a0"
 #: Texts that say "nothing here".
@@ -47,8 +49,21 @@ def bare_word(text: str) -> str:
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text).strip(WRAPPERS)).lower()
 
 
+def _nothing(texts: pl.Series, dtype: Any) -> Read:
+    return Read(values=pl.repeat(None, len(texts), dtype=dtype, eager=True), bad=texts.is_not_null())
+
+
+def lost_digits(texts: pl.Series) -> pl.Series:
+    """Which numbers a spreadsheet has cut to ``6.22E+18``."""
+    if not texts.str.contains_any(["E", "e"]).any():
+        return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
+    return texts.str.contains(DIGITS_LOST).fill_null(False)
+
+
 def by_word(texts: pl.Series, read: Callable[[str], Any], dtype: Any) -> Read:
     """Each distinct text read once; a ValueError makes all its cells bad."""
+    if texts.null_count() == len(texts):
+        return _nothing(texts, dtype)
     values: list[Any] = []
     fine: list[bool] = []
     distinct = texts.drop_nulls().unique()
@@ -91,7 +106,10 @@ def matched(texts: pl.Series, patterns: dict[str, str]) -> pl.Series:
 
 def fen(texts: pl.Series, unit: str = "") -> Read:
     """Fen of amounts in yuan, or in ``unit`` (元 万元 亿元 分) where the text names none. Sign kept."""
-    frame = texts.rename("t").to_frame().with_columns(pl.col("t").str.replace_all(",", "", literal=True).alias("p"))
+    if texts.null_count() == len(texts):
+        return _nothing(texts, pl.Int64)
+    plain = texts.str.replace_all(",", "", literal=True) if texts.str.contains(",", literal=True).any() else texts
+    frame = pl.DataFrame({"t": texts, "p": plain})
     if unit in ("", "元"):
         fast = pl.when(pl.col("p").str.contains(_FAST_YUAN)).then(pl.col("p"))
         point = fast.str.find(".", literal=True)

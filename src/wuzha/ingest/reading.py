@@ -218,6 +218,8 @@ class Reading:
 
     def money(self, target: str, read: Read, texts: pl.Series) -> pl.Series:
         """Fen; unreadable amounts and those beyond any account refused."""
+        if texts.null_count() == len(texts):
+            return read.values
         values = self.take(read, target, texts, "bad_amount", "金额无法识别")
         self.refuse(values.abs() > LIMIT_FEN, self.header(target), texts, "bad_amount", "金额超出任何账户")
         return values

@@ -18,7 +18,6 @@ from .cells import bare_word
 from .reading import Reading
 from .statements import _raw
 from .times import parse_date
-from .validation import DIGITS_LOST
 
 _LIST = re.compile(r"[;；、|\n]+")
 _BY_COLUMN = {"ok": "ok", "cash": "cash"}
@@ -100,8 +99,9 @@ def _column(reading: Reading, c: Column) -> pl.Series | None:
         read = cells.by_word(texts, lambda t: [int(p) for p in re.split(r"[^\d]+", t) if p], pl.List(pl.Int64))
         return reading.take(read, name, texts, "not_a_number", "不是整数")
     if c.subject in ("account", "line", "sim", "device", "person") or name.endswith("_id") or name == "id":
-        lost = texts.str.contains(DIGITS_LOST)
-        reading.refuse(lost, reading.header(name), texts, "digits_lost", "被表格软件改成科学计数，位数已丢失")
+        reading.refuse(
+            cells.lost_digits(texts), reading.header(name), texts, "digits_lost", "被表格软件改成科学计数，位数已丢失"
+        )
         return texts
     return _words(reading, c, texts, name)
 

@@ -6,14 +6,11 @@ guessed; a reversal is a row of its own that flows back.
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
 from . import cells
 from .cells import bare_word, words
 from .reading import Reading
-from .validation import DIGITS_LOST
 
 _PLAIN = ("place", "outlet", "terminal", "merchant", "merchant_id", "teller", "ip", "mac", "device", "memo", "event_id")
 
@@ -57,8 +54,13 @@ def one_sided(reading: Reading) -> pl.DataFrame:
             if target == "own_account" and reading.settings.own_account:
                 texts = texts.fill_null(reading.settings.own_account)
             if name in ("account", "id"):
-                lost = texts.str.contains(DIGITS_LOST)
-                reading.refuse(lost, reading.header(target), texts, "digits_lost", "被表格软件改成科学计数，位数已丢失")
+                reading.refuse(
+                    cells.lost_digits(texts),
+                    reading.header(target),
+                    texts,
+                    "digits_lost",
+                    "被表格软件改成科学计数，位数已丢失",
+                )
             side[target] = texts
         target = f"{who}_balance"
         texts = reading.text(target)
@@ -140,11 +142,11 @@ def _flow(reading: Reading) -> tuple[pl.Series, pl.Series, pl.Series]:
 
 
 def _says_reversal(reading: Reading) -> pl.Series:
-    pattern = "|".join(re.escape(w) for w in words()["reversal"]["words"])
+    undoing = words()["reversal"]["words"]
     said = pl.repeat(False, reading.height, dtype=pl.Boolean, eager=True)
     for target in ("memo", "kind"):
         if target in reading.sources:
-            said = said | reading.text(target).str.contains(pattern).fill_null(False)
+            said = said | reading.text(target).str.contains_any(undoing).fill_null(False)
     return said
 
 
@@ -171,7 +173,7 @@ def _odd_columns(reading: Reading) -> dict[str, pl.Series]:
     if reading.has("bank_ref"):
         texts = reading.text("bank_ref")
         # A reference that lost digits would make different rows one: it stays in raw only.
-        out["bank_ref"] = texts.set(texts.str.contains(DIGITS_LOST).fill_null(False), None)
+        out["bank_ref"] = texts.set(cells.lost_digits(texts), None)
     return out
 
 
@@ -210,7 +212,7 @@ def _not_understood(reading: Reading, target: str) -> bool:
     texts = reading.text(target)
     if target == "cash":
         return bool(cells.flags(texts, reading.word_table("cash")).bad.any())
-    return bool(texts.str.contains(DIGITS_LOST).any())
+    return bool(cells.lost_digits(texts).any())
 
 
 def call_records(reading: Reading) -> pl.DataFrame:
