@@ -50,7 +50,8 @@ class Served:
     def start(self) -> None:
         command = [
             sys.executable, "-m", "wuzha", "serve", "--role", "holder", "--data", str(self.home),
-            "--port", str(self.port), "--centre", f"http://127.0.0.1:{free_port()}", "--centre-key-file", str(self.home.parent / "centre.key"),
+            "--port", str(self.port), "--centre", f"http://127.0.0.1:{free_port()}",
+            "--centre-key-file", str(self.home.parent / "centre.key"),
         ]  # fmt: skip
         environment = {
             **os.environ, "WUZHA_SNAPSHOT_S": "1", "WUZHA_SEAL_ROWS": "5000", "WUZHA_LOG_LEVEL": "error",
