@@ -110,20 +110,22 @@ class Centre:
         line = line or f"+8613{700000000 + next(_numbers)}"
         person, line_id = columns.get("person") or self.person(name, line=line, **columns.get("vault", {}))
         row = self.engine.execute(
-            "INSERT INTO alerts (person_id, episode, unit_id, line_id, raised_at, last_evidence_at, committed_at, level_at,"
-            " level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)"
+            "INSERT INTO alerts (person_id, episode, unit_id, line_id, raised_at, last_evidence_at, committed_at,"
+            " level_at, level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1) RETURNING alert_id",
             (
-                person, columns.get("episode", 1), self.units[unit], line_id, now - ago, now - ago, now - ago, now - ago,
-                level, 3 - LEVELS.index(level), columns.get("scam_type", "authority"), columns.get("stage", "act"), 92.0,
-                "authority", columns.get("amount_fen"),
+                person, columns.get("episode", 1), self.units[unit], line_id, now - ago, now - ago, now - ago,
+                now - ago,
+                level, 3 - LEVELS.index(level), columns.get("scam_type", "authority"), columns.get("stage", "act"),
+                92.0,                "authority", columns.get("amount_fen"),
             ),
         ).fetchone()  # fmt: skip
         assert row is not None
         return int(row[0])
 
     def evidence(
-        self, alert_id: int, rule: str, args: dict[str, Any], *, at: datetime, weight: float = 30.0, stage: str = "approach",
+        self, alert_id: int, rule: str, args: dict[str, Any], *, at: datetime, weight: float = 30.0,
+        stage: str = "approach",
         events: list[tuple[str, datetime, dict[str, Any]]] | None = None,
     ) -> int:  # fmt: skip
         """A piece of evidence with the events it cites: (table, ts, columns)."""
@@ -135,7 +137,8 @@ class Centre:
         assert row is not None
         for table, ts, columns in events or []:
             self.engine.execute(
-                "INSERT INTO evidence_events (evidence_id, table_name, source, event_id, ts, event) VALUES (%s, %s, 'a', %s, %s, %s)",
+                "INSERT INTO evidence_events (evidence_id, table_name, source, event_id, ts, event)"
+                " VALUES (%s, %s, 'a', %s, %s, %s)",
                 (row[0], table, f"e{next(_numbers)}", ts, json.dumps(columns, default=str)),
             )
         return int(row[0])

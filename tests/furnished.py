@@ -16,8 +16,8 @@ NAMES = (
     "<script>alert(1)</script>", "马晓东",
 )  # fmt: skip
 TYPES = (
-    "authority", "task_rebate", "investment", "customer_service", "loan", "boss_acquaintance", "credit_record", "romance",
-)  # fmt: skip
+    "authority", "task_rebate", "investment", "customer_service", "loan", "boss_acquaintance", "credit_record",
+    "romance",)  # fmt: skip
 
 
 def furnish(house: Centre, wang: Actor, zhao: Actor, *, more: int = 0) -> dict[str, int]:
@@ -64,7 +64,8 @@ def furnish(house: Centre, wang: Actor, zhao: Actor, *, more: int = 0) -> dict[s
                                         "amount_fen": 2_000_000}),
         ],
     )  # fmt: skip
-    house.warning(rich, issued_by="部", source_no="202611220031", level="high", sign_by=now + m, feedback_by=now + 120 * m,
+    house.warning(rich, issued_by="部", source_no="202611220031", level="high", sign_by=now + m,
+                  feedback_by=now + 120 * m,
                   reasons=["境外来电冒充公安，对象13812341234通话41分钟"])  # fmt: skip
     house.warning(rich, issued_by="运营商", source_no="YD-88120", feedback_by=now + 1200 * m)
     house.warning(rich, issued_by="农商行", source_no="N-5521", level="urgent", feedback_by=now + 60 * m)
@@ -72,7 +73,8 @@ def furnish(house: Centre, wang: Actor, zhao: Actor, *, more: int = 0) -> dict[s
     levels = ("urgent", "high", "high", "medium", "medium", "low")
     for i, name in enumerate(NAMES[1:] * (1 + more // len(NAMES))):
         alert = house.alert(
-            name, level=levels[i % len(levels)], scam_type=TYPES[i % len(TYPES)], unit=("centre", "east", "south")[i % 3],
+            name, level=levels[i % len(levels)], scam_type=TYPES[i % len(TYPES)],
+            unit=("centre", "east", "south")[i % 3],
             stage=("approach", "trust", "act", "pay")[i % 4], amount_fen=None if i % 3 == 0 else 123_456 * (i + 1) ** 2,
             ago=timedelta(seconds=40 + 97 * i),
         )  # fmt: skip

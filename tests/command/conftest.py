@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.desks import Centre, centre
+
 from wuzha.command.public import Actor
 from wuzha.store import Connection, Database
 

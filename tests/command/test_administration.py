@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.desks import PASSWORD, Centre
+
 from wuzha.command import sessions, sources, units, users
 from wuzha.command.public import ACTS, MAY, ROLES, Actor, Refused, require
 from wuzha.store import keys
@@ -37,7 +37,9 @@ def test_an_unknown_act_is_a_programming_error(admin: Actor) -> None:
 
 def test_units_are_added_moved_and_renamed_below_ones_own_only(house: Centre, admin: Actor) -> None:
     with house.scope(admin) as conn:
-        new = units.add(conn, admin, code="west", name="西塘所", kind="station", parent_id=house.units["centre"], place="330283")
+        new = units.add(
+            conn, admin, code="west", name="西塘所", kind="station", parent_id=house.units["centre"], place="330283"
+        )
         units.change(conn, admin, new, name="西塘派出所", parent_id=house.units["east"], active=True)
         tree = units.tree(conn, admin)
     assert [(u["name"], u["depth"]) for u in tree] == [
@@ -45,8 +47,14 @@ def test_units_are_added_moved_and_renamed_below_ones_own_only(house: Centre, ad
     ]  # fmt: skip
     east = house.officer("east-admin", "东", "admin", unit="east")
     with house.scope(east) as conn:
-        assert reason(lambda: units.change(conn, east, house.units["south"], name="x", parent_id=None, active=True)) == "not_found"
-        assert reason(lambda: units.add(conn, east, code="n", name="n", kind="station", parent_id=house.units["centre"])) == "not_found"
+        assert (
+            reason(lambda: units.change(conn, east, house.units["south"], name="x", parent_id=None, active=True))
+            == "not_found"
+        )
+        assert (
+            reason(lambda: units.add(conn, east, code="n", name="n", kind="station", parent_id=house.units["centre"]))
+            == "not_found"
+        )
         assert [u["code"] for u in units.tree(conn, east)] == ["east", "west"]
     assert actions(house) == ["unit.added", "unit.changed"]
 
@@ -54,16 +62,31 @@ def test_units_are_added_moved_and_renamed_below_ones_own_only(house: Centre, ad
 def test_a_circle_of_units_is_refused_and_the_transaction_goes_on(house: Centre, admin: Actor) -> None:
     with house.scope(admin) as conn:
         below = units.add(conn, admin, code="below", name="下级", kind="community", parent_id=house.units["east"])
-        assert reason(lambda: units.change(conn, admin, house.units["east"], name="x", parent_id=below, active=True)) == "circle"
-        assert reason(lambda: units.add(conn, admin, code="below", name="再", kind="zone", parent_id=below)) == "code_taken"
-        assert reason(lambda: units.add(conn, admin, code="p", name="p", kind="zone", parent_id=below, place="33x")) == "place"
+        assert (
+            reason(lambda: units.change(conn, admin, house.units["east"], name="x", parent_id=below, active=True))
+            == "circle"
+        )
+        assert (
+            reason(lambda: units.add(conn, admin, code="below", name="再", kind="zone", parent_id=below))
+            == "code_taken"
+        )
+        assert (
+            reason(lambda: units.add(conn, admin, code="p", name="p", kind="zone", parent_id=below, place="33x"))
+            == "place"
+        )
 
 
 def test_a_unit_with_open_alerts_is_not_closed(house: Centre, admin: Actor) -> None:
     house.alert(unit="east")
     with house.scope(admin) as conn:
-        assert reason(lambda: units.change(conn, admin, house.units["east"], name="x", parent_id=None, active=False)) == "has_open_alerts"
-        assert reason(lambda: units.change(conn, admin, admin.unit_id, name="x", parent_id=None, active=False)) == "own_unit"
+        assert (
+            reason(lambda: units.change(conn, admin, house.units["east"], name="x", parent_id=None, active=False))
+            == "has_open_alerts"
+        )
+        assert (
+            reason(lambda: units.change(conn, admin, admin.unit_id, name="x", parent_id=None, active=False))
+            == "own_unit"
+        )
 
 
 def test_a_new_user_logs_in_with_the_password_shown_once_and_must_change_it(house: Centre, admin: Actor) -> None:
@@ -85,13 +108,27 @@ def test_users_outside_ones_units_and_ones_own_rights_are_out_of_reach(house: Ce
     centre = house.units["centre"]
     with house.scope(east) as conn:
         assert reason(lambda: users.reset_password(conn, east, wang.user_id)) == "not_found"
-        assert reason(lambda: users.add(conn, east, login="x", name="x", unit_id=centre, roles=["admin"])) == "not_found"
+        assert (
+            reason(lambda: users.add(conn, east, login="x", name="x", unit_id=centre, roles=["admin"])) == "not_found"
+        )
     with house.scope(admin) as conn:
         change = {"name": "a", "unit_id": centre}
-        assert reason(lambda: users.change(conn, admin, admin.user_id, roles=["auditor"], active=True, **change)) == "own_rights"
-        assert reason(lambda: users.change(conn, admin, admin.user_id, roles=["admin"], active=False, **change)) == "own_rights"
-        assert reason(lambda: users.add(conn, admin, login="wang", name="x", unit_id=centre, roles=["admin"])) == "login_taken"
-        assert reason(lambda: users.add(conn, admin, login="y", name="x", unit_id=centre, roles=["king"])) == "unknown_code"
+        assert (
+            reason(lambda: users.change(conn, admin, admin.user_id, roles=["auditor"], active=True, **change))
+            == "own_rights"
+        )
+        assert (
+            reason(lambda: users.change(conn, admin, admin.user_id, roles=["admin"], active=False, **change))
+            == "own_rights"
+        )
+        assert (
+            reason(lambda: users.add(conn, admin, login="wang", name="x", unit_id=centre, roles=["admin"]))
+            == "login_taken"
+        )
+        assert (
+            reason(lambda: users.add(conn, admin, login="y", name="x", unit_id=centre, roles=["king"]))
+            == "unknown_code"
+        )
     with house.scope(wang) as conn:
         assert reason(lambda: users.all_in_reach(conn, wang)) == "forbidden"
 
@@ -118,7 +155,14 @@ def test_a_sources_key_is_shown_once_works_and_is_revoked(house: Centre, admin: 
         sources.revoke_key(conn, admin, source, issued.key_id)
         assert keys.check(conn, issued.key) is None
         assert reason(lambda: sources.revoke_key(conn, admin, source, issued.key_id)) == "not_found"
-        again = {"name": "mobile-a", "title": "x", "role": "carrier", "basis": "consent", "purpose": "x", "retention_days": 1}
+        again = {
+            "name": "mobile-a",
+            "title": "x",
+            "role": "carrier",
+            "basis": "consent",
+            "purpose": "x",
+            "retention_days": 1,
+        }
         assert reason(lambda: sources.add(conn, admin, tables=["warnings"], **again)) == "name_taken"
         assert reason(lambda: sources.add(conn, admin, tables=["labels"], **{**again, "name": "b2"})) == "source_entry"
     assert actions(house) == ["source.added", "key.issued", "key.revoked"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-
 from tests.desks import Centre
 from tests.furnished import furnish
+
 from wuzha.command import metrics
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
@@ -34,7 +34,10 @@ def test_the_wall_never_shows_two_facts_that_disagree(house: Centre, wang: Actor
         wall = metrics.wall(conn, wang, now=now)
         t = wall.today
         start, _ = metrics.day(now)
-        counted = {name: len(metrics.rows(conn, wang, name, start, now)) for name in ("alerts", "signed", "reached", "dissuaded")}
+        counted = {
+            name: len(metrics.rows(conn, wang, name, start, now))
+            for name in ("alerts", "signed", "reached", "dissuaded")
+        }
     assert t["alerts"] >= t["signed"] >= t["located"] >= t["reached"] >= t["dissuaded"]  # type: ignore[operator]
     assert counted == {name: t[name] for name in counted}  # one alert a person here
     assert t["reached_share"] == t["reached"] / t["alerts"]  # type: ignore[operator]

@@ -31,7 +31,10 @@ def test_the_scammers_line_goes_on_with_the_stage() -> None:
         ('[result.a]\nzh = "a"\nen = "a"\ncolour = 1\n', "no column colour"),
         ('[colour.a]\nzh = "a"\nen = "a"\n', "unknown kind"),
         ('[outcome.a]\nzh = "a"\nen = "a"\nmoney = "tips"\n', "unknown column"),
-        ('[channel.a]\nkey="1"\nzh="a"\nen="a"\nresults=[]\n[channel.b]\nkey="1"\nzh="b"\nen="b"\nresults=[]\n', "toml:6:.*key 1"),
+        (
+            '[channel.a]\nkey="1"\nzh="a"\nen="a"\nresults=[]\n[channel.b]\nkey="1"\nzh="b"\nen="b"\nresults=[]\n',
+            "toml:6:.*key 1",
+        ),
         ("[channel", "codes.toml"),
     ],
 )  # fmt: skip
@@ -51,7 +54,7 @@ def test_wrong_tiers_are_refused() -> None:
 
 
 def test_wrong_phrases_are_refused() -> None:
-    with pytest.raises(ValueError, match="type.other"):
+    with pytest.raises(ValueError, match=r"type\.other"):
         phrases.read("")
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.desks import Centre
+
 from wuzha.command.public import Actor
 from wuzha.events import LEVELS, clock
 from wuzha.respond import queue, tiers
@@ -32,7 +32,11 @@ def test_danger_first_then_time_left_then_money(house: Centre, wang: Actor) -> N
     assert ids(house, wang) == [urgent, high_old, high_new, rich, poor, low_late]
 
 
-@given(st.lists(st.tuples(st.sampled_from(LEVELS), st.integers(0, 5), st.sampled_from([None, 1, 2])), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(LEVELS), st.integers(0, 5), st.sampled_from([None, 1, 2])), min_size=1, max_size=12
+    )
+)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_neither_skip_nor_repeat(
     house: Centre, wang: Actor, monkeypatch: pytest.MonkeyPatch, alerts: list[tuple[str, int, int | None]]
@@ -84,7 +88,9 @@ def due(house: Centre, wang: Actor, alert: int, now: datetime) -> datetime:
 
 
 @pytest.mark.parametrize(("level", "seconds"), [("urgent", 60), ("high", 300), ("medium", 1800), ("low", 14400)])
-def test_the_tier_is_the_clock_where_no_warning_is_stricter(house: Centre, wang: Actor, level: str, seconds: int) -> None:
+def test_the_tier_is_the_clock_where_no_warning_is_stricter(
+    house: Centre, wang: Actor, level: str, seconds: int
+) -> None:
     alert = house.alert(level=level, now=NOW, ago=timedelta(0))
     assert due(house, wang, alert, NOW) == NOW + clock.stretch(seconds)
 

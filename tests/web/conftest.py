@@ -90,7 +90,8 @@ class Officer:
     def log_in(self, login: str, password: str = PASSWORD) -> Any:
         self.client.get("/login")
         answer = self.client.post(
-            "/login", data={"login": login, "password": password, "csrf": self.client.cookies.get("wuzha_pre"), "next": "/"}
+            "/login",
+            data={"login": login, "password": password, "csrf": self.client.cookies.get("wuzha_pre"), "next": "/"},
         )
         if answer.status_code == 303:
             self.csrf = token(self.client.get("/password").text)
@@ -100,7 +101,9 @@ class Officer:
         return self.client.get(path)
 
     def post(self, path: str, data: dict[str, Any] | None = None, **changes: Any) -> Any:
-        return self.client.post(path, data={"csrf": self.csrf, "click": f"click-{path}-{data}"[:80], **(data or {}), **changes})
+        return self.client.post(
+            path, data={"csrf": self.csrf, "click": f"click-{path}-{data}"[:80], **(data or {}), **changes}
+        )
 
 
 def token(html: str) -> str:

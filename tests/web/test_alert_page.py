@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-
 from tests.desks import Centre
 from tests.furnished import furnish
+
 from wuzha.command.public import Actor
 from wuzha.events import clock
 
-NUMBERS = ("13812341234", "张小兰", "350203196205041234", "6222021234567890128", "6217001234567894321", "13966216621", "张丽",
-           "85212345678")  # fmt: skip
+NUMBERS = ("13812341234", "张小兰", "350203196205041234", "6222021234567890128", "6217001234567894321", "13966216621",
+           "张丽",           "85212345678")  # fmt: skip
 
 
 def test_no_name_or_number_stands_in_any_page_before_a_reveal_and_the_audit_tells_of_it(
@@ -68,7 +68,7 @@ def test_a_foreign_units_file_is_not_there(house: Centre, officer: Callable[...,
 
 
 def test_hostile_names_and_texts_are_shown_not_run(house: Centre, wang: Actor, officer: Callable[..., Any]) -> None:
-    attack = "\"><script>alert(1)</script><img src=x onerror=alert(2)>"
+    attack = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
     alert = house.alert(attack, unit="centre")
     now = clock.now()
     house.evidence(alert, attack, {"x": attack}, at=now,

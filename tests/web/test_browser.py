@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from tests.desks import PASSWORD, Centre
 from tests.furnished import furnish
 from tests.serving import serving
+
 from wuzha.command.public import Actor
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def test_from_the_desk_to_a_closed_file_by_keyboard_only(page: Page, address: st
     page.locator(".file-best").get_by_text("结案").wait_for()
     page.keyboard.press("Enter")
     page.locator(".file-best").get_by_text("已结案").wait_for()
-    row = house.engine.execute("SELECT state, outcome, avoided_fen FROM alerts WHERE alert_id = %s", (alert,)).fetchone()
+    row = house.engine.execute(
+        "SELECT state, outcome, avoided_fen FROM alerts WHERE alert_id = %s", (alert,)
+    ).fetchone()
     assert row == ("closed", "dissuaded", 18_200_000)
     found = house.engine.execute("SELECT table_name, n FROM log").fetchall()
     assert found == [("findings", 1)]
@@ -139,9 +141,7 @@ def test_nothing_runs_over_the_edge_of_a_phone_or_of_an_old_screen(
             assert over <= 0, (path, width, over)
 
 
-def test_words_stand_out_from_their_ground(
-    page: Page, address: str, house: Centre, wang: Actor, zhao: Actor
-) -> None:
+def test_words_stand_out_from_their_ground(page: Page, address: str, house: Centre, wang: Actor, zhao: Actor) -> None:
     rich = furnish(house, wang, zhao)["rich"]
     house.officer("all", "全", "admin", "commander", "auditor")
     log_in(page, address, "all")
@@ -167,4 +167,4 @@ CONTRAST = """() => {
     if (ratio < 4.5) out.push(`${ratio.toFixed(2)} ${text.slice(0, 30)} <${el.tagName} ${el.className}>`);
   }
   return out;
-}"""
+}"""  # noqa: E501

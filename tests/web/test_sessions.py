@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
 from tests.desks import PASSWORD, Centre
+
 from wuzha.command import sessions
 from wuzha.command.public import Actor
 from wuzha.events import clock
@@ -68,7 +68,8 @@ def test_the_cookie_is_kept_as_a_hash_and_scripts_do_not_see_it(house: Centre, w
 
 @pytest.mark.parametrize(
     "path",
-    ["/logout", "/language", "/password", "/desk/sign-next", "/alerts/1/sign", "/alerts/1/take-over", "/alerts/1/contacts",
+    ["/logout", "/language", "/password", "/desk/sign-next", "/alerts/1/sign", "/alerts/1/take-over",
+     "/alerts/1/contacts",
      "/alerts/1/outcome", "/alerts/1/close", "/alerts/1/undo", "/alerts/1/notes", "/alerts/1/reveal", "/admin/units",
      "/admin/units/1", "/admin/users", "/admin/users/1", "/admin/users/1/password", "/admin/sources",
      "/admin/sources/1/active", "/admin/sources/1/keys", "/admin/sources/1/keys/1/revoke"],
@@ -99,7 +100,9 @@ def test_log_in_itself_needs_its_token(house: Centre, wang: Actor, stranger: Any
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
 def test_log_in_never_sends_to_another_host(house: Centre, wang: Actor, stranger: Any, target: str) -> None:
     stranger.client.get("/login")
     answer = stranger.client.post(
@@ -109,8 +112,15 @@ def test_log_in_never_sends_to_another_host(house: Centre, wang: Actor, stranger
     assert answer.status_code == 303 and answer.headers["location"] == "/"
 
 
-def test_every_answer_carries_the_headers(house: Centre, wang: Actor, officer: Callable[..., Any], stranger: Any) -> None:
-    for answer in (officer("wang").get("/desk"), stranger.get("/login"), stranger.get("/desk"), stranger.get("/nothing")):
+def test_every_answer_carries_the_headers(
+    house: Centre, wang: Actor, officer: Callable[..., Any], stranger: Any
+) -> None:
+    for answer in (
+        officer("wang").get("/desk"),
+        stranger.get("/login"),
+        stranger.get("/desk"),
+        stranger.get("/nothing"),
+    ):
         policy = answer.headers["content-security-policy"]
         assert "script-src 'self'" in policy and "unsafe-inline" not in policy and "frame-ancestors 'none'" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-
 from tests.desks import Centre
 from tests.furnished import furnish
+
 from wuzha.command.public import Actor
 from wuzha.web import catalogue
 
@@ -66,11 +66,13 @@ def patterns(language: str) -> tuple[frozenset[str], re.Pattern[str]]:
 
 def pages(house: Centre, wang: Actor, zhao: Actor) -> Iterator[tuple[str, str]]:
     ids = furnish(house, wang, zhao)
-    yield from (("wang", path) for path in ("/desk", "/desk?level=low&q=没有这个人", f"/alerts/{ids['rich']}", "/password"))
+    yield from (
+        ("wang", path) for path in ("/desk", "/desk?level=low&q=没有这个人", f"/alerts/{ids['rich']}", "/password")
+    )
     yield from (("wang", f"/alerts/{ids[name]}") for name in ("closed", "theirs"))
     yield from (("all", path) for path in (
-        "/wall", "/figures/alerts", "/figures/reached_share", "/figures/time_to_contact", "/admin/units", "/admin/users",
-        "/admin/sources", "/audit", "/alerts/999999", "/nothing"))  # fmt: skip
+        "/wall", "/figures/alerts", "/figures/reached_share", "/figures/time_to_contact", "/admin/units",
+        "/admin/users",        "/admin/sources", "/audit", "/alerts/999999", "/nothing"))  # fmt: skip
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -92,7 +94,8 @@ def test_every_label_is_a_catalogue_entry_and_no_forbidden_word_stands_on_a_page
         assert labels.found, path
         strange += [
             f"{path} <{tag}>: {text}" for tag, text in labels.found
-            if text not in plain | EXAMPLES and not filled.fullmatch(text) and re.search(r"\w", text) and not text.isdigit()
+            if text not in plain | EXAMPLES and not filled.fullmatch(text) and re.search(r"\w", text)
+            and not text.isdigit()
         ]  # fmt: skip
         whole = " ".join(labels.texts)
         assert [word for word in catalogue.forbidden() if word in whole] == [], path
@@ -100,7 +103,12 @@ def test_every_label_is_a_catalogue_entry_and_no_forbidden_word_stands_on_a_page
 
 
 def test_no_forbidden_word_stands_in_the_catalogue() -> None:
-    found = [(key, word) for key, words in catalogue.entries().items() for word in catalogue.forbidden() if word in words["zh"]]
+    found = [
+        (key, word)
+        for key, words in catalogue.entries().items()
+        for word in catalogue.forbidden()
+        if word in words["zh"]
+    ]
     assert found == []
 
 

@@ -74,7 +74,8 @@ _ORDER = (
 )
 _COLUMNS = """
     a.alert_id, a.person_id, a.episode, a.unit_id, a.line_id, a.raised_at, a.high_at, a.last_evidence_at,
-    a.committed_at, a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state, a.signed_at, a.signed_by,
+    a.committed_at, a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state,
+    a.signed_at, a.signed_by,
     a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, d.due,
     clocks.sign_due, clocks.contact_due, clocks.meet_due,
     n.name AS unit_name, s.value AS person, l.value AS line, p.name, p.born, p.gender, p.place, p.occupation,

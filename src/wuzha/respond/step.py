@@ -113,8 +113,8 @@ def record(
         "INSERT INTO wuzha.contacts (alert_id, at, user_id, kind, code, words, key, to_id, amount_fen, undoes, before)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING contact_id",
         (
-            alert["alert_id"], at, actor.user_id, kind, code, words, f"{actor.user_id}:{key}", to_id, amount_fen, undoes,
-            json.dumps(before, default=str),
+            alert["alert_id"], at, actor.user_id, kind, code, words, f"{actor.user_id}:{key}", to_id, amount_fen,
+            undoes, json.dumps(before, default=str),
         ),
     ).fetchone()  # fmt: skip
     assert row is not None

@@ -20,9 +20,10 @@ def show(
 ) -> Response:
     """A page of audit rows; ``before`` is the last page's smallest number."""
     require(ctx.actor, "audit.read")
+    number = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
     with ctx.db() as conn:
         rows = audit.rows(
-            conn, limit=PAGE + 1, before=int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None,
+            conn, limit=PAGE + 1, before=number,
             actor=actor.strip() or None, action=action.strip() or None, object=object.strip() or None,
         )  # fmt: skip
     asked = {"actor": actor, "action": action, "object": object}

@@ -53,7 +53,8 @@ def river(numbers: list[tuple[str, int]], lost: int) -> River | None:
     start, width = stations[-2], max(lost * scale, 0.0)
     y = TOP + DEEP + 24
     arm = (
-        f"M{start.x + 18},{TOP + start.height} C{start.x + 80},{TOP + start.height} {start.x + 70},{y} {start.x + 130},{y}"
+        f"M{start.x + 18},{TOP + start.height} C{start.x + 80},{TOP + start.height}"
+        f" {start.x + 70},{y} {start.x + 130},{y}"
         f" V{y - width} C{start.x + 84},{y - width} {start.x + 94},{TOP + start.height - width}"
         f" {start.x + 18},{TOP + start.height - width} Z"
     )

@@ -7,7 +7,7 @@ drawn passes through the officer's sight.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +42,8 @@ class Mark:
     label: str = ""
     title: str = ""
     ours: bool = False
+    #: The label stands on the bar itself.
+    inside: bool = False
 
 
 @dataclass(kw_only=True)
@@ -103,7 +105,7 @@ def draw(
     line = Line(start=start, end=end)
 
     def x(at: datetime) -> float:
-        return round(LEFT + WIDTH * ((at - start) / (end - start)), 1)
+        return round(LEFT + WIDTH * float((at - start) / (end - start)), 1)
 
     line.lanes = [(name, TOP + LANE * i) for i, name in enumerate(LANES)]
     line.ticks = _ticks(start, end, x)
@@ -150,7 +152,8 @@ def _mark(
         height = round(6 + 30 * fen / biggest, 1) if biggest else 6
         label = f"{money(fen)} → {label}"
         return Mark(
-            x=x(event["ts"]) - 3, y=top + LANE - 4 - height, width=7, height=height, shape="sum", label=label, title=f"{at} {label}"
+            x=x(event["ts"]) - 3, y=top + LANE - 4 - height, width=7, height=height, shape="sum", label=label,
+            title=f"{at} {label}",
         )  # fmt: skip
     return Mark(x=x(event["ts"]), y=top + LANE / 2, label=label, title=f"{at} {label}")
 
@@ -169,9 +172,12 @@ def _labelled(marks: list[Mark]) -> list[Mark]:
             begin = mark.x + mark.width + 8
             until = row[i + 1].x - 6 if i + 1 < len(row) else edge
             need = sum(12.5 if ord(ch) > 0x2E7F else 7 for ch in mark.label)
+            if mark.shape == "bar" and mark.width > need + 12:
+                out.append(replace(mark, inside=True))
+                continue
             fits = begin >= free and begin + need <= until
             free = begin + need if fits else free
-            out.append(mark if fits else Mark(**{**mark.__dict__, "label": ""}))
+            out.append(mark if fits else replace(mark, label=""))
     return out
 
 

@@ -33,7 +33,8 @@ def _values(ctx: Context) -> dict[str, Any]:
         on_duty = sessions.on_duty(conn, ctx.actor, now=now)
     local = now.astimezone(clock.zone())
     return {
-        "now": now, "local": local, "wall": seen, "five": FIVE, "units_of": {m.name: m.unit for m in metrics.metrics().values()},
+        "now": now, "local": local, "wall": seen, "five": FIVE,
+        "units_of": {m.name: m.unit for m in metrics.metrics().values()},
         "river": river.river([(n, int(seen.today[n] or 0)) for n in RIVER], int(seen.today["deceived"] or 0)),
         "top": river.TOP, "curve": river.curve(seen.hours, local.hour), "counts": counts, "on_duty": on_duty,
     }  # fmt: skip
