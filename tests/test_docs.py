@@ -79,7 +79,7 @@ def test_examples_run_and_print_what_they_say(page: Path, tmp_path: Path) -> Non
     for example in examples(page):
         done = subprocess.run(
             ["sh", "-c", example.command], cwd=folder, env=env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False,
         )  # fmt: skip
         where = f"{relative(page)}:{example.line}: $ {example.command}\n"
         assert done.returncode in (0, 3), f"{where}exit {done.returncode}\n{done.stdout}"
