@@ -75,8 +75,8 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
 
     if not all((data / seat / "demo.json").exists() for seat in SEATS):
         say("demo: making units, logins, senders and keys (once)")
+        _compiled(stop)
     made = seed(data)
-    _compiled(stop)
     clock = _clock(data, start, wish.speed)
     os.environ["WUZHA_CLOCK"] = str(clock)
 

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
+from wuzha import text
 from wuzha.events import TABLES
 from wuzha.store import log as store_log
 
@@ -25,6 +26,12 @@ ROW_MASK = (1 << history.ROW_BITS) - 1
 _ROWS_KEPT = 500_000
 #: Columns that never go beside evidence: names and numbers, and the sender's own unmapped columns, which may hold them.
 _LEFT_OUT = {t.name: {"raw", *(c.name for c in t.columns if c.vault)} for t in TABLES.values()}
+
+
+def read_words(table: str, rows: pa.Table) -> pa.Table:
+    """Rows as the engine is fed with them: of messages, with what `wuzha.text` reads in their words. The log keeps them
+    as they came, so whoever opens a batch does this, and a row is the same wherever it is found again."""
+    return text.annotate(rows) if table == "messages" else rows
 
 
 class Cited:
@@ -49,7 +56,7 @@ class Cited:
         missing = sorted({r >> history.ROW_BITS for r in wanted} - self._opened.keys())
         if missing:
             for batch in store_log.at(conn, missing):
-                self.remember(batch.position, batch.table, batch.rows)
+                self.remember(batch.position, batch.table, read_words(batch.table, batch.rows))
         found: dict[int, tuple[str, dict[str, Any]]] = {}
         for ref in wanted:
             opened = self._opened.get(ref >> history.ROW_BITS)

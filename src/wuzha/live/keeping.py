@@ -19,6 +19,7 @@ from wuzha.events import clock
 from wuzha.store import log as store_log
 
 from . import history
+from .cited import read_words
 from .lease import Connect
 from .settings import Settings
 
@@ -107,8 +108,9 @@ def _opened(conn: psycopg.Connection[Any], begin: int, last: int) -> Iterator[hi
             if b.position > last:
                 return
             until = history.end_of(b.basis_until, b.received_at, retention.get(b.source))
+            rows = read_words(b.table, b.rows)
             yield history.LogBatch(
-                position=b.position, table=b.table, source=b.source, rows=b.rows, basis=b.basis, until=until
+                position=b.position, table=b.table, source=b.source, rows=rows, basis=b.basis, until=until
             )
         if not batches:
             return

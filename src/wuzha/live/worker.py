@@ -17,12 +17,12 @@ import psycopg
 import pyarrow as pa
 import structlog
 
-from wuzha import detect, text
+from wuzha import detect
 from wuzha.store import log as store_log
 
 from . import lease as leases
 from . import results, snapshots
-from .cited import Cited
+from .cited import Cited, read_words
 from .forward import RECIPIENT, Forwarder
 from .keeping import Keeping
 from .late import Watermarks
@@ -198,8 +198,7 @@ class Worker:
     def _feed(self, engine: Any, marks: Watermarks, batch: Any) -> Any:
         rows = batch.rows
         late = marks.late(batch.table, batch.source, rows)
-        if batch.table == "messages":
-            rows = text.annotate(rows)
+        rows = read_words(batch.table, rows)
         self._cited.remember(batch.position, batch.table, rows)
         return engine.feed(block_of(batch.table, rows, batch.position, late))
 
