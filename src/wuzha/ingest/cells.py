@@ -215,14 +215,10 @@ def raw_json(frame: pl.DataFrame, names: dict[str, str]) -> pl.Series:
                     quoted = quoted.str.replace_all(chr(code), f"\\u{code:04x}", literal=True)
             text = quoted
         key = json.dumps(name, ensure_ascii=False)
-        parts.append(
-            pl.when(pl.col(column).is_null())
-            .then(pl.lit(""))
-            .otherwise(pl.concat_str([pl.lit(f'{key}:"'), text, pl.lit('",')]))
-        )
+        # Null where the cell is blank, and left out below.
+        parts.append(pl.concat_str([pl.lit(f'{key}:"'), text, pl.lit('"')]))
     if not parts:
         return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
-    body = pl.concat_str(parts)
-    return frame.select(
-        pl.when(body == "").then(None).otherwise(pl.concat_str([pl.lit("{"), body.str.strip_suffix(","), pl.lit("}")]))
-    ).to_series()
+    filled = pl.any_horizontal(pl.col(column).is_not_null() for column in names)
+    body = pl.concat_str([pl.lit("{"), pl.concat_str(parts, separator=",", ignore_nulls=True), pl.lit("}")])
+    return frame.select(pl.when(filled).then(body).alias("raw")).to_series()

@@ -90,7 +90,10 @@ def from_gb18030(data: bytes) -> bytes:
 def _piece(data: memoryview) -> memoryview | None:
     """UTF-8 of one piece; None where a character is not one or two bytes long, or none at all."""
     out = np.empty(len(data) * 3 // 2 + 16, np.uint8)
-    size = _transcode(np.frombuffer(data, np.uint8), _gbk(), out)
+    try:
+        size = _transcode(np.frombuffer(data, np.uint8), _gbk(), out)
+    except OSError:
+        return None  # the compiled kernel could not be kept on a full disk; the slow way needs no disk
     return memoryview(out[:size].data) if size >= 0 else None
 
 
