@@ -15,7 +15,7 @@ from wuzha.city.scripts import load
 def findings() -> dict[str, leak.Finding]:
     # Many small crews, so that there are enough lines, accounts, sites and apps to learn from.
     scripts = [dataclasses.replace(s, crew=dataclasses.replace(s.crew, victims=(1, 2))) for s in load()]
-    made = generator.make(9000, 5, 7, scripts, scam_rate=0.08)
+    made = generator.make(6000, 4, 7, scripts, scam_rate=0.12)
     return leak.measure(made)
 
 

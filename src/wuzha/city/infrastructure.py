@@ -46,7 +46,7 @@ class Infrastructure:
         boxes = int(np.ceil(need["goip"] / 25)) if need["goip"] else 0
         self.boxes: list[dict[str, Any]] = []
         for _ in range(boxes):
-            sims = w.add_lines("mobile", int(rng.integers(10, 40)))
+            sims = w.like_lines(int(rng.integers(10, 40)), kinds=(draw.MOBILE,))
             old = rng.random(len(sims)) < 0.6
             w.lines["opened"][sims[~old]] = -rng.integers(1, 30, int((~old).sum())) * DAY
             slots = w.devices(max(4, len(sims) // 2))

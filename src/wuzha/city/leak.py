@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 LIMIT = 0.55
-_FOLDS = 4
+_FOLDS = 3
 _NEGATIVES = 4
-_MOST = 2500
+_MOST = 1500
 _WIDTH = 20
 _TABLES = ("calls", "messages", "visits", "app_events", "transfers", "warnings")
 
@@ -97,7 +97,7 @@ def _judge(rng: Any, bad: Any, view: Any) -> Finding | None:
     boosting, ngrams = np.zeros(len(at)), np.zeros(len(at))
     for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(numbers, target):
         tree = HistGradientBoostingClassifier(
-            max_iter=40, max_leaf_nodes=12, learning_rate=0.08, min_samples_leaf=30, random_state=0
+            max_iter=25, max_leaf_nodes=12, learning_rate=0.08, min_samples_leaf=30, random_state=0
         )  # fmt: skip
         boosting[test] = tree.fit(numbers[train], target[train]).predict_proba(numbers[test])[:, 1]
         line = LogisticRegression(C=0.05, solver="liblinear", class_weight="balanced", random_state=0)

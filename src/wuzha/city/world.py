@@ -45,6 +45,7 @@ ACCOUNT_KINDS = ("personal", "corporate", "merchant", "payment", "wallet", "loan
 STATUSES = ("active", "dormant", "limited", "suspended", "closed")
 
 DAY = 86400
+_CALLING_KINDS = (draw.MOBILE, draw.FIXED, draw.INTERNATIONAL)
 
 
 class Columns:
@@ -269,13 +270,13 @@ class World:
         has_next = (self.home[nxt] == self.home) & (nxt != np.arange(n))
         return np.where(has_prev, prev, np.where(has_next, nxt, -1)).astype(np.int32)
 
-    def like_lines(self, n: int, new_share: float = 0.0) -> I32:
-        """``n`` lines that stand in the register as any line does; ``new_share`` of them opened this month."""
+    def like_lines(self, n: int, new_share: float = 0.0, kinds: tuple[int, ...] = _CALLING_KINDS) -> I32:
+        """``n`` lines that stand in the register as any line of the kinds; ``new_share`` of them opened this month."""
         rng, urn = self.rng, self._line_urn
-        urn = urn[np.isin(self.lines["kind"][urn], (draw.MOBILE, draw.FIXED, draw.INTERNATIONAL))]
+        urn = urn[np.isin(self.lines["kind"][urn], kinds)]
         model = rng.choice(urn, n)
         out = np.empty(n, np.int32)
-        for kind in (draw.MOBILE, draw.FIXED, draw.INTERNATIONAL):
+        for kind in kinds:
             at = np.flatnonzero(self.lines["kind"][model] == kind)
             source = model[at]
             given = {k: self.lines[k][source] for k in ("opened", "status", "place", "plan")}
