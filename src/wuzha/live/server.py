@@ -67,11 +67,20 @@ def serve(
             url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
             if _await_ready(url, supervisor, stop, say):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
+                _greet(db, settings.home, say)
             _watch(db, databases, supervisor, stop, say)
         finally:
             say("Stopping")
             supervisor.stop()
     say("Stopped; everything acknowledged is kept")
+
+
+def _greet(db: Database, home: Path, say: Callable[[str], None]) -> None:
+    """What a new deployment still needs before anybody can use it."""
+    with db.connect("web") as conn:
+        nobody = conn.execute("SELECT NOT EXISTS (SELECT 1 FROM wuzha.users)").fetchone()
+    if nobody is not None and nobody[0]:
+        say(f"Nobody can log in yet: wuzha admin init --data {home} makes the first administrator")
 
 
 def _python(module: str, *arguments: str) -> list[str]:
