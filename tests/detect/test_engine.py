@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from log import block, city, run
+from tests.eventlog import block, city, run
 
 from wuzha import detect
 
@@ -65,10 +65,10 @@ def test_both_sides_of_one_call_are_one_event() -> None:
 def test_the_process_changes_nothing(hash_seed: str) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from log import block, city, run\nimport hashlib\n"
+        "from tests.eventlog import block, city, run\nimport hashlib\n"
         "print(hashlib.sha256(repr(run(block(city(2)))[0].to_pylist()).encode()).hexdigest())"
     )
-    here = os.path.dirname(__file__)
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     out = subprocess.run(
         [sys.executable, "-c", code, here], env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from log import T0, block, run
+from tests.eventlog import T0, block, run
 
 from wuzha import detect
 
