@@ -60,6 +60,8 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
         " ORDER BY s.kind, r.confidence DESC NULLS LAST, s.subject_id LIMIT 60",
         person, person, person, now, now,
     )  # fmt: skip
+    # Two sources may tell of one relation: each subject stands once, by what was told with the most confidence.
+    joined = list({row["subject_id"]: row for row in reversed(joined)}.values())[::-1]
     kin = [row for row in joined if row["kind"] == "person"]
     for row in kin:
         own = many(
@@ -70,6 +72,7 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
             row["subject_id"], row["subject_id"], row["subject_id"], now, now,
         )  # fmt: skip
         row["line_id"], row["line"] = (own[0]["subject_id"], own[0]["value"]) if own else (None, None)
+    kin.sort(key=lambda row: row["line"] is None)
     evidence = many(
         "SELECT * FROM wuzha.evidence WHERE alert_id = %s ORDER BY withdrawn_at IS NOT NULL, weight DESC, at", alert_id
     )

@@ -83,7 +83,8 @@ _COLUMNS = """
     top.rule, top.rule_version, top.args,
     (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id AND e.withdrawn_at IS NULL) AS evidence_n,
     last.kind AS last_kind, last.code AS last_code, last.at AS last_at, last.n AS tries,
-    (SELECT jsonb_agg(jsonb_build_object('issued_by', w.issued_by, 'source', w.source, 'level', w.level_upstream)
+    (SELECT jsonb_agg(jsonb_build_object('issued_by', w.issued_by, 'source', w.source, 'level', w.level_upstream,
+                                         'reason', w.reasons[1])
                       ORDER BY w.ts) FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id) AS warnings
 """
 _FROM = """

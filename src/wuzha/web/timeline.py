@@ -19,6 +19,7 @@ from .masks import Sight
 
 #: Lane -> the event tables drawn in it, top to bottom.
 LANES: dict[str, tuple[str, ...]] = {
+    "warning": ("alert_warnings",),
     "call": ("calls",),
     "message": ("messages",),
     "visit": ("visits",),
@@ -59,7 +60,7 @@ class Line:
     hidden: int = 0
     left: int = LEFT
     width: int = WIDTH
-    height: int = TOP + LANE * len(LANES) + 8
+    height: int = 0
     now_x: float | None = None
 
 
@@ -92,7 +93,12 @@ def draw(
 ) -> Line | None:
     """The file's time line over ``span``; None where nothing has happened yet that could be drawn."""
     steps = [c for c in file.contacts if c["kind"] not in ("note",) and not c["undone"] and c["kind"] != "undo"]
-    times = [e["ts"] for e in file.events] + [e["at"] for e in file.evidence] + [c["at"] for c in steps]
+    times = (
+        [e["ts"] for e in file.events]
+        + [e["at"] for e in file.evidence]
+        + [c["at"] for c in steps]
+        + [w["ts"] for w in file.warnings]
+    )
     if not times:
         return None
     end = max(times) if file.alert["state"] == "closed" else max(*times, min(now, max(times) + timedelta(hours=6)))
@@ -107,12 +113,15 @@ def draw(
     def x(at: datetime) -> float:
         return round(LEFT + WIDTH * float((at - start) / (end - start)), 1)
 
-    line.lanes = [(name, TOP + LANE * i) for i, name in enumerate(LANES)]
+    here = {e["table_name"] for e in file.events} | ({"alert_warnings"} if file.warnings else set())
+    shown = {name: tables for name, tables in LANES.items() if here & set(tables) or name == "ours"}
+    line.lanes = [(name, TOP + LANE * i) for i, name in enumerate(shown)]
+    line.height = TOP + LANE * len(shown) + 8
     line.ticks = _ticks(start, end, x)
     line.band = _band(file, start, end, x)
     if start <= now <= end:
         line.now_x = x(now)
-    lane_of = {table: TOP + LANE * i for i, tables in enumerate(LANES.values()) for table in tables}
+    lane_of = {table: TOP + LANE * i for i, tables in enumerate(shown.values()) for table in tables}
     biggest = max(
         (e["event"].get("amount_fen") or 0 for e in file.events if e["table_name"] in LANES["money"]), default=0
     )
@@ -124,12 +133,20 @@ def draw(
             line.hidden += 1
             continue
         line.marks.append(_mark(event, lane_of[table], x, end, biggest, file.alert["line"], sight, say, money))
+    for w in file.warnings:
+        if w["ts"] >= start:
+            level = say("level." + w["level_upstream"]) if w["level_upstream"] else ""
+            words = f"{w['issued_by'] or w['source']} {level}".strip()
+            title = f"{words} {sight.text('；'.join(w['reasons']))}".strip()
+            line.marks.append(Mark(x=x(w["ts"]), y=lane_of["alert_warnings"] + LANE / 2, label=words, title=title))
+        else:
+            line.hidden += 1
     for step in steps:
         if step["at"] >= start:
             what = say("step." + step["kind"])
             if step["code"]:
                 what += " " + say(("outcome." if step["kind"] in ("outcome", "close") else "result.") + step["code"])
-            line.marks.append(Mark(x=x(step["at"]), y=TOP + LANE * 5 + LANE / 2, label=what, title=what, ours=True))
+            line.marks.append(Mark(x=x(step["at"]), y=line.lanes[-1][1] + LANE / 2, label=what, title=what, ours=True))
     line.marks = _labelled(line.marks)
     return line
 
