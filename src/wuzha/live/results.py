@@ -199,18 +199,32 @@ def _warnings(conn: psycopg.Connection[Any], found: Found, ids: dict[Person, Wri
 def _evidence(
     conn: psycopg.Connection[Any], found: Found, ids: dict[Person, Written], position: int, scribe: Scribe
 ) -> None:
-    fresh: list[tuple[int, list[int]]] = []
+    told: dict[tuple[int, str, int, datetime], Any] = {}
     for e in found.evidence:
         alert = ids.get((e.person, e.episode))
         if alert is None:
             raise ValueError(f"evidence {e.rule} for an episode {e.episode} that has no alert")
-        row = conn.execute(
+        told.setdefault((alert.alert_id, e.rule, e.version, e.at), e)
+    if not told:
+        return
+    keys, reasons = list(told), list(told.values())
+    fresh = [
+        (number, [int(r) for r in told[alert_id, rule, version, at].events])
+        for number, alert_id, rule, version, at in conn.execute(
             "INSERT INTO wuzha.evidence (alert_id, rule, rule_version, at, weight, typology, stage, args, log_position)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING evidence_id",
-            [alert.alert_id, e.rule, e.version, e.at, e.weight, e.typology, e.stage, Jsonb(e.args), position],
-        ).fetchone()
-        if row is not None:
-            fresh.append((row[0], [int(r) for r in e.events]))
+            " SELECT u.*, %s FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::timestamptz[], %s::float8[],"
+            " %s::text[], %s::text[], %s::jsonb[]) AS u ON CONFLICT DO NOTHING"
+            " RETURNING evidence_id, alert_id, rule, rule_version, at",
+            [
+                position,
+                *(list(column) for column in zip(*keys, strict=True)),
+                [e.weight for e in reasons],
+                [e.typology for e in reasons],
+                [e.stage for e in reasons],
+                [json.dumps(e.args) for e in reasons],
+            ],
+        ).fetchall()
+    ]
     if not fresh:
         return
     rows = scribe.cited.rows(conn, (r for _, refs in fresh for r in refs))
