@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import random
 from typing import Any
 
@@ -32,7 +33,9 @@ def rows(table: str, events: list[dict[str, Any]]) -> pa.Table:
 
 def block(tables: dict[str, list[dict[str, Any]]]) -> Block:
     """One log of several tables."""
-    return detect.merge([detect.encode(name, rows(name, events), i + 1) for i, (name, events) in enumerate(tables.items())])
+    return detect.merge(
+        [detect.encode(name, rows(name, events), i + 1) for i, (name, events) in enumerate(tables.items())]
+    )
 
 
 def run(log: Block, cuts: list[int] | None = None, *, save: bool = False, book: Any = None) -> tuple[Any, Any]:
@@ -40,7 +43,7 @@ def run(log: Block, cuts: list[int] | None = None, *, save: bool = False, book: 
     engine = detect.Engine(book)
     found = Collected(book or detect.shipped())
     edges = [0, *sorted(cuts or []), len(log)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         found.add(engine.feed(log.slice(begin, end)))
         if save:
             engine = detect.Engine.restore(engine.snapshot(), book)
@@ -52,19 +55,29 @@ def city(seed: int, n: int = 400) -> dict[str, list[dict[str, Any]]]:
     rng = random.Random(seed)
     lines = [f"+86138000000{i:02d}" for i in range(12)] + ["+85261234567", "+8613900000099"]
     accounts = [f"62220000000000{i:02d}" for i in range(10)]
-    out: dict[str, list[dict[str, Any]]] = {name: [] for name in ("calls", "messages", "visits", "app_events", "transfers")}
+    out: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("calls", "messages", "visits", "app_events", "transfers")
+    }
     at = 0.0
     for _ in range(n):
         at += rng.choice((0, 0, 1, 7, 30))
         kind = rng.choice(list(out))
         a, b = rng.sample(lines, 2)
         if kind == "calls":
-            row = {"at": at, "caller": a, "callee": b, "duration_s": rng.choice((0, 2, 10, 70, 400)), "imei": f"86{lines.index(a):013d}"}
+            row = {
+                "at": at,
+                "caller": a,
+                "callee": b,
+                "duration_s": rng.choice((0, 2, 10, 70, 400)),
+                "imei": f"86{lines.index(a):013d}",
+            }
             out[kind].append(row)
             if rng.random() < 0.2:
                 out[kind].append({**row, "source": "t", "at": at + 1})
         elif kind == "messages":
-            out[kind].append({"at": at, "sender": a, "recipient": b, "channel": "sms", "fanshi": rng.choice(([], [3], None))})
+            out[kind].append(
+                {"at": at, "sender": a, "recipient": b, "channel": "sms", "fanshi": rng.choice(([], [3], None))}
+            )
         elif kind == "visits":
             out[kind].append({"at": at, "line": b, "host": f"site{rng.randrange(5)}.cn", "bytes": 10})
         elif kind == "app_events":
@@ -72,14 +85,30 @@ def city(seed: int, n: int = 400) -> dict[str, list[dict[str, Any]]]:
             out[kind].append({"at": at, "line": b, "app": "会议", "package": f"p{rng.randrange(4)}", "action": action})
         else:
             p, q = rng.sample(accounts, 2)
-            out[kind].append({"at": at, "payer": p, "payee": q, "amount_fen": rng.choice((500, 20_000, 500_000, 3_000_000)), "side": "payer", "payer_balance_fen": rng.choice((0, 10**7))})
+            out[kind].append(
+                {
+                    "at": at,
+                    "payer": p,
+                    "payee": q,
+                    "amount_fen": rng.choice((500, 20_000, 500_000, 3_000_000)),
+                    "side": "payer",
+                    "payer_balance_fen": rng.choice((0, 10**7)),
+                }
+            )
     out["warnings"] = [
         {"at": at * rng.random(), "level_upstream": rng.choice(("low", "high", "urgent")), "scam_type": "loan",
          "victim_line": rng.choice(lines), "suspect_line": rng.choice((None, lines[-1])), "suspect_app": rng.choice((None, "p1"))}
         for _ in range(8)
     ]  # fmt: skip
     out["relations"] = [
-        {"at": at * rng.random() * 0.5, "subject": f"line:{lines[i]}", "other": f"person:p{i // 2}", "role": rng.choice(("user", "registrant"))}
+        {
+            "at": at * rng.random() * 0.5,
+            "subject": f"line:{lines[i]}",
+            "other": f"person:p{i // 2}",
+            "role": rng.choice(("user", "registrant")),
+        }
         for i in range(10)
-    ] + [{"at": 0, "subject": f"account:{accounts[i]}", "other": f"person:p{i // 2}", "role": "holder"} for i in range(8)]
+    ] + [
+        {"at": 0, "subject": f"account:{accounts[i]}", "other": f"person:p{i // 2}", "role": "holder"} for i in range(8)
+    ]
     return out

@@ -62,7 +62,9 @@ def test_a_closed_alert_ends_and_later_evidence_opens_the_next() -> None:
     assert [a.episode for a in opened.alerts] == [1]
     person = opened.alerts[0].person
     known = T0.replace(hour=2)
-    engine.feed(block({"findings": [{"ts": known, "subject": f"person:{person}", "kind": "alert_closed", "known_at": known}]}))
+    engine.feed(
+        block({"findings": [{"ts": known, "subject": f"person:{person}", "kind": "alert_closed", "known_at": known}]})
+    )
     later = engine.feed(block({"warnings": [_warn(3 * 1440, 2, victim_line=LINE)]}))
     assert [a.episode for a in later.alerts] == [2]
 

@@ -49,7 +49,9 @@ def test_null_stays_null_and_rows_keep_their_order() -> None:
     names = ("source", "event_id", "ts", "sender", "recipient", "text")
     ts = pa.scalar(0, pa.timestamp("us", tz="UTC")).as_py()
     events = [("s", str(i), ts, "a", "b", t) for i, t in enumerate(("请转入安全账户", None, "你好"))]
-    rows = pa.Table.from_pylist([dict(zip(names, e, strict=True)) for e in events], schema=pa.schema([schema.field(n) for n in names]))
+    rows = pa.Table.from_pylist(
+        [dict(zip(names, e, strict=True)) for e in events], schema=pa.schema([schema.field(n) for n in names])
+    )
     out = text.annotate(conform(TABLES["messages"], rows))
     assert out.column("fanshi").to_pylist() == [[2], None, []]
     assert out.column("event_id").to_pylist() == ["0", "1", "2"]

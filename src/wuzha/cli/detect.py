@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -69,7 +70,7 @@ def register(app: typer.Typer) -> None:
             finish(WITH_REJECTS)
 
 
-def _empty():  # type: ignore[no-untyped-def]
+def _empty() -> Any:
     import datetime as dt
 
     import pyarrow as pa
@@ -81,4 +82,6 @@ def _empty():  # type: ignore[no-untyped-def]
         "source": "none", "event_id": "0", "ts": dt.datetime(2000, 1, 1, tzinfo=dt.UTC), "caller": "cn-short:1",
         "callee": "cn-short:2",
     }  # fmt: skip
-    return conform(TABLES["calls"], pa.Table.from_pylist([row], schema=pa.schema([TABLES["calls"].schema.field(n) for n in row])))
+    return conform(
+        TABLES["calls"], pa.Table.from_pylist([row], schema=pa.schema([TABLES["calls"].schema.field(n) for n in row]))
+    )

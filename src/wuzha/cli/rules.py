@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -16,12 +17,21 @@ def register(app: typer.Typer) -> None:
 
     @rules.command("list")
     def list_rules(
-        folder: Path | None = typer.Argument(None, help="A folder of rules; default: the shipped."), as_json: bool = JSON_OPTION
+        folder: Path | None = typer.Argument(None, help="A folder of rules; default: the shipped."),
+        as_json: bool = JSON_OPTION,
     ) -> None:
         """Every rule with its subject, stage, condition and words."""
         book = _book(folder)
         rows = [
-            {"id": r.id, "version": r.version, "subject": r.subject, "stage": r.stage, "when": r.when, "zh": r.zh, "en": r.en}
+            {
+                "id": r.id,
+                "version": r.version,
+                "subject": r.subject,
+                "stage": r.stage,
+                "when": r.when,
+                "zh": r.zh,
+                "en": r.en,
+            }
             for r in book.rules.values()
         ]
         if as_json:
@@ -32,16 +42,18 @@ def register(app: typer.Typer) -> None:
 
     @rules.command()
     def check(
-        folder: Path | None = typer.Argument(None, help="A folder of rules; default: the shipped."), as_json: bool = JSON_OPTION
+        folder: Path | None = typer.Argument(None, help="A folder of rules; default: the shipped."),
+        as_json: bool = JSON_OPTION,
     ) -> None:
         """Read a folder of features, rules and typologies and say whether they hold."""
         book = _book(folder)
         emit(
-            {"features": len(book.features), "rules": len(book.rules), "typologies": len(book.typologies)}, as_json=as_json
+            {"features": len(book.features), "rules": len(book.rules), "typologies": len(book.typologies)},
+            as_json=as_json,
         )
 
 
-def _book(folder: Path | None):  # type: ignore[no-untyped-def]
+def _book(folder: Path | None) -> Any:
     from wuzha.detect import load, shipped
     from wuzha.events.datafile import DataFileError
 

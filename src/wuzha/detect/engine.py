@@ -222,7 +222,8 @@ class Engine:
         """Line, account and device of the person by which to reach them: the evidence's own line, else the newest."""
         state = self._state
         found = {K_LINE: int(record["line"]), K_ACCOUNT: -1, K_DEVICE: -1}
-        p = first = int(record["subject"])
+        first: int = int(record["subject"])
+        p: int = first
         while True:
             if state.subjects[p]["marks"] & 1:
                 s = int(state.subjects[p]["provisional"])
@@ -235,7 +236,7 @@ class Engine:
                 if found.get(kind, -1) < 0 and member["rank"] >= 3 and member["end"] > record["now"]:
                     found[kind] = s
                 m = int(member["next_of_person"])
-            p = int(state.subjects[p]["twin"])
+            p = int(state.subjects[p]["twin"].item())
             if p == first:
                 return found[K_LINE], found[K_ACCOUNT], found[K_DEVICE]
 

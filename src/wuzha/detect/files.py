@@ -29,7 +29,13 @@ from .rulebook import RuleBook, shipped
 
 _TIME = pa.timestamp("us", tz="UTC")
 EVIDENCE = pa.struct(
-    [("rule", pa.string()), ("at", _TIME), ("weight", pa.float64()), ("reason", pa.string()), ("event_ids", pa.list_(pa.string()))]
+    [
+        ("rule", pa.string()),
+        ("at", _TIME),
+        ("weight", pa.float64()),
+        ("reason", pa.string()),
+        ("event_ids", pa.list_(pa.string())),
+    ]
 )
 ALERTS = pa.schema(
     [

@@ -18,7 +18,7 @@ def merge(blocks: Sequence[Block]) -> Block:
         raise ValueError("no blocks to merge")
     parts: list[pa.Table] = []
     columns: list[tuple[str | None, ...]] = []
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}  # type: ignore[type-arg]
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
     for block in blocks:
         shift = len(parts)
         parts += block.parts
@@ -36,7 +36,7 @@ def merge(blocks: Sequence[Block]) -> Block:
     return Block(**joined, parts=tuple(parts), columns=tuple(columns))
 
 
-def _due(a: dict[str, np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
+def _due(a: dict[str, np.ndarray]) -> np.ndarray:
     due = a["due"].copy()
     reports = np.flatnonzero(a["table"] == T_REPORTS)
     named = np.flatnonzero(a["table"] == T_IDENTIFIERS)
@@ -50,7 +50,7 @@ def _due(a: dict[str, np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
     return due
 
 
-def _order(a: dict[str, np.ndarray], due: np.ndarray, parts: list[pa.Table]) -> np.ndarray:  # type: ignore[type-arg]
+def _order(a: dict[str, np.ndarray], due: np.ndarray, parts: list[pa.Table]) -> np.ndarray:
     order = np.lexsort((a["table"], due))
     same = (due[order][1:] == due[order][:-1]) & (a["table"][order][1:] == a["table"][order][:-1])
     tied = np.zeros(len(order), bool)
@@ -67,7 +67,7 @@ def _order(a: dict[str, np.ndarray], due: np.ndarray, parts: list[pa.Table]) -> 
     return order
 
 
-def _texts(rows: np.ndarray, a: dict[str, np.ndarray], parts: list[pa.Table], column: str) -> pa.Array:  # type: ignore[type-arg]
+def _texts(rows: np.ndarray, a: dict[str, np.ndarray], parts: list[pa.Table], column: str) -> pa.Array:
     part, row = a["part"][rows], a["row"][rows]
     chunks, where = [], []
     for p in np.unique(part):

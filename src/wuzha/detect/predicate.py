@@ -53,7 +53,7 @@ class Program:
     features: tuple[str, ...]
 
 
-_BINARY = {
+_BINARY: dict[type[exp.Expression], int] = {
     exp.Add: I_ADD, exp.Sub: I_SUB, exp.Mul: I_MUL, exp.Div: I_DIV, exp.LT: I_LT, exp.LTE: I_LE, exp.GT: I_GT,
     exp.GTE: I_GE, exp.EQ: I_EQ, exp.NEQ: I_NE, exp.And: I_AND, exp.Or: I_OR,
 }  # fmt: skip
@@ -82,7 +82,8 @@ def parse(text: str) -> exp.Expression:
         raise PredicateError(what, line, max(column - len(str(first.get("highlight") or "x")) + 1, 1)) from error
     if len(trees) != 1 or trees[0] is None:
         raise PredicateError("want one expression")
-    return trees[0]
+    tree: exp.Expression = trees[0]  # type: ignore[assignment]  # sqlglot's own base class
+    return tree
 
 
 def compile_text(text: str, known: Collection[str], *, predicate: bool) -> Program:

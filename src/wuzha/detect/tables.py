@@ -16,7 +16,7 @@ from .rulebook import Feature, RuleBook
 I_FEATURE = INSTRUCTIONS.index("feature")
 
 
-def _codes_of(feature: Feature) -> np.ndarray:  # type: ignore[type-arg]
+def _codes_of(feature: Feature) -> np.ndarray:
     """Boolean by code: which events the feature counts."""
     out = np.zeros(N_CODES, bool)
     flags = np.arange(1 << codes.SIDE_BIT)
@@ -39,7 +39,7 @@ def tables(book: RuleBook) -> Book:
     index = {f.name: i for i, f in enumerate(features)}
     n_f, n_r, n_k = len(features), len(rules), len(KINDS)
 
-    base_codes: dict[int, np.ndarray] = {}  # type: ignore[type-arg]
+    base_codes: dict[int, np.ndarray] = {}
     reads: dict[int, set[int]] = {}
     for i, f in enumerate(features):
         if f.op == "formula":
@@ -138,12 +138,12 @@ def tables(book: RuleBook) -> Book:
     )  # fmt: skip
 
 
-def _i4(values: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+def _i4(values: list[int]) -> np.ndarray:
     return np.array(values if values else [0], np.int32)
 
 
-def _csr(rows: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    at, n, flat = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32), []
+def _csr(rows: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    at, n, flat = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32), list[int]()
     for k, row in rows.items():
         at[k], n[k] = len(flat), len(row)
         flat += row
