@@ -337,8 +337,8 @@ def _texts(block: Block, new: npt.NDArray[np.int64]) -> list[bytes]:
             continue
         values = block.parts[part].column(column).take(pa.array(block.row[rows[where]])).to_pylist()
         prefix = KINDS[block.kinds[rows[where[0]], slot]] + ":"
-        for i, value in zip(where.tolist(), values, strict=True):
-            out[i] = (prefix + value).encode()
+        for j, value in zip(where.tolist(), values, strict=True):
+            out[j] = (prefix + value).encode()
     return out
 
 
