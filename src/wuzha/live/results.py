@@ -115,13 +115,15 @@ class Written:
         return self.change is not None
 
 
+#: Until an officer signs, the line to call is the engine's latest word, however commits were grouped; then it is theirs.
 _UPSERT = """
 INSERT INTO wuzha.alerts AS a (person_id, episode, unit_id, line_id, raised_at, high_at, last_evidence_at, committed_at,
     level_at, level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)
 VALUES (%(person_id)s, %(episode)s, %(unit_id)s, %(line_id)s, %(raised_at)s, %(high_at)s, %(last_evidence_at)s, %(now)s,
     %(now)s, %(level)s, %(rank)s, %(scam_type)s, %(stage)s, %(score)s, %(typology)s, %(amount_fen)s, %(position)s)
 ON CONFLICT (person_id, episode) DO UPDATE SET
-    line_id = coalesce(a.line_id, EXCLUDED.line_id), raised_at = EXCLUDED.raised_at, high_at = EXCLUDED.high_at,
+    line_id = CASE WHEN a.state = 'new' THEN EXCLUDED.line_id ELSE coalesce(a.line_id, EXCLUDED.line_id) END,
+    raised_at = EXCLUDED.raised_at, high_at = EXCLUDED.high_at,
     last_evidence_at = EXCLUDED.last_evidence_at,
     level_at = CASE WHEN a.level = EXCLUDED.level THEN a.level_at ELSE EXCLUDED.level_at END,
     level = EXCLUDED.level, level_rank = EXCLUDED.level_rank, scam_type = EXCLUDED.scam_type, stage = EXCLUDED.stage,
