@@ -115,7 +115,7 @@ class Written:
         return self.change is not None
 
 
-#: Until an officer signs, the line to call is the engine's latest word, however commits were grouped; then it is theirs.
+#: Until an officer signs, the line to call is the engine's latest word, however commits were grouped; then theirs.
 _UPSERT = """
 INSERT INTO wuzha.alerts AS a (person_id, episode, unit_id, line_id, raised_at, high_at, last_evidence_at, committed_at,
     level_at, level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)
