@@ -51,8 +51,8 @@ def parse(text: str, file: str) -> DataFile:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = _AT.search(str(error))
-        line, column = (int(found[1]), int(found[2])) if found else (1, 1)
-        raise DataFileError(file, line, column, str(error).split(" (at ")[0]) from error
+        at = (int(found[1]), int(found[2])) if found else (1, 1)
+        raise DataFileError(file, *at, str(error).split(" (at ")[0]) from error
     places: dict[tuple[str, str], tuple[int, int]] = {}
     counts: dict[str, int] = {}
     table, inside = "", ""
