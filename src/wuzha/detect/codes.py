@@ -29,7 +29,7 @@ SUSPECTS = ("scam_line", "voip_line", "watch_line", "mule_account", "scam_domain
 
 _CALL = ("foreign", "stranger", "fresh", "disguised", "ring", "brief", "long", "forwarded", "service", "voip")
 _MESSAGE = ("foreign", "stranger", "fresh", "disguised", "scam", "hint1", "hint2", "hint4", "hint8", "service")
-_APP = ("rare", "first")
+_APP = ("rare", "first", "new")
 _TRANSFER = ("stranger", "fresh", "young", "drains", "tiny", "loan", "corporate", "own", "merchant", "large")
 _MET = (*SUSPECTS, "named")
 _WARNING = ("level1", "level2", "hint1", "hint2", "hint4", "hint8", "paying")
@@ -39,7 +39,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "none": (),
     "call": _CALL,
     "message": _MESSAGE,
-    "visit": ("rare", "first"),
+    "visit": ("rare", "first", "new"),
     "install": _APP,
     "open": _APP,
     "screen_share": _APP,

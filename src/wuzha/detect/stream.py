@@ -305,6 +305,13 @@ def _is_rare(S, s):
 
 
 @nb.njit(cache=True)
+def _is_new(S, s, ts):
+    """Nobody had it in the log's first day, it turned up within the last week, and hardly anybody has it yet."""
+    x = S.subjects[s]
+    return x.users <= 12 and x.first_ts - S.watermark[30] >= DAY_US and ts - x.first_ts < 7 * DAY_US
+
+
+@nb.njit(cache=True)
 def _visit(S, B, seed, E, i):
     ts, ref = E.ts[i], E.ref[i]
     a, b = E.ids[i, 0], E.ids[i, 1]
@@ -315,7 +322,7 @@ def _visit(S, B, seed, E, i):
     bump(X, a, ts)
     bump(X, b, ts)
     rare = _is_rare(S, b)
-    code = (Y_VISIT << TYPE_SHIFT) | (1 if rare else 0) | (2 if new else 0)
+    code = (Y_VISIT << TYPE_SHIFT) | (1 if rare else 0) | (2 if new else 0) | (4 if _is_new(S, b, ts) else 0)
     add(S, B, a, code, ts, E.value[i], X[b].key, ref)
     if rare:
         add(S, B, b, code | IN, ts, E.value[i], X[a].key, ref)
@@ -346,7 +353,7 @@ def _app(S, B, seed, E, i):
             X[app].users += 1
         bump(X, app, ts)
         rare = _is_rare(S, app)
-        code |= (1 if rare else 0) | (2 if new else 0)
+        code |= (1 if rare else 0) | (2 if new else 0) | (4 if _is_new(S, app, ts) else 0)
         if rare:
             add(S, B, app, code | IN, ts, 1, X[a].key, ref)
             if new or action != 1:
