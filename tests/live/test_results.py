@@ -235,3 +235,43 @@ def test_registers_fill_the_vault_and_a_null_takes_nothing_away(desk: Desk) -> N
         desk.at += 1
         results.write(desk.conn, desk.lease, desk.at, given, desk.scribe)
     assert desk.ask("SELECT name, id_no, gender FROM wuzha.persons") == [("张三", "350203199001010011", "male")]
+
+
+@pytest.mark.parametrize(
+    ("seen", "home", "at"),
+    [
+        ("350200", "350203", "350203"),
+        (None, "350203", "350203"),
+        ("110100", "350203", "110100"),
+        ("350200", None, "350200"),
+        (None, None, None),
+    ],
+)
+def test_the_vault_makes_the_place_exact_within_the_city_that_events_speak_of(
+    seen: str | None, home: str | None, at: str | None
+) -> None:
+    assert results.nearest(seen, home) == at
+
+
+def test_an_alert_goes_to_the_unit_of_its_persons_county_until_an_officer_has_signed(desk: Desk, db: Database) -> None:
+    with db.connect("web") as web:
+        web.execute(
+            "INSERT INTO wuzha.units (code, name, kind, parent_id, place) SELECT c, c, 'station', unit_id, c"
+            " FROM wuzha.units, (VALUES ('350203'), ('350206')) AS v (c)"
+        )
+    unit = "SELECT n.code FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
+    desk.write(alert(place="350200"))
+    assert desk.ask(unit) == [("root",)]
+
+    def moves_to(place: str, event_id: str) -> None:
+        rows = table("persons", [{"event_id": event_id, "ts": START, "person": "p1", "place": place}])
+        given = found(alert(place="350200"))
+        given.registers.append(("persons", rows))
+        desk.at += 1
+        results.write(desk.conn, desk.lease, desk.at, given, desk.scribe)
+
+    moves_to("350206", "1")
+    assert desk.ask(unit) == [("350206",)]
+    desk.conn.execute("UPDATE wuzha.alerts SET state = 'signed'")
+    moves_to("350203", "2")
+    assert desk.ask(unit) == [("350206",)]

@@ -74,6 +74,7 @@ def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, fou
             leases.guard(conn, lease, position)
             _registers(conn, scribe.numbers, found)
             carry(conn, scribe.numbers, found.moves, found.evidence)
+            _names(conn, found, scribe)
             ids = _alerts(conn, found, position, scribe)
             _warnings(conn, found, ids, scribe)
             _evidence(conn, found, ids, position, scribe)
@@ -115,7 +116,8 @@ class Written:
         return self.change is not None
 
 
-#: Until an officer signs, the line to call is the engine's latest word, however commits were grouped; then theirs.
+#: Until an officer signs, the line to call and the unit that answers are the latest word, however commits were grouped;
+#: then theirs.
 _UPSERT = """
 INSERT INTO wuzha.alerts AS a (person_id, episode, unit_id, line_id, raised_at, high_at, last_evidence_at, committed_at,
     level_at, level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)
@@ -123,6 +125,7 @@ VALUES (%(person_id)s, %(episode)s, %(unit_id)s, %(line_id)s, %(raised_at)s, %(h
     %(now)s, %(level)s, %(rank)s, %(scam_type)s, %(stage)s, %(score)s, %(typology)s, %(amount_fen)s, %(position)s)
 ON CONFLICT (person_id, episode) DO UPDATE SET
     line_id = CASE WHEN a.state = 'new' THEN EXCLUDED.line_id ELSE coalesce(a.line_id, EXCLUDED.line_id) END,
+    unit_id = CASE WHEN a.state = 'new' THEN EXCLUDED.unit_id ELSE a.unit_id END,
     raised_at = EXCLUDED.raised_at, high_at = EXCLUDED.high_at,
     last_evidence_at = EXCLUDED.last_evidence_at,
     level_at = CASE WHEN a.level = EXCLUDED.level THEN a.level_at ELSE EXCLUDED.level_at END,
@@ -142,6 +145,12 @@ def _alerts(conn: psycopg.Connection[Any], found: Found, position: int, scribe: 
     keys: set[Key] = {("person", p) for p, _ in every}
     keys |= {("line", a.line) for a in found.alerts.values() if a.line}
     ids = scribe.numbers.of(conn, keys)
+    homes = dict(
+        conn.execute(
+            "SELECT person_id, place FROM wuzha.persons WHERE person_id = ANY(%s) AND place IS NOT NULL",
+            [[ids["person", p] for p, _ in every]],
+        ).fetchall()
+    )
     standing = {
         (person_id, episode): (alert_id, unit_id, rank)
         for alert_id, person_id, episode, unit_id, rank in conn.execute(
@@ -161,7 +170,8 @@ def _alerts(conn: psycopg.Connection[Any], found: Found, position: int, scribe: 
                 written[person, episode] = Written(before[0], person_id, person, before[1], before[2], before[2], None)
             continue
         values = {
-            "person_id": person_id, "episode": episode, "unit_id": scribe.units.answering(conn, a.place),
+            "person_id": person_id, "episode": episode,
+            "unit_id": scribe.units.answering(conn, nearest(a.place, homes.get(person_id))),
             "line_id": ids["line", a.line] if a.line else None, "raised_at": a.raised_at, "high_at": a.high_at,
             "last_evidence_at": a.last_evidence_at, "now": now, "level": a.level, "rank": RANK[a.level],
             "scam_type": a.scam_type, "stage": a.stage, "score": a.score, "typology": a.typology,
@@ -172,6 +182,22 @@ def _alerts(conn: psycopg.Connection[Any], found: Found, position: int, scribe: 
         rank = None if before is None else before[2]
         written[person, episode] = Written(row[0], person_id, person, row[1], RANK[a.level], rank, a)
     return written
+
+
+def _names(conn: psycopg.Connection[Any], found: Found, scribe: Scribe) -> None:
+    """What warnings say of their persons, before alerts are written: a warning's place says which unit answers."""
+    rows = scribe.cited.rows(conn, (w.ref for w in found.warnings))
+    told = [(w.person, rows[w.ref][1]) for w in found.warnings if w.ref in rows]
+    ids = scribe.numbers.of(conn, {("person", person) for person, _ in told})
+    for person, r in told:
+        # History holds no names, so a warning read back from there has none to give.
+        name_person(conn, ids["person", person], r.get("victim_name"), r.get("victim_id"), r["place"])
+
+
+def nearest(seen: str | None, home: str | None) -> str | None:
+    """Where a person is to be found: events know the city only (``350200``), the vault the county or street, which
+    counts as long as it lies in that city."""
+    return home if home and (not seen or home[:4] == seen[:4]) else seen
 
 
 def _warnings(conn: psycopg.Connection[Any], found: Found, ids: dict[Person, Written], scribe: Scribe) -> None:
@@ -194,8 +220,6 @@ def _warnings(conn: psycopg.Connection[Any], found: Found, ids: dict[Person, Wri
                 r["feedback_by"],
             ],
         )  # fmt: skip
-        # History holds no names, so a warning read back from there has none to give.
-        name_person(conn, alert.person_id, r.get("victim_name"), r.get("victim_id"), r["place"])
 
 
 def _evidence(
