@@ -78,6 +78,28 @@ def test_a_close_and_its_finding_stand_or_fall_together(house: Centre, wang: Act
     assert list(log.read(house.engine, after=0)) == []
 
 
+def test_a_close_is_final_and_a_second_close_is_a_finding_of_its_own(house: Centre, wang: Actor) -> None:
+    """The engine ends the episode by the finding, so a close that were taken back would leave evidence without a file;
+    where the engine itself opens a file again, its next close must not be refused as the first one at another time."""
+    alert = house.alert()
+    do(house, wang, sign.sign, alert)
+    do(house, wang, outcome.outcome, alert, code="false_alarm")
+    closed = do(house, wang, outcome.close, alert)
+    with house.scope(wang) as conn:
+        assert undo.undoable(conn, wang, alert) is None
+    assert refused(house, wang, undo.undo, alert, contact_id=closed.contact_id).reason == "too_late"
+    assert state(house, alert) == "closed"
+    assert len(list(log.read(house.engine, after=0))) == 1
+
+    house.engine.execute(
+        "UPDATE alerts SET state = 'signed', closed_at = NULL, episode = 2 WHERE alert_id = %s", (alert,)
+    )
+    do(house, wang, outcome.close, alert, key="close-again")
+    rows = [row for batch in log.read(house.engine, after=0) for row in batch.rows.to_pylist()]
+    assert [row["episode"] for row in rows] == [1, 2]
+    assert len({row["event_id"] for row in rows}) == 2
+
+
 def test_of_two_who_sign_at_once_exactly_one_has_it_and_the_other_learns_who(
     house: Centre, wang: Actor, zhao: Actor
 ) -> None:

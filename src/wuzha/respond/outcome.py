@@ -83,19 +83,23 @@ def close(
         conn, actor, alert, "close", key=key, at=now, code=alert["outcome"],
         changes={"state": "closed", "closed_at": now, "closed_by": actor.user_id},
     )  # fmt: skip
-    log.append(conn, [finding(alert, now)])
+    log.append(conn, [finding(alert, now, done.contact_id)])
     return done
 
 
-def finding(alert: dict[str, Any], now: datetime) -> log.Batch:
-    """The findings row that says that this alert is closed, as a batch for the log."""
+def finding(alert: dict[str, Any], now: datetime, contact_id: int) -> log.Batch:
+    """The findings row that says that this alert is closed, as a batch for the log.
+
+    Its identity is the step that closed: one alert may be closed more than once (a split, a carried file), and the log
+    refuses an event that it has under another time.
+    """
     money = codes()["outcome"][alert["outcome"]].money
     table = TABLES["findings"]
     rows = pa.Table.from_pylist(
         [
             {
                 "source": SOURCE,
-                "event_id": f"alert-{alert['alert_id']}-closed",
+                "event_id": f"alert-{alert['alert_id']}-closed-{contact_id}",
                 "ts": now,
                 "subject": subjects.key("person", alert["person"]),
                 "kind": "alert_closed",
