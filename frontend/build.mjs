@@ -16,17 +16,12 @@ const OUT = join(HERE, "..", "src", "wuzha", "web", "static", "vendor");
  * Name in the package we ship -> package and file in it.
  *
  * Tabler stays at 1.1: from 1.2 on its colours need color-mix() and oklch(), which the Chromium 86 to 110 kernels of
- * the browsers that stand in offices do not know. htmx stays at 2 with its SSE extension for the same reason.
+ * the browsers that stand in offices do not know. htmx stays at 2 for the same reason.
  */
 const FILES = {
   "tabler.min.css": ["@tabler/core", "dist/css/tabler.min.css"],
   "htmx.min.js": ["htmx.org", "dist/htmx.min.js"],
-  "sse.js": ["htmx-ext-sse", "dist/sse.min.js"],
-  "echarts.min.js": ["echarts", "dist/echarts.min.js"],
 };
-
-/** Packages whose code stands inside one of the files above. */
-const INSIDE = ["zrender", "tslib"];
 
 /** Packages that name their licence in package.json and in the file's banner, but ship no licence file. */
 const WITHOUT_FILE = {
@@ -81,7 +76,7 @@ for (const [name, [module, file]] of Object.entries(FILES)) {
   refuseOtherHosts(name, text);
   writeFileSync(join(beside, name), text);
 }
-const names = [...new Set([...Object.values(FILES).map(([module]) => module), ...INSIDE])].sort();
+const names = [...new Set(Object.values(FILES).map(([module]) => module))].sort();
 writeFileSync(join(beside, "LICENSES.txt"), names.map(licence).join("\n\n"));
 if (existsSync(OUT)) rmSync(OUT, { recursive: true });
 renameSync(beside, OUT);
