@@ -24,6 +24,7 @@ from wuzha.cli.output import JSON_OPTION, CommandError, emit, say
 
 #: Local hour of the second day at which the demo begins to follow the clock; what is before is history.
 _BEGIN = timedelta(days=1, hours=8)
+_BEFORE = timedelta(minutes=10)
 _READY_S = 900.0
 
 
@@ -70,12 +71,16 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
     city = _city(data, wish)
     start = _start(city)
 
+    from wuzha.events.clock import Clock
+
     from .demo_replay import Sender
     from .demo_seed import SEATS, seed
 
     if not all((data / seat / "demo.json").exists() for seat in SEATS):
         say("demo: making units, logins, senders and keys (once)")
         _compiled(stop)
+    # What is made here is dated in the city's time too, a little before its first event.
+    os.environ["WUZHA_CLOCK"] = str(Clock(anchor=start - _BEFORE, wall=time.time(), speed=1.0))
     made = seed(data)
     clock = _clock(data, start, wish.speed)
     os.environ["WUZHA_CLOCK"] = str(clock)

@@ -26,15 +26,18 @@ PEOPLE = (
     ("admin", "系统管理员", ("admin", "auditor"), "3502"),
     ("quanzu", "劝阻员 林晓", ("dissuader",), "3502"),
     ("zhihui", "指挥长 陈立", ("commander",), "3502"),
-    ("paichusuo", "民警 黄伟", ("station",), "350203-01"),
+    ("paichusuo", "民警 黄伟", ("station",), "350212-01"),
 )
-#: Code, name, kind, parent's code, place.
+#: Code, name, kind, parent's code, place. Every district of the city has its own; what falls outside is the root's.
 UNITS = (
-    ("350203", "思明分局", "county", "3502", "350203"),
+    ("350203", "思明分局", "county", "3502", None),
+    ("350205", "海沧分局", "county", "3502", "350205"),
     ("350206", "湖里分局", "county", "3502", "350206"),
     ("350211", "集美分局", "county", "3502", "350211"),
-    ("350212", "同安分局", "county", "3502", "350212"),
-    ("350203-01", "鹭江派出所", "station", "350203", None),
+    ("350212", "同安分局", "county", "3502", None),
+    ("350213", "翔安分局", "county", "3502", "350213"),
+    ("350203-01", "鹭江派出所", "station", "350203", "350203"),
+    ("350212-01", "大同派出所", "station", "350212", "350212"),
 )
 _HOLDER = "city-holder"
 
