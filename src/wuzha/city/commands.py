@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 @city.command("generate")
 def generate_command(
-    people: int = typer.Option(..., "--people", help="Residents, 200 or more."),
+    people: int = typer.Option(..., "--people", help="Residents, 1 to 2,000,000."),
     days: int = typer.Option(..., "--days", help="Days, 1 to 366."),
     seed: int = typer.Option(..., "--seed", help="The same seed gives the same bytes."),
     out: Path = typer.Option(..., "--out", help="Folder to write; a city that stands there is replaced."),

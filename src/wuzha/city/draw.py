@@ -333,7 +333,7 @@ def apps(rng: Rng, n: int) -> tuple[list[str], list[str], list[str]]:
         for (x, y, z), k in zip(p, tail, strict=True)
     ]
     signatures = [f"{u:016x}{v:016x}" for u, v in rng.integers(0, 2**63, (n, 2)).tolist()]
-    return names, _unlike(packages), signatures
+    return names, unlike(packages), signatures
 
 
 def domains(rng: Rng, n: int) -> list[str]:
@@ -346,20 +346,23 @@ def domains(rng: Rng, n: int) -> list[str]:
     for (x, y, z), f, t, k in zip(p, form, tld, number, strict=True):
         stem = _LATIN[x] + _LATIN[y] + (_LATIN[z] if f < 0.5 else "") + (str(k) if f > 0.65 else "")
         out.append(("www." if f < 0.2 else "m." if f > 0.9 else "") + stem + "." + _TLDS[t])
-    return _unlike(out)
+    return unlike(out)
 
 
-def _unlike(values: list[str]) -> list[str]:
-    # A second of the same name gets letters before its first dot, as a second comer has to do.
+def unlike(values: list[str], taken: set[str] | frozenset[str] = frozenset()) -> list[str]:
+    """The names made different from each other and from ``taken``.
+
+    A second of the same name gets letters before its last dot, as a second comer has to do.
+    """
     seen: dict[str, int] = {}
     out = []
     for v in values:
-        k = seen.get(v, 0)
+        k = seen.get(v, 1 if v in taken else 0)
         seen[v] = k + 1
         if k:
             head, _, rest = v.rpartition(".")
             v = f"{head}{_LATIN[k % len(_LATIN)]}{k if k >= len(_LATIN) else ''}.{rest}"
-            while v in seen:
+            while v in seen or v in taken:
                 v = "x" + v
             seen[v] = 1
         out.append(v)

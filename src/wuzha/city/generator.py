@@ -30,8 +30,8 @@ class CityError(ValueError):
 def check(people: int, days: int, seed: int, scam_rate: float | None) -> float:
     """The scam rate to use. CityError for arguments that make no city."""
     rate = SCAM_RATE if scam_rate is None else scam_rate
-    if not 200 <= people <= MOST_PEOPLE:
-        raise CityError(f"people must be from 200 to {MOST_PEOPLE}, got {people}")
+    if not 1 <= people <= MOST_PEOPLE:
+        raise CityError(f"people must be from 1 to {MOST_PEOPLE}, got {people}")
     if not 1 <= days <= MOST_DAYS:
         raise CityError(f"days must be from 1 to {MOST_DAYS}, got {days}")
     if not 0 <= seed < 2**63:

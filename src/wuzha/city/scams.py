@@ -20,6 +20,9 @@ from .world import DAY, OCC
 
 #: Share of the people who lose money in a week, unless another is asked for.
 SCAM_RATE = 0.007
+#: Residents from which on there is a victim even where the rate gives less than one. In a smaller place the innocent
+#: look-alikes would be too few beside one.
+_ENOUGH = 200
 #: Of those drawn in before the city's last day whose first loss lies beyond it, how many are kept as they stand.
 _UNFINISHED = 0.3
 
@@ -29,7 +32,7 @@ def enact(stage: Stage, scripts: list[Script], rate: float) -> None:
     w = stage.world
     able = np.flatnonzero((w.account >= 0) & (w.age >= 14))
     total = round(w.n * rate * stage.days / 7)
-    if total == 0 and rate > 0:
+    if total == 0 and rate > 0 and w.n >= _ENOUGH:
         total = 1
     counts = _allot(scripts, min(total, len(able) // 3))
     infra = Infrastructure(stage, scripts, counts)

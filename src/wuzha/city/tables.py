@@ -73,6 +73,24 @@ class Lookups:
         self.package = Pool.of(w.apps["package"])
         self.signature = Pool.of(w.apps["signature"])
         self.person = Pool.of(w.person_texts())
+        self.line_opened, _ = _moments(stage, w.lines["opened"], w.lines["opened"], 61)
+        self.account_opened, self.account_last = _moments(stage, w.accounts["opened"], w.accounts["last"], 67)
+
+
+def _moments(stage: Stage, opened: Any, last: Any, salt: int) -> tuple[Any, Any]:
+    """Opened and last active as the registers tell them, seconds from the start.
+
+    Many a row was modelled on another one, or given an age in whole days; so that neither shows, every row alike gets
+    a second of its own, and whatever is older than two months some percent of its age.
+    """
+    n = len(opened)
+    chance = draw.scrambled(n, stage.seed, salt)
+    day = (chance % np.uint64(DAY)).astype(np.int64)
+    share = (chance >> np.uint64(32)).astype(np.float64) / 2**32
+    told = opened + day + (np.minimum(opened + 60 * DAY, 0) * share * 0.08).astype(np.int64)
+    again = (draw.scrambled(n, stage.seed, salt + 1) % np.uint64(DAY)).astype(np.int64)
+    told = np.minimum(told, -1)
+    return told, np.where(last == opened, told, np.maximum(told, last - again))
 
 
 def _raw(text: str, kind: int) -> str:
@@ -289,7 +307,7 @@ def registers(stage: Stage, look: Lookups) -> dict[str, pa.Table]:
     out = {
         "lines": _register(stage, look, "lines", pick["carrier"], {
             "line": look.line.take(lines), "operator": Pool.of(draw.OPERATORS).take(pick["operator"]),
-            "plan": Pool.of(PLANS).take(pick["plan"]), "opened": times(pick["opened"], stage.start_us),
+            "plan": Pool.of(PLANS).take(pick["plan"]), "opened": times(look.line_opened[lines], stage.start_us),
             "status": Pool.of(STATUSES).take(pick["status"]), "place": look.place.take(pick["place"]),
         })
     }  # fmt: skip
@@ -298,7 +316,7 @@ def registers(stage: Stage, look: Lookups) -> dict[str, pa.Table]:
     out["accounts"] = _register(stage, look, "accounts", _BANK0 + acc["bank"], {
         "account": look.account.take(every), "kind": Pool.of(ACCOUNT_KINDS).take(acc["kind"]),
         "bank": look.bank.take(acc["bank"]), "outlet": look.outlet.take(acc["bank"] * 40 + acc["outlet"]),
-        "opened": times(acc["opened"], stage.start_us), "last_active": times(acc["last"], stage.start_us),
+        "opened": times(look.account_opened, stage.start_us), "last_active": times(look.account_last, stage.start_us),
         "status": Pool.of(STATUSES).take(acc["status"]),
     })  # fmt: skip
     p = {k: w.persons[k] for k in w.persons.kinds}
@@ -347,7 +365,7 @@ def _relations(stage: Stage, look: Lookups) -> pa.Table:
             # Who really uses a line is not always known.
             unknown = (lines["user"] != lines["registrant"]) & (stage.stream("users").random(len(lines)) < 0.12)
             at = np.flatnonzero((lines["user"] >= 0) & ~unknown)
-        rows("line", look.line, at, lines[name][at], name, lines["carrier"][at], lines["opened"][at])
+        rows("line", look.line, at, lines[name][at], name, lines["carrier"][at], look.line_opened[at])
     at = np.flatnonzero(w.accounts["holder"] >= 0)
     rows(
         "account",
@@ -356,7 +374,7 @@ def _relations(stage: Stage, look: Lookups) -> pa.Table:
         w.accounts["holder"][at],
         "holder",
         _BANK0 + w.accounts["bank"][at],
-        w.accounts["opened"][at],
+        look.account_opened[at],
     )
     reg = SOURCE[REGISTRY]
     n = w.n
@@ -369,13 +387,13 @@ def _relations(stage: Stage, look: Lookups) -> pa.Table:
     rows("person", look.person, young[kid], head[kid], "parent", reg, -5000 * DAY)
     rows("person", look.person, young[~kid], head[~kid], "child", reg, -5000 * DAY)
     alone = np.flatnonzero((w.rank == 0) & (w.age < 60))
-    kin = (alone + stage.stream("kin").integers(1, n, len(alone))) % n
+    kin = (alone + stage.stream("kin").integers(1, max(n, 2), len(alone))) % n
     fit = w.age[kin] > w.age[alone] + 20
     rows("person", look.person, alone[fit], kin[fit], "parent", reg, -5000 * DAY)
     child = np.flatnonzero(lines["plan"][:n] == PLANS.index("child_watch"))
     guard = lines["registrant"][child]
     ok = guard != child
-    rows("line", look.line, child[ok], guard[ok], "guardian", lines["carrier"][child[ok]], lines["opened"][child[ok]])
+    rows("line", look.line, child[ok], guard[ok], "guardian", lines["carrier"][child[ok]], look.line_opened[child[ok]])
     return _register(stage, look, "relations", np.concatenate(source), {
         "subject": pa.array(subject), "other": pa.array(other), "role": pa.array(role),
         "valid_from": times(np.concatenate(opened).astype(np.int64), stage.start_us),

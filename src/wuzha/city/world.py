@@ -12,6 +12,7 @@ import numpy as np
 
 from . import draw
 from .draw import I32, I64, Rng
+from .known_names import POPULAR_APPS, POPULAR_SITES, SERVICE_SHORT
 from .rows import id_texts
 
 OCCUPATIONS = (
@@ -279,7 +280,8 @@ class World:
         for kind in kinds:
             at = np.flatnonzero(self.lines["kind"][model] == kind)
             source = model[at]
-            given = {k: self.lines[k][source] for k in ("opened", "status", "place", "plan")}
+            # Whoever runs it, the register knows a person who had it put in their name and takes them for its user.
+            given = {k: self.lines[k][source] for k in ("opened", "status", "place", "plan", "user", "registrant")}
             given["plan"] = np.where(given["plan"] == PLANS.index("child_watch"), 0, given["plan"])
             out[at] = self.add_lines(draw.LINE_KINDS[kind], len(at), **given)
         new = out[(rng.random(n) < new_share) & (self.lines["plan"][out] >= 0)]
@@ -367,8 +369,7 @@ class World:
     def add_apps(self, n: int) -> I32:
         """``n`` apps of small makers."""
         name, package, signature = draw.apps(self.rng, n)
-        package = [p if p not in self._taken else f"{p}.app{i}" for i, p in enumerate(package, len(self.apps))]
-        self._taken.update(package)
+        package = self._untaken(package)
         return self.apps.grow(
             n, name=draw.strings(name), package=draw.strings(package), signature=draw.strings(signature)
         )
@@ -376,9 +377,13 @@ class World:
     def add_sites(self, n: int) -> I32:
         """``n`` small sites."""
         texts = draw.domains(self.rng, n)
-        texts = [t if t not in self._taken else f"s{i}.{t}" for i, t in enumerate(texts, len(self.sites))]
-        self._taken.update(texts)
-        return self.sites.grow(n, text=draw.strings(texts))
+        return self.sites.grow(n, text=draw.strings(self._untaken(texts)))
+
+    def _untaken(self, texts: list[str]) -> list[str]:
+        # Who comes later finds more names taken: the way out must be the one that earlier ones took too.
+        out = draw.unlike(texts, self._taken)
+        self._taken.update(out)
+        return out
 
     def _apps_and_sites(self) -> None:
         n, rng = self.n, self.rng
@@ -417,46 +422,3 @@ class World:
 
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-SERVICE_SHORT = (
-    "110", "96110", "12381", "12345", "10086", "10010", "10000", "11185", "95338", "95546", "95311", "95118", "95188",
-    "12306", "95519", "95511",
-)  # fmt: skip
-POPULAR_APPS: tuple[tuple[str, str], ...] = (
-    ("微信", "com.tencent.mm"),
-    ("支付宝", "com.eg.android.AlipayGphone"),
-    ("抖音", "com.ss.android.ugc.aweme"),
-    ("淘宝", "com.taobao.taobao"),
-    ("拼多多", "com.xunmeng.pinduoduo"),
-    ("京东", "com.jingdong.app.mall"),
-    ("QQ", "com.tencent.mobileqq"),
-    ("快手", "com.smile.gifmaker"),
-    ("美团", "com.sankuai.meituan"),
-    ("高德地图", "com.autonavi.minimap"),
-    ("百度", "com.baidu.searchbox"),
-    ("小红书", "com.xingin.xhs"),
-    ("哔哩哔哩", "tv.danmaku.bili"),
-    ("今日头条", "com.ss.android.article.news"),
-    ("网易云音乐", "com.netease.cloudmusic"),
-    ("滴滴出行", "com.sdu.didi.psnger"),
-    ("饿了么", "me.ele"),
-    ("钉钉", "com.alibaba.android.rimet"),
-    ("腾讯会议", "com.tencent.wemeet.app"),
-    ("企业会议", "com.meeting.enterprise"),
-    ("微博", "com.sina.weibo"),
-    ("铁路12306", "com.MobileTicket"),
-    ("国家反诈中心", "com.hicorenational.antifraud"),
-    ("工商银行", "com.icbc"),
-    ("建设银行", "com.chinamworld.main"),
-    ("农业银行", "com.android.bankabc"),
-    ("招商银行", "cmb.pb"),
-    ("云闪付", "com.unionpay"),
-    ("喜马拉雅", "com.ximalaya.ting.android"),
-    ("闲鱼", "com.taobao.idlefish"),
-)
-POPULAR_SITES = (
-    "www.baidu.com", "m.weibo.cn", "www.taobao.com", "m.jd.com", "www.qq.com", "www.163.com", "www.douyin.com",
-    "www.bilibili.com", "m.toutiao.com", "www.zhihu.com", "map.baidu.com", "www.12306.cn", "www.pinduoduo.com",
-    "www.meituan.com", "www.ctrip.com", "www.sohu.com", "mail.qq.com", "www.icbc.com.cn", "www.ccb.com", "www.gov.cn",
-    "www.xiaohongshu.com", "api.weixin.qq.com", "cdn.alicdn.com", "img.360buyimg.com", "v.qq.com", "music.163.com",
-    "www.kuaishou.com", "www.csdn.net", "www.58.com", "www.ke.com",
-)  # fmt: skip
