@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -59,6 +59,10 @@ class Run:
     notes: list[str] = field(default_factory=list)
     drafts: list[tuple[Path, str]] = field(default_factory=list)
     refused_words: set[tuple[str, str]] = field(default_factory=set)
+    #: Sheets and files with something in them that this import does not read, in words.
+    left_out: list[str] = field(default_factory=list)
+    #: Columns with something in them that no column of the table takes: ``{file, sheet, columns}``.
+    not_taken: list[dict[str, Any]] = field(default_factory=list)
 
     def problem(self, file: str, sheet: str, reason: str, message: str) -> None:
         """A file or sheet that cannot be read at all: one row of its own, refused."""
@@ -74,11 +78,26 @@ class Run:
         }
         self.rejects.append(pl.DataFrame(told, schema=REJECT_COLUMNS))
 
+    def sheet_problem(self, file: str, sheet: str, reason: str, message: str, lines: pl.DataFrame) -> None:
+        """A sheet whose rows cannot be read: ``lines`` (``row``, ``value``: what each holds) refused one by one."""
+        if not lines.height:
+            self.problem(file, sheet, reason, message)
+            return
+        self.rows += lines.height
+        told = lines.with_columns(column=pl.lit(""), reason=pl.lit(reason), message=pl.lit(message))
+        self.refuse(file, sheet, told)
+        self.notes.append(f"{place(file, sheet)}：{lines.height} 行未读，{message}")
+
     def refuse(self, file: str, sheet: str, told: pl.DataFrame) -> None:
         """Refused rows of one sheet."""
         if told.height:
             whole = told.with_columns(file=pl.lit(file), sheet=pl.lit(sheet))
             self.rejects.append(whole.select(list(REJECT_COLUMNS)).cast(REJECT_COLUMNS))  # type: ignore[arg-type]
+
+
+def place(file: str, sheet: str) -> str:
+    """A sheet in words."""
+    return f"{file}「{sheet}」" if sheet else file
 
 
 def own_rows(run: Run, file: str, table: Table, rows: pa.Table, numbers: pa.Array) -> None:
@@ -144,8 +163,12 @@ def accept_frame(
     texts = [c.name for c in table.all_columns if c.type == TEXT and c in ruled and c.subject]
     changed = pl.DataFrame(pl.from_arrow(accepted.select(texts))) if texts else pl.DataFrame()
     rows = rows.with_columns(changed.get_columns())
-    # The texts under no rule: only what no text may hold.
-    free = [c.name for c in table.all_columns if c.type == TEXT and c.name in rows.columns and c not in ruled]
+    # What no text may hold: a NUL byte stands here as the sign for one.
+    free = [
+        c.name
+        for c in table.all_columns
+        if c.type == TEXT and c.name in rows.columns and (c not in ruled or c.subject)
+    ]
     for name in free:
         column = rows.get_column(name)
         for failing, reason, message in (

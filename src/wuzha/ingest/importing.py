@@ -18,7 +18,7 @@ import polars as pl
 from wuzha.events import BASES, TABLES, Table
 
 from . import output
-from .gathering import REJECT_COLUMNS, Guide, Run
+from .gathering import REJECT_COLUMNS, Guide, Run, place
 from .layouts import own_mapping
 from .mapping import available
 from .opening import read
@@ -54,11 +54,14 @@ class Summary:
     seconds: float
     tables: dict[str, int]
     out: str
+    #: Columns with something in them that no column of the table takes: ``{file, sheet, columns}``.
+    not_taken: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The summary as the command prints it."""
-        names = ("rows", "accepted", "rejected", "duplicates", "merged", "files", "seconds", "tables", "out")
+        names = ("rows", "accepted", "rejected", "duplicates", "merged", "files", "seconds", "tables", "out",
+                 "not_taken")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -149,8 +152,15 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
             path.write_text(text, "utf-8")
         except OSError as error:
             run.notes.append(f"映射草稿写不进 {path}：{error.strerror}")
+    if not run.batches and not run.rejects and run.left_out:
+        raise ImportFailed("没有一个文件能读：\n" + "\n".join(run.left_out[:5]))
+    run.notes += run.left_out
+    run.notes += [
+        f"{place(t['file'], t['sheet'])}：未取的列 {'、'.join(t['columns'][:40])}"
+        f"{'…' if len(t['columns']) > 40 else ''}" for t in run.not_taken
+    ]  # fmt: skip
     if run.read == 0 and run.rejects and not run.batches:
-        told = pl.concat(run.rejects)
+        told = pl.concat(run.rejects).unique(["file", "sheet"], keep="first", maintain_order=True)
         lines = [
             f"{r['file']}{'「' + r['sheet'] + '」' if r['sheet'] else ''}：{r['message']}"
             for r in told.head(5).to_dicts()
@@ -190,7 +200,7 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
         rows=run.rows, accepted=accepted, rejected=rejects.height, duplicates=duplicates, merged=merged,
         files=run.files,
         seconds=round(time.perf_counter() - started, 3), tables={name: rows.height for name, rows in tables.items()},
-        out=str(out), notes=run.notes,
+        out=str(out), not_taken=run.not_taken, notes=run.notes,
     )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ def read(run: Run, item: Item) -> None:
                 raise (
                     Unreadable("corrupt_file", "工作簿已损坏") if item.data else Unreadable("empty_file", "文件是空的")
                 )
+            if item.data[:2000].lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
+                raise Unreadable("unknown_format", "是网页（HTML 或 XML），不是工作簿：请在表格软件中打开，另存为 xlsx")
             if item.suffix in (".pdf", ".doc", ".docx", ".png", ".jpg", ".jpeg", ".gif", ".exe", ".rar", ".7z"):
                 raise Unreadable("unknown_format", "不是可导入的文件格式")
             read_grid(run, text_grid(item))
@@ -55,7 +57,7 @@ def read(run: Run, item: Item) -> None:
         run.problem(item.name, "", error.code, str(error))
     except (pa.ArrowException, OSError, BodyError) as error:
         run.problem(item.name, "", "corrupt_file", f"文件已损坏：{error}")
-    if run.read == before and not run.rejects:
+    if run.read == before and not run.rejects and not run.left_out:
         run.notes.append(f"{item.name}：没有可导入的行")
 
 

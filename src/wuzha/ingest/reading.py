@@ -130,6 +130,17 @@ class Reading:
         """Rows refused so far, as ``REJECT_SCHEMA``."""
         return pl.concat(self.rejects) if self.rejects else pl.DataFrame(schema=REJECT_SCHEMA)
 
+    def not_taken(self) -> list[str]:
+        """Names of the columns that hold something and fill no target."""
+        used = {i for target in self.sources for i in self._columns(target)} | {
+            i for i, name in enumerate(self.names) if name in self.mapping.drop
+        }
+        return [
+            name.strip() or f"第{i + 1}列"
+            for i, name in enumerate(self.names)
+            if i not in used and self.frame.get_column(str(i)).null_count() < self.height
+        ]
+
     # ---- rows that are none
 
     def _drop_what_is_no_row(self) -> None:
@@ -137,7 +148,7 @@ class Reading:
             return
         first = self.frame.select(pl.coalesce(pl.all()).alias("t")).to_series()
         keep = first.is_not_null()
-        pattern = r"^[\s:：]*(" + "|".join(re.escape(w) for w in total_words()) + ")"
+        pattern = r"^[\s:：]*(" + "|".join(re.escape(w).replace(":", "[:：]") for w in total_words()) + ")"
         sums = first.str.to_lowercase().str.contains(pattern).fill_null(False)
         if sums.any():
             for i in sums.arg_true().to_list():

@@ -10,7 +10,7 @@ import polars as pl
 from wuzha.events import TABLES
 
 from .conversion import convert
-from .gathering import Run, accept_frame
+from .gathering import Run, accept_frame, place
 from .grids import Cells, Grid
 from .guiding import adopt, draft, draft_path, learned
 from .layouts import Found, find, guess_header
@@ -20,13 +20,14 @@ from .statements import unknown_directions
 
 def read_grid(run: Run, grid: Grid) -> None:
     if not any(any(cell and cell.strip() for cell in row) for row in grid.head):
-        run.notes.append(f"{_place(grid)}：空表")
+        run.notes.append(f"{place(grid.file, grid.sheet)}：空表")
         return
     found = find(grid.head, run.mappings, set(run.tables))
     if found is None:
         elsewhere = find(grid.head, run.mappings, set(TABLES))
         if elsewhere is not None:
-            run.notes.append(f"{_place(grid)}：是{elsewhere.mapping.declared.zh}，不属于这次导入，未读")
+            told = f"是{elsewhere.mapping.declared.zh}，不属于这次导入，{_lines(grid, elsewhere.row).height} 行未读"
+            run.left_out.append(f"{place(grid.file, grid.sheet)}：{told}")
             return
         found = _unknown(run, grid)
         if found is None:
@@ -46,15 +47,14 @@ def read_grid(run: Run, grid: Grid) -> None:
     run.read += reading.height
     run.refuse(grid.file, grid.sheet, refused)
     converted = convert(reading)
+    left = reading.not_taken()
+    if left and "raw" not in converted.rows.columns:
+        run.not_taken.append({"file": grid.file, "sheet": grid.sheet, "columns": left})
     run.refuse(grid.file, grid.sheet, reading.refused())
     headers = {name: reading.header(name) for name in reading.sources}
     kept = accept_frame(run, grid.file, grid.sheet, found.mapping.declared, converted.rows, headers)
     for name, frames in converted.also(kept).items():
         run.derived.setdefault(name, []).extend(frames)
-
-
-def _place(grid: Grid) -> str:
-    return f"{grid.file}「{grid.sheet}」" if grid.sheet else grid.file
 
 
 def _asked(run: Run, grid: Grid, found: Found, cells: Cells, reading: Reading) -> Reading:
@@ -82,10 +82,10 @@ def _unknown(run: Run, grid: Grid) -> Found | None:
     """A header never seen: the guide makes a mapping for it, or a draft is left beside the output."""
     row = guess_header(grid.head)
     if row is None and all(sum(bool(cell and cell.strip()) for cell in cells) < 2 for cells in grid.head):
-        run.notes.append(f"{_place(grid)}：只有文字，没有表")
+        run.left_out.append(f"{place(grid.file, grid.sheet)}：只有文字，没有表")
         return None
     if row is None:
-        run.problem(grid.file, grid.sheet, "unknown_header", "没有找到表头")
+        run.sheet_problem(grid.file, grid.sheet, "unknown_header", "没有找到表头", _lines(grid, -1))
         return None
     proposal = draft(grid, row, run.tables)
     if run.guide is not None:
@@ -99,7 +99,16 @@ def _unknown(run: Run, grid: Grid) -> Found | None:
     path = draft_path(run.draft_folder, grid)
     names = "、".join(c for c in grid.head[row] if c)[:300]
     run.drafts.append((path, proposal))
-    run.problem(
-        grid.file, grid.sheet, "unknown_header", f"表头未登记：{names}。映射草稿：{path}，改好后用 --mapping 导入"
-    )
+    message = f"表头未登记：{names}。映射草稿：{path}，改好后用 --mapping 导入"
+    run.sheet_problem(grid.file, grid.sheet, "unknown_header", message, _lines(grid, row))
     return None
+
+
+def _lines(grid: Grid, row: int) -> pl.DataFrame:
+    """The lines below ``row`` that hold anything: ``row`` (number in the file) and ``value`` (their cells in one)."""
+    width = max((len(cells) for cells in grid.head), default=0)
+    cells = grid.below(row, width)
+    text = pl.concat_str([pl.col(c) for c in cells.frame.columns], separator=" | ", ignore_nulls=True)
+    lines = cells.frame.select(row=cells.row, value=text.str.strip_chars()).filter(pl.col("value") != "")
+    refused = pl.DataFrame([{"row": r.row, "value": r.value} for r in cells.refused], schema=lines.schema)
+    return pl.concat([lines, refused]).with_columns(pl.col("value").str.slice(0, 200)).sort("row")

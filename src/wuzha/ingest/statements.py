@@ -204,7 +204,14 @@ def _raw(reading: Reading) -> pl.Series:
             if isinstance(source, int) and _not_understood(reading, target):
                 used.discard(source)
     drop = set(reading.mapping.drop)
-    left = {str(i): name for i, name in enumerate(reading.names) if i not in used and name.strip() and name not in drop}
+    left: dict[str, str] = {}
+    for i, name in enumerate(reading.names):
+        if i in used or name in drop:
+            continue
+        key, n = name.strip() or f"第{i + 1}列", 1
+        while (key if n == 1 else f"{key}({n})") in left.values():
+            n += 1
+        left[str(i)] = key if n == 1 else f"{key}({n})"
     return cells.raw_json(reading.frame, left) if left else pl.repeat(None, reading.height, dtype=pl.String, eager=True)
 
 

@@ -50,14 +50,15 @@ def parse_time(text: str, zone: ZoneInfo | None = None) -> tuple[datetime, int]:
     plain = unicodedata.normalize("NFKC", text).strip().strip("'’`\"\t ").strip()
     try:
         local, precision = _plain(plain)
+        if local.tzinfo is None:
+            local = local.replace(tzinfo=zone)
+            # An hour that the clocks skipped never was.
+            if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+                raise ValueError(f"{text!r} is no time in {zone.key}")
+        return local.astimezone(UTC), precision
     except (ValueError, OverflowError) as error:
+        # The first and the last day of all calendars leave them when they change zone.
         raise ValueError(f"{text!r} is no time") from error
-    if local.tzinfo is None:
-        local = local.replace(tzinfo=zone)
-        # An hour that the clocks skipped never was.
-        if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-            raise ValueError(f"{text!r} is no time in {zone.key}")
-    return local.astimezone(UTC), precision
 
 
 def _plain(text: str) -> tuple[datetime, int]:

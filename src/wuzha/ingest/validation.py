@@ -22,6 +22,9 @@ from wuzha.events.table import TEXT, Column
 
 #: A number that a spreadsheet cut to fifteen digits: ``6.22E+18``, ``6.2220200010001E+18``.
 DIGITS_LOST = r"^\s*[+-]?\d(\.\d+)?[eE]\+?\d+\s*$"
+#: A number that a program took for a decimal: ``622848040256.0``. Beyond 2**53 its last digits may be others.
+_POINT_ZERO = r"^\s*['’`\"]?(\d+)\.0+\s*$"
+_EXACT = 2**53
 _ACCOUNT_JUNK = re.compile(r"[\s\-'’`\"\u200b\ufeff]+")
 #: Texts longer than this are no field of an event.
 MAX_TEXT = 1_000_000
@@ -42,11 +45,21 @@ class Refused(ValueError):
         self.code = code
 
 
+def _no_point(text: str) -> str:
+    """``text`` without the ``.0`` that a program put behind a whole number; Refused where digits may be lost."""
+    whole = re.match(_POINT_ZERO, text)
+    if whole is None:
+        return text
+    if int(whole[1]) > _EXACT:
+        raise Refused("digits_lost", "号码曾被当作小数，末几位可能已变")
+    return whole[1]
+
+
 def line(text: str) -> str:
     """Bare line value; Refused where it is no line."""
     if re.match(DIGITS_LOST, text):
         raise Refused("digits_lost", "号码被表格软件改成科学计数，位数已丢失")
-    value = line_value(text)
+    value = line_value(_no_point(text))
     if value is None:
         raise Refused("not_a_line", "不是电话号码")
     return value
@@ -56,7 +69,7 @@ def account(text: str) -> str:
     """Bare account value: no blanks, quotes or hyphens; Refused where digits were lost."""
     if re.match(DIGITS_LOST, text):
         raise Refused("digits_lost", "账卡号被表格软件改成科学计数，位数已丢失")
-    value = re.sub(r"[\s'’`\"\u200b\ufeff]+", "", unicodedata.normalize("NFKC", text))
+    value = re.sub(r"[\s'’`\"\u200b\ufeff]+", "", unicodedata.normalize("NFKC", _no_point(text)))
     # Hyphens part groups of digits; in a name or an address they belong to it.
     if re.fullmatch(r"[\d-]+", value):
         value = value.replace("-", "")
@@ -98,7 +111,7 @@ def subject_key(text: str) -> str:
 def _digits(text: str) -> str:
     if re.match(DIGITS_LOST, text):
         raise Refused("digits_lost", "号码被表格软件改成科学计数，位数已丢失")
-    return _ACCOUNT_JUNK.sub("", text)
+    return _ACCOUNT_JUNK.sub("", _no_point(text))
 
 
 #: How the bare value of a subject column is brought to its one form, and what is already in it.
@@ -121,7 +134,8 @@ def in_form(column: pa.ChunkedArray, c: Column) -> tuple[pa.ChunkedArray, list[R
     valid = pc.is_valid(column)
     fine = pc.fill_null(pc.match_substring_regex(column, pattern), True)
     if c.subject == "account":
-        fine = pc.and_(fine, pc.invert(pc.fill_null(pc.match_substring_regex(column, DIGITS_LOST), False)))
+        for odd_shape in (DIGITS_LOST, _POINT_ZERO):
+            fine = pc.and_(fine, pc.invert(pc.fill_null(pc.match_substring_regex(column, odd_shape), False)))
     if c.subject in ("person", "key"):
         known = IDENTITY_NUMBER.replace("^", "^person:") if c.subject == "key" else IDENTITY_NUMBER
         fine = pc.and_(fine, pc.invert(pc.fill_null(pc.match_substring_regex(column, known), False)))
