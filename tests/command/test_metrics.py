@@ -60,6 +60,26 @@ def test_a_figure_counts_only_what_the_scope_shows(house: Centre, wang: Actor) -
             metrics.rows(conn, wang, "nonsense", start, end)
 
 
+def test_a_claim_is_verified_once_seven_days_are_over(house: Centre, wang: Actor) -> None:
+    now = clock.now()
+    start, end = metrics.day(now)
+    claimed = start - timedelta(days=7) + (end - start) / 2
+    good, bad, fresh = house.alert(), house.alert(), house.alert()
+    close = "UPDATE alerts SET state = 'closed', outcome = %s, closed_at = %s WHERE alert_id = %s"
+    house.web.execute("SELECT set_config('wuzha.unit', %s, false)", (str(wang.unit_id),))
+    house.web.execute(close, ("dissuaded", end, fresh))
+    with house.scope(wang) as conn:
+        assert metrics.figure(conn, "verified", start, end) is None
+        conn.execute(close, ("dissuaded", claimed, good))
+        conn.execute(close, ("dissuaded", claimed, bad))
+        assert metrics.figure(conn, "verified", start, end) == 1.0
+    person = house.engine.execute("SELECT person_id, line_id FROM alerts WHERE alert_id = %s", (bad,)).fetchone()
+    again = house.alert(person=person, episode=2)
+    with house.scope(wang) as conn:
+        conn.execute(close, ("deceived", claimed + timedelta(days=3), again))
+        assert metrics.figure(conn, "verified", start, end) == 0.5
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -136,6 +136,22 @@ def test_overdue_is_counted_by_time_alone(house: Centre, wang: Actor) -> None:
         assert queue.counts(conn, wang, now=NOW + clock.stretch(61))["overdue"] == 1
 
 
+def test_the_count_of_overdue_is_that_of_the_rows_in_every_state(house: Centre, wang: Actor) -> None:
+    for level in LEVELS:
+        for state in ("new", "signed", "contacting", "reached"):
+            for own in (None, timedelta(minutes=-1), timedelta(minutes=5)):
+                alert = house.alert(level=level, now=NOW, ago=timedelta(0))
+                house.engine.execute("UPDATE alerts SET state = %s WHERE alert_id = %s", (state, alert))
+                if own is not None:
+                    house.warning(alert, sign_by=NOW + own, feedback_by=NOW + 2 * own)
+    for seconds in (0, 61, 400, 3000, 90_000):
+        now = NOW + clock.stretch(seconds)
+        with house.scope(wang) as conn:
+            rows, after = queue.rows(conn, wang, queue.Filters(), now=now)
+            assert not after
+            assert queue.counts(conn, wang, now=now)["overdue"] == sum(row["due"] < now for row in rows)
+
+
 def test_the_fingerprint_changes_with_every_alert_and_step(house: Centre, wang: Actor) -> None:
     from wuzha.respond import sign
 

@@ -41,6 +41,24 @@ def test_no_name_or_number_stands_in_any_page_before_a_reveal_and_the_audit_tell
     assert row == ("dissuade",)
 
 
+def test_a_warnings_words_name_nobody_in_the_queue(house: Centre, officer: Callable[..., Any], wang: Actor) -> None:
+    alert = house.alert("欧阳小兰")
+    house.warning(alert, issued_by="部", level="high", reasons=["欧阳小兰接到境外来电，号码 13812341234"])
+    house.warning(alert, issued_by="部", level="high", reasons=["欧阳小兰又接到来电"])
+    who = officer("wang")
+    for path in ("/desk", "/desk/rows", f"/alerts/{alert}"):
+        text = who.get(path).text
+        assert "欧阳小兰" not in text and "13812341234" not in text
+    assert "部 高危 ×2" in who.get("/desk").text
+
+
+def test_a_purposes_words_stay_out_of_the_audit(house: Centre, officer: Callable[..., Any], wang: Actor) -> None:
+    alert = house.alert("张小兰")
+    officer("wang").post(f"/alerts/{alert}/reveal", {"purpose": "dissuade", "words": "张小兰的女儿来电"})
+    assert house.engine.execute("SELECT purpose FROM reveals").fetchone() == ("dissuade: 张小兰的女儿来电",)
+    assert house.engine.execute("SELECT 1 FROM audit WHERE detail::text LIKE '%小兰%'").fetchone() is None
+
+
 def test_a_reveal_ends(
     house: Centre, wang: Actor, officer: Callable[..., Any], superuser: psycopg.Connection[tuple[object, ...]]
 ) -> None:

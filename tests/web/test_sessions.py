@@ -45,6 +45,16 @@ def test_five_wrong_passwords_lock_the_account_even_for_the_right_one_and_time_u
     assert actions == (7,)
 
 
+def test_a_lock_does_not_tell_which_names_exist(house: Centre, wang: Actor, stranger: Any) -> None:
+    def answers(name: str) -> list[str]:
+        return [stranger.log_in(name, "wrong-wrong-1").text.replace(name, "NAME") for _ in range(7)]
+
+    def told(pages: list[str]) -> list[bool]:
+        return ["暂停登录。请" in page for page in pages]
+
+    assert told(answers("wang")) == told(answers("nobody-by-this-name")) == [False] * 4 + [True] * 3
+
+
 def test_a_session_ends_by_idleness_by_its_end_and_with_its_user(house: Centre, wang: Actor) -> None:
     now = clock.now()
     with house.web.transaction():
@@ -124,6 +134,12 @@ def test_every_answer_carries_the_headers(
         policy = answer.headers["content-security-policy"]
         assert "script-src 'self'" in policy and "unsafe-inline" not in policy and "frame-ancestors 'none'" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/desk?q=%00", "/audit?actor=%00", "/alerts/%00", "/login?next=%00", "/figures/%00"])
+def test_a_nul_in_an_address_is_no_page(house: Centre, officer: Callable[..., Any], path: str) -> None:
+    house.officer("chen", "陈立", "commander")
+    assert officer("chen").get(path).status_code == 404
 
 
 def test_pages_hold_no_inline_script_or_style(house: Centre, officer: Callable[..., Any]) -> None:

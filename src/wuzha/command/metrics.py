@@ -143,7 +143,7 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
     many = conn.cursor(row_factory=dict_row)
     types = conn.execute(
         "SELECT scam_type, count(DISTINCT person_id) AS n FROM wuzha.alerts a"
-        " WHERE committed_at >= %(start)s AND committed_at < %(end)s GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6",
+        " WHERE committed_at >= %(start)s AND committed_at < %(end)s GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5",
         cohort,
     ).fetchall()
     units = many.execute(
@@ -151,7 +151,7 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
         " count(DISTINCT a.person_id) FILTER (WHERE a.reached_at IS NOT NULL) AS reached,"
         " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.contacted_at - a.committed_at)) AS contact_s"
         " FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
-        " WHERE a.committed_at >= %(start)s AND a.committed_at < %(end)s GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT 7",
+        " WHERE a.committed_at >= %(start)s AND a.committed_at < %(end)s GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT 10",
         cohort,
     ).fetchall()
     for row in units:
@@ -160,12 +160,12 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
         "SELECT * FROM (SELECT 'alert' AS what, a.alert_id, a.committed_at AS at, a.level, a.scam_type,"
         "  a.amount_fen AS fen,"
         "  a.outcome, n.name AS unit_name, p.name FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
-        "  LEFT JOIN wuzha.persons p ON p.person_id = a.person_id WHERE a.level_rank >= 2 AND a.committed_at < %(end)s"
-        "  ORDER BY a.committed_at DESC LIMIT 11) fresh UNION ALL"
+        "  LEFT JOIN wuzha.persons p ON p.person_id = a.person_id WHERE a.level_rank >= 1 AND a.committed_at < %(end)s"
+        "  ORDER BY a.committed_at DESC LIMIT 7) fresh UNION ALL"
         " SELECT * FROM (SELECT 'closed', a.alert_id, a.closed_at, a.level, a.scam_type,"
         "  coalesce(a.avoided_fen, a.lost_fen), a.outcome, n.name, p.name FROM wuzha.alerts a"
         "  JOIN wuzha.units n USING (unit_id) LEFT JOIN wuzha.persons p ON p.person_id = a.person_id"
-        "  WHERE a.closed_at < %(end)s ORDER BY a.closed_at DESC LIMIT 11) done ORDER BY at DESC LIMIT 11",
+        "  WHERE a.closed_at < %(end)s ORDER BY a.closed_at DESC LIMIT 7) done ORDER BY at DESC LIMIT 7",
         cohort,
     ).fetchall()
     return Wall(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -64,6 +66,27 @@ def _nobody() -> str:
     return _hasher.hash(secrets.token_hex(16))
 
 
+#: Wrong tries by names that nobody has: (how many, locked until). They lock like accounts, else a lock would tell which
+#: names exist. Of this process only and of the last names only: it hides, it protects nothing.
+_STRANGERS: OrderedDict[str, tuple[int, datetime | None]] = OrderedDict()
+_STRANGERS_KEPT = 10_000
+_strangers_lock = threading.Lock()
+
+
+def _stranger(login: str, now: datetime) -> datetime | None:
+    """Count a try by a name that nobody has; until when it is locked, as an account would be."""
+    with _strangers_lock:
+        failed, until = _STRANGERS.pop(login, (0, None))
+        if until is None or until <= now:
+            failed += 1
+            until = now + clock.stretch(LOCK_S) if failed >= LOCK_AFTER else None
+            failed = 0 if until else failed
+        _STRANGERS[login] = (failed, until)
+        while len(_STRANGERS) > _STRANGERS_KEPT:
+            _STRANGERS.popitem(last=False)
+    return until
+
+
 def _verify(hashed: str, password: str) -> bool:
     try:
         return _hasher.verify(hashed, password)
@@ -83,7 +106,8 @@ def log_in(conn: psycopg.Connection[Any], login: str, password: str, *, now: dat
     if user is None or not user["active"]:
         _verify(_nobody(), password)
         _audit(conn, now, login[:60], None, None, "login.refused", {"reason": "unknown"})
-        return Login(refused="bad_login")
+        until = _stranger(login, now)
+        return Login(refused="locked" if until else "bad_login", until=until)
     who = (user["login"], user["user_id"], user["unit_id"])
     if user["locked_until"] is not None and user["locked_until"] > now:
         _verify(_nobody(), password)

@@ -108,7 +108,11 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
         alert=alert,
         lines=[row for row in joined if row["kind"] != "person"],
         kin=kin,
-        warnings=many("SELECT * FROM wuzha.alert_warnings WHERE alert_id = %s ORDER BY ts", alert_id),
+        warnings=many(
+            "SELECT w.*, coalesce(w.issued_by, q.title, w.source) AS issuer FROM wuzha.alert_warnings w"
+            " LEFT JOIN wuzha.sources q ON q.name = w.source WHERE w.alert_id = %s ORDER BY w.ts",
+            alert_id,
+        ),
         evidence=evidence,
         events=events[-EVENTS:],
         events_n=len(events),

@@ -18,7 +18,7 @@ from wuzha.command.public import Actor, require
 from wuzha.events import LEVELS, clock
 from wuzha.events.scam_types import scam_types
 
-from .tiers import joins
+from .tiers import joins, overdue
 
 PAGE = 100
 STATES = ("open", "new", "signed", "contacting", "reached", "closed")
@@ -83,9 +83,11 @@ _COLUMNS = """
     top.rule, top.rule_version, top.args,
     (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id AND e.withdrawn_at IS NULL) AS evidence_n,
     last.kind AS last_kind, last.code AS last_code, last.at AS last_at, last.n AS tries,
-    (SELECT jsonb_agg(jsonb_build_object('issued_by', w.issued_by, 'source', w.source, 'level', w.level_upstream,
-                                         'reason', w.reasons[1])
-                      ORDER BY w.ts) FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id) AS warnings
+    (SELECT jsonb_agg(jsonb_build_object('issued_by', coalesce(w.issued_by, q.title, w.source),
+                                         'level', w.level_upstream, 'reason', w.reasons[1])
+                      ORDER BY w.ts)
+       FROM wuzha.alert_warnings w LEFT JOIN wuzha.sources q ON q.name = w.source
+      WHERE w.alert_id = a.alert_id) AS warnings
 """
 _FROM = """
     LEFT JOIN wuzha.units n ON n.unit_id = a.unit_id
@@ -212,14 +214,15 @@ def counts(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None 
     """Figures of the desk's head over everything in sight: ``new, mine, overdue, open`` and one a level."""
     require(actor, "desk.read")
     now = now or clock.now()
+    tier, late = overdue(now)
     row = (
         conn.cursor(row_factory=dict_row)
         .execute(
             "SELECT count(*) FILTER (WHERE a.state = 'new') AS new,"
             " count(*) FILTER (WHERE a.signed_by = %(me)s) AS mine,"
-            " count(*) FILTER (WHERE d.due < %(now)s) AS overdue, count(*) AS open,"
+            f" count(*) FILTER (WHERE {late}) AS overdue, count(*) AS open,"
             + ", ".join(f" count(*) FILTER (WHERE a.level = '{level}') AS {level}" for level in LEVELS)
-            + f" FROM wuzha.alerts a {joins(now)} WHERE a.state <> 'closed'",
+            + f" FROM wuzha.alerts a {tier} WHERE a.state <> 'closed'",
             {"me": actor.user_id, "now": now},
         )
         .fetchone()

@@ -43,7 +43,8 @@ def reveal(
         "INSERT INTO wuzha.reveals (user_id, alert_id, purpose, at, until) VALUES (%s, %s, %s, %s, %s)",
         (actor.user_id, alert_id, full, now, until),
     )
-    audit_step(conn, actor, alert, "reveal", at=now, detail={"purpose": full, "until": until.isoformat()})
+    # Their own words may hold a name; the audit, which others read, has the code.
+    audit_step(conn, actor, alert, "reveal", at=now, detail={"purpose": purpose, "until": until.isoformat()})
     return until
 
 

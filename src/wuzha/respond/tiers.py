@@ -85,20 +85,38 @@ def waited(since: datetime, now: datetime) -> int:
     return max(0, round((now - since).total_seconds() / clock().speed))
 
 
-def joins(now: datetime) -> str:
-    """SQL that gives each row ``a`` of alerts its clocks: ``sign_due``, ``contact_due``, ``meet_due``, and ``due``, the
-    one that runs in its state (null once closed). Numbers come from our own file only.
-    """
+def _tier_join(now: datetime) -> str:
     speed = clock().speed
     rows = ", ".join(
         f"('{level}', interval '{t.sign_s * speed} s', interval '{t.contact_s * speed} s',"
         f" interval '{t.meet_s * speed} s')"
         for level, t in tiers(now).levels.items()
     )
+    return f"JOIN (VALUES {rows}) AS tier (level, sign, contact, meet) ON tier.level = a.level"
+
+
+def overdue(now: datetime) -> tuple[str, str]:
+    """SQL for counting only: a join, and a condition ``due < %(now)s`` of `joins` that asks an alert's warnings only
+    where its tier has not run out yet; over tens of thousands of open alerts that is most of the work."""
+    return (
+        _tier_join(now),
+        """(
+        CASE a.state WHEN 'new' THEN a.level_at + tier.sign WHEN 'signed' THEN a.level_at + tier.contact
+                     WHEN 'contacting' THEN a.level_at + tier.contact
+                     WHEN 'reached' THEN a.level_at + tier.meet END < %(now)s
+        OR EXISTS (SELECT 1 FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed'
+                      AND CASE a.state WHEN 'new' THEN w.sign_by ELSE w.feedback_by END < %(now)s))""",
+    )
+
+
+def joins(now: datetime) -> str:
+    """SQL that gives each row ``a`` of alerts its clocks: ``sign_due``, ``contact_due``, ``meet_due``, and ``due``, the
+    one that runs in its state (null once closed). Numbers come from our own file only.
+    """
     return f"""
-    JOIN (VALUES {rows}) AS tier (level, sign, contact, meet) ON tier.level = a.level
+    {_tier_join(now)}
     CROSS JOIN LATERAL (SELECT min(w.sign_by) AS sign_by, min(w.feedback_by) AS feedback_by
-                          FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id) own
+                          FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed') own
     CROSS JOIN LATERAL (SELECT least(a.level_at + tier.sign, own.sign_by) AS sign_due,
                                least(a.level_at + tier.contact, own.feedback_by) AS contact_due,
                                least(a.level_at + tier.meet, own.feedback_by) AS meet_due) clocks

@@ -58,9 +58,16 @@ class Sight:
         if kind == "line":
             return self.line(value)
         if kind == "person" and ":" in value:
-            inner, _, rest = value.partition(":")
-            return self.subject(inner, rest) if inner in subjects.KINDS else self.text(value)
+            return self.person(value)
         return value if self.open else subjects.mask(subjects.key(kind, value))
+
+    def person(self, value: str | None) -> str:
+        """A provisional person as the line or account that it is; empty for a register's key, which tells nobody
+        anything."""
+        inner, _, rest = (value or "").partition(":")
+        if not rest:
+            return ""
+        return self.subject(inner, rest) if inner in subjects.KINDS else self.text(value)
 
     def id_no(self, number: str | None) -> str:
         """An identity number."""
@@ -68,9 +75,9 @@ class Sight:
             return ""
         return number if self.open else subjects.mask_id(number)
 
-    def text(self, text: str | None) -> str:
-        """A sentence or text that may contain numbers or names."""
-        return (text or "") if self.open else mask_text(text or "", self.names)
+    def text(self, text: str | None, *names: str | None) -> str:
+        """A sentence or text that may contain numbers or names, of these people also."""
+        return (text or "") if self.open else mask_text(text or "", [*self.names, *(n for n in names if n)])
 
 
 MASKED = Sight()

@@ -6,6 +6,7 @@ person's data is never kept by a cache.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from importlib.resources import files
@@ -48,8 +49,18 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    env.filters.update(told_by=told_by, entries=words.entries)
     env.globals.update(mark=LEVEL_MARKS, static=static, scam_parent=parent)
     return env
+
+
+def told_by(warnings: list[dict[str, Any]] | None, language: str) -> list[tuple[str, int]]:
+    """Who warned, with the level that they gave, each once with how often, in the order of the first."""
+    told = Counter(
+        f"{w['issued_by']} {_code('level', w['level'], language=language) if w['level'] else ''}".strip()
+        for w in warnings or ()
+    )
+    return list(told.items())
 
 
 @lru_cache(maxsize=64)

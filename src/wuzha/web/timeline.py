@@ -136,7 +136,7 @@ def draw(
     for w in file.warnings:
         if w["ts"] >= start:
             level = say("level." + w["level_upstream"]) if w["level_upstream"] else ""
-            words = f"{w['issued_by'] or w['source']} {level}".strip()
+            words = f"{w['issuer']} {level}".strip()
             title = f"{words} {sight.text('；'.join(w['reasons']))}".strip()
             line.marks.append(Mark(x=x(w["ts"]), y=lane_of["alert_warnings"] + LANE / 2, label=words, title=title))
         else:

@@ -19,7 +19,8 @@ router = APIRouter()
 
 #: The five numbers, and which figure stands in small beside each.
 FIVE = (
-    ("alerts", None), ("reached", "reached_share"), ("dissuaded", None), ("avoided", None), ("lost", "lost_people"),
+    ("alerts", None), ("reached", "reached_share"), ("dissuaded", "verified"), ("avoided", None),
+    ("lost", "lost_people"),
 )  # fmt: skip
 RIVER = ("alerts", "signed", "located", "reached", "dissuaded")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 from wuzha.events import money
 from wuzha.events.clock import zone
@@ -66,3 +67,14 @@ def age_band(born: date | None, now: datetime) -> str:
     """``60–64``: what is shown of an age before a reveal; empty where unknown."""
     years = age(born, now)
     return "" if years is None else f"{years // 5 * 5}–{years // 5 * 5 + 4}"
+
+
+def entries(detail: dict[str, Any]) -> str:
+    """An audit row's detail as people read it: ``roles: admin, auditor · unit: 3``."""
+
+    def one(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + entries(value) + "}"
+        return ", ".join(map(one, value)) if isinstance(value, list) else "—" if value is None else str(value)
+
+    return " · ".join(f"{name}: {one(value)}" for name, value in sorted(detail.items()))
