@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from wuzha import city
 from wuzha.city import CityError, replay
+from wuzha.city.sources import sources
 from wuzha.events import RAW_TABLES, TABLES
 
 
@@ -54,8 +54,8 @@ def test_a_replay_may_begin_and_end_anywhere(folder: Path, small: dict[str, pa.T
 
 
 def test_every_source_is_listed_with_its_tables(small: dict[str, pa.Table]) -> None:
-    listed = {s.name: s for s in city.sources()}
-    assert len(listed) == len(city.sources())
+    listed = {s.name: s for s in sources()}
+    assert len(listed) == len(sources())
     for name, rows in small.items():
         if name in ("labels", "findings"):
             continue

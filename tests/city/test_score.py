@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+import statistics
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wuzha.city import CityError
 from wuzha.city.score import measure, score
@@ -177,3 +183,62 @@ def test_perfect_alerts_score_perfectly(folder: Path, tmp_path: Path) -> None:
     assert got["victims"] == len(lost)
     assert got["warned_before_first_loss"] == got["with_evidence"] == sum(first[p] < lost[p] for p in lost)
     assert (got["precision_urgent_high"], got["merge_precision"], got["merge_recall"]) == (1.0, 1.0, 1.0)
+
+
+def _plainly(labels: list[dict[str, Any]], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures as their definitions read, with nothing but lists and loops."""
+    scam = [r for r in labels if r["scam_id"] is not None and r["person"] is not None]
+    losses = {p: sorted(r["ts"] for r in scam if r["step"] == "loss" and r["person"] == p) for p in
+              {r["person"] for r in scam if r["step"] == "loss"}}  # fmt: skip
+    events = {p: [r["ts"] for r in scam if r["person"] == p] for p in losses}
+    highs = {p: [a["high_at"] for a in rows if a["person"] == f"person:{p}" and a["high_at"] is not None]
+             for p in losses}  # fmt: skip
+    leads = [losses[p][0] - min(h) for p, h in highs.items() if h and min(h) < losses[p][0]]
+    strong = [a for a in rows if a["level"] in ("urgent", "high")]
+    true = 0
+    for a in strong:
+        p = a["person"].removeprefix("person:")
+        true += p in losses and a["high_at"] is not None and min(events[p]) <= a["high_at"] <= losses[p][-1]
+    means = {f"{r['source']}/{r['event_id']}": r["person"] for r in labels if r["table"] == "warnings"}
+    joined = {frozenset(c) for a in rows for c in itertools.combinations(set(a["warnings"] or ()), 2)}
+    same = {frozenset(c) for c in itertools.combinations(means, 2) if means[c[0]] == means[c[1]]}
+    return {
+        "victims": len(losses),
+        "with_evidence": sum(any(t < losses[p][0] for t in events[p]) for p in losses),
+        "warned_before_first_loss": len(leads),
+        "median_lead_minutes": round(statistics.median(x.total_seconds() for x in leads) / 60, 3) if leads else None,
+        "alerts": len(rows),
+        "alerts_true": true,
+        "precision_urgent_high": round(true / len(strong), 6) if strong else None,
+        "merge_precision": round(len(joined & same) / len(joined), 6) if joined else None,
+        "merge_recall": round(len(joined & same) / len(same), 6) if same else None,
+    }
+
+
+@pytest.fixture(scope="module")
+def small_truth(small: dict[str, pa.Table]) -> list[dict[str, Any]]:
+    """Labels of a city: a dozen victims with all that was labelled of them, and some of the rest."""
+    rows = small["labels"].to_pylist()
+    victims = set(sorted({r["person"] for r in rows if r["step"] == "loss"})[:12])
+    return [r for i, r in enumerate(rows) if r["person"] in victims or (i % 97 == 0 and r["step"] != "loss")]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(0, 120))
+def test_scores_are_their_definitions(small_truth: list[dict[str, Any]], rng: random.Random, n: int) -> None:
+    victims = sorted({r["person"] for r in small_truth if r["step"] == "loss"})
+    others = sorted({r["person"] for r in small_truth if r["person"]} - set(victims))[:50]
+    moments = [r["ts"] for r in small_truth if r["person"] in set(victims)]
+    refs = [f"{r['source']}/{r['event_id']}" for r in small_truth if r["table"] == "warnings"]
+    rows = []
+    for _ in range(n):
+        level = rng.choice(("urgent", "high", "medium", "low"))
+        # On the very moment of an event as often as between two; a high level without a time should not be, and counts.
+        high = rng.choice(moments) + timedelta(microseconds=rng.choice((-1, 0, 0, 1)))
+        joined = rng.sample(refs, rng.randrange(0, 6)) if rng.random() < 0.7 else None
+        whom = rng.choice(victims if rng.random() < 0.8 else others)
+        kept = high if level in ("urgent", "high") and rng.random() < 0.95 else None
+        rows.append({"person": f"person:{whom}", "level": level, "high_at": kept, "warnings": joined})
+    got = measure(truth(*small_truth), alerts(*rows))
+    want = _plainly(small_truth, rows)
+    assert {k: got[k] for k in want} == want

@@ -329,7 +329,10 @@ def parse(name: str, source: str) -> Script:
         raise r.fail((), "hours is missing")
     top = _build(r, Script, (), data, parts)
     if top["scam_type"] not in scam_types() or top["scam_type"] == "none":
-        raise r.fail(("scam_type",), f"unknown scam type {top['scam_type']!r}")
+        raise r.fail(
+            ("scam_type",),
+            f"unknown scam type {top['scam_type']!r}; one of {', '.join(t for t in scam_types() if t != 'none')}",
+        )
     top["hours"] = _hours(r, data["hours"])
     for key, kind in (("victim", Victim), ("crew", Crew), ("attempts", Attempts), ("money", Money), ("report", Report)):
         if key in data:
