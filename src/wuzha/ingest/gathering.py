@@ -165,9 +165,7 @@ def accept_frame(
     rows = rows.with_columns(changed.get_columns())
     # What no text may hold: a NUL byte stands here as the sign for one.
     free = [
-        c.name
-        for c in table.all_columns
-        if c.type == TEXT and c.name in rows.columns and (c not in ruled or c.subject)
+        c.name for c in table.all_columns if c.type == TEXT and c.name in rows.columns and (c not in ruled or c.subject)
     ]
     for name in free:
         column = rows.get_column(name)

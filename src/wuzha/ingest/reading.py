@@ -45,12 +45,23 @@ class Reading:
         self.rejects: list[pl.DataFrame] = []
         #: How coarse each row's ``ts`` is, seconds; null until `times` has read it.
         self.precision: pl.Series | None = None
-        width = len(found.names)
-        self.shown = cells.frame.select(pl.all().str.strip_chars(WRAPPERS)) if width else cells.frame
+        self._texts: dict[tuple[str, bool], pl.Series] = {}
+        names = cells.frame.columns
+        #: Columns that hold nothing at all: of 34 columns often half. They share one column of nulls.
+        filled = [c for c in names if cells.frame.get_column(c).null_count() < cells.frame.height]
+        self.shown = cells.frame.select(pl.col(c).str.strip_chars(WRAPPERS) for c in filled)
         free = {str(i) for target in _FREE for i in self._columns(target)}
-        self.frame = self.shown.select(_nothing_here(c, [""] if c in free else BLANKS) for c in self.shown.columns)
+        self.frame = self.shown.select(_nothing_here(c, [""] if c in free else BLANKS) for c in filled)
         self.row = cells.row
-        self._drop_what_is_no_row()
+        if filled:
+            self._drop_what_is_no_row()
+        elif names:
+            self.row = self.row.clear()
+        self.nothing = pl.repeat(None, len(self.row), dtype=pl.String, eager=True)
+        blank = [self.nothing.alias(c) for c in names if c not in filled]
+        if names:
+            self.frame = (self.frame.with_columns(blank) if filled else pl.DataFrame(blank)).select(names)
+            self.shown = (self.shown.with_columns(blank) if filled else pl.DataFrame(blank)).select(names)
         self.taken = pl.repeat(False, self.height, dtype=pl.Boolean, eager=True)
 
     @property
@@ -79,20 +90,28 @@ class Reading:
 
     def text(self, target: str, *, shown: bool = False) -> pl.Series:
         """Text of ``target``: its first filled column, else the constant or title; ``shown``: ``-`` stays."""
-        frame = self.shown if shown else self.frame
+        if (target, shown) not in self._texts:
+            self._texts[target, shown] = self._text(target, self.shown if shown else self.frame)
+        return self._texts[target, shown]
+
+    def _text(self, target: str, frame: pl.DataFrame) -> pl.Series:
         parts: list[pl.Expr] = []
+        columns: list[int] = []
         for source in self.sources.get(target, ()):
             if isinstance(source, tuple):
-                columns, by = source
-                filled = pl.all_horizontal(pl.col(str(c)).is_not_null() for c in columns)
-                parts.append(pl.when(filled).then(pl.concat_str([pl.col(str(c)) for c in columns], separator=by)))
-            else:
+                joined, by = source
+                filled = pl.all_horizontal(pl.col(str(c)).is_not_null() for c in joined)
+                parts.append(pl.when(filled).then(pl.concat_str([pl.col(str(c)) for c in joined], separator=by)))
+            elif frame.get_column(str(source)).null_count() < frame.height:
                 parts.append(pl.col(str(source)))
+                columns.append(source)
         fallback = self.mapping.constants.get(target) or self.titles.get(target)
         if fallback is not None:
             parts.append(self._constant(fallback))
         if not parts:
-            return pl.repeat(None, self.height, dtype=pl.String, eager=True)
+            return self.nothing
+        if len(parts) == len(columns) == 1:
+            return frame.get_column(str(columns[0]))
         # The numbers beside the cells keep a constant alone as long as the sheet.
         frame = frame.with_columns(_row=self.row)
         return frame.select(pl.coalesce(parts).alias("t"), "_row").get_column("t")
@@ -154,7 +173,7 @@ class Reading:
             for i in sums.arg_true().to_list():
                 keep[i] = not self._sums_up(i, bare_word(first[i]))
         named = [(i, name) for i, name in enumerate(self.names) if name.strip()]
-        if len(named) >= 2:
+        if len(named) >= 2 and all(str(i) in self.frame.columns for i, _ in named[:3]):
             again = self.frame.select(
                 pl.all_horizontal(pl.col(str(i)) == name.strip(WRAPPERS) for i, name in named[:3])
             ).to_series()
@@ -168,7 +187,7 @@ class Reading:
         if not times:
             return first.rstrip(":") in total_words()
         for column in times:
-            text = self.frame.get_column(str(column))[i]
+            text = self.frame.get_column(str(column))[i] if str(column) in self.frame.columns else None
             if text is not None:
                 try:
                     parse_time(text)

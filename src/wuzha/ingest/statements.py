@@ -6,6 +6,8 @@ guessed; a reversal is a row of its own that flows back.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import polars as pl
 
 from . import cells
@@ -205,13 +207,13 @@ def _raw(reading: Reading) -> pl.Series:
                 used.discard(source)
     drop = set(reading.mapping.drop)
     left: dict[str, str] = {}
+    seen: Counter[str] = Counter()
     for i, name in enumerate(reading.names):
         if i in used or name in drop:
             continue
-        key, n = name.strip() or f"第{i + 1}列", 1
-        while (key if n == 1 else f"{key}({n})") in left.values():
-            n += 1
-        left[str(i)] = key if n == 1 else f"{key}({n})"
+        key = name.strip() or f"第{i + 1}列"
+        seen[key] += 1
+        left[str(i)] = key if seen[key] == 1 else f"{key}({seen[key]})"
     return cells.raw_json(reading.frame, left) if left else pl.repeat(None, reading.height, dtype=pl.String, eager=True)
 
 

@@ -1,0 +1,101 @@
+"""Files with oddities of real life: each gives the right rows, or says what it did not read and why."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+import xlsxwriter
+
+from wuzha.ingest import ImportFailed, Summary, import_files
+
+HEADER = ["交易卡号", "交易时间", "交易金额", "收付标志", "交易对手账卡号"]
+ROW = ["6222020200001111111", "2023-01-15 09:30:11", "1.00", "出", "6228480402564890018"]
+
+
+def take(folder: Path, name: str, content: bytes, kind: str = "statements") -> tuple[Summary, pl.DataFrame]:
+    """Import one file; its summary and rejects."""
+    (folder / name).write_bytes(content)
+    done = import_files(kind, [folder / name], folder / "out", as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    assert done.rows == done.accepted + done.rejected + done.duplicates + done.merged
+    rejects = pl.read_parquet(folder / "out" / "rejects.parquet")
+    assert rejects.height == done.rejected
+    return done, rejects
+
+
+def csv(*rows: list[str]) -> bytes:
+    return "\n".join(",".join(row) for row in (HEADER, *rows)).encode() + b"\n"
+
+
+def row(**changed: str) -> list[str]:
+    return [changed.get(key, cell) for key, cell in zip(("own", "ts", "amount", "way", "other"), ROW, strict=True)]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31 23:59:59", "9999-12-31"])
+def test_the_ends_of_the_calendar_refuse_a_row_not_the_file(tmp_path: Path, day: str) -> None:
+    done, rejects = take(tmp_path, "a.csv", csv(row(), row(ts=day)))
+    assert (done.accepted, done.rejected) == (1, 1)
+    assert rejects["row"].to_list() == [3] and rejects["value"].to_list() == [day]
+
+
+def test_a_point_zero_behind_a_number_goes_where_no_digit_was_lost(tmp_path: Path) -> None:
+    done, rejects = take(tmp_path, "a.csv", csv(row(other="622848040256.0"), row(other="6228480402564890018.0")))
+    assert (done.accepted, done.rejected) == (1, 1)
+    assert pl.read_parquet(tmp_path / "out" / "transfers.parquet")["payee"].to_list() == ["622848040256"]
+    assert rejects["reason"].to_list() == ["digits_lost"]
+
+
+def test_a_nul_byte_in_an_account_is_refused(tmp_path: Path) -> None:
+    done, rejects = take(tmp_path, "a.csv", csv(row(), row(other="62\x0028")))
+    assert (done.accepted, rejects["reason"].to_list()) == (1, ["nul_byte"])
+
+
+def test_remarks_below_the_table_are_no_rows(tmp_path: Path) -> None:
+    below = "备注：以上数据仅供参考,,,,\n打印人：李四 打印日期：2023-01-01,,,,\n".encode()
+    done, _ = take(tmp_path, "a.csv", csv(row()) + below)
+    assert (done.rows, done.accepted) == (1, 1)
+
+
+def test_every_row_of_a_sheet_of_unknown_header_is_counted(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
+        good, unknown = book.add_worksheet("流水"), book.add_worksheet("别的")
+        good.write_row(0, 0, HEADER)
+        good.write_row(1, 0, ROW)
+        unknown.write_row(0, 0, ["甲", "乙", "丙"])
+        for n in range(1, 8):
+            unknown.write_row(n, 0, ["a", n, "c"])
+    done, rejects = take(tmp_path, "a.xlsx", buffer.getvalue())
+    assert (done.rows, done.accepted, done.rejected) == (8, 1, 7)
+    assert rejects["row"].to_list() == list(range(2, 9)) and set(rejects["sheet"]) == {"别的"}
+    assert any("7 行未读" in note for note in done.notes)
+
+
+def test_columns_that_no_table_takes_are_named(tmp_path: Path) -> None:
+    text = "客户名称,证照号码,单位地址,法人代表\n张三,110101199001010015,某路1号,\n"
+    done, _ = take(tmp_path, "a.csv", text.encode())
+    assert done.as_json()["not_taken"] == [{"file": "a.csv", "sheet": "", "columns": ["单位地址"]}]
+    assert any("单位地址" in note for note in done.notes)
+
+
+def test_unmapped_columns_without_a_name_or_of_one_name_all_stay_in_raw(tmp_path: Path) -> None:
+    text = csv(row()).decode().splitlines()
+    content = f"{text[0]},甲,甲,,乙\n{text[1]},1,2,3,4\n"
+    take(tmp_path, "a.csv", content.encode())
+    raw = json.loads(pl.read_parquet(tmp_path / "out" / "transfers.parquet")["raw"][0])
+    assert raw == {"甲": "1", "甲(2)": "2", "第8列": "3", "乙": "4"}
+
+
+def test_a_file_of_another_table_fails_with_its_rows_counted(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed, match="2 行未读"):
+        take(tmp_path, "a.csv", csv(row(), row(amount="2")), "calls")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_web_page_called_a_workbook_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed, match="HTML"):
+        take(tmp_path, "a.xls", b"<html><table><tr><td>1</td></tr></table></html>")
