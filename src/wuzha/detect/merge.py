@@ -18,41 +18,54 @@ def merge(blocks: Sequence[Block]) -> Block:
         raise ValueError("no blocks to merge")
     parts: list[pa.Table] = []
     columns: list[tuple[str | None, ...]] = []
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
+    shifts: list[int] = []
     for block in blocks:
-        shift = len(parts)
+        shifts.append(len(parts))
         parts += block.parts
         columns += block.columns
-        for name in ARRAYS:
-            piece = getattr(block, name)
-            pieces[name].append(piece + np.int32(shift) if name == "part" else piece)
-    joined = {name: np.concatenate(p) for name, p in pieces.items()}
-    due = _due(joined)
-    joined["due"] = due
-    order = _order(joined, due, parts)
-    if not (order[1:] > order[:-1]).all():
-        joined = {name: array[order] for name, array in joined.items()}
-    assert joined["keys"].shape[1] == WIDTH
-    return Block(**joined, parts=tuple(parts), columns=tuple(columns))
+    whole = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in ("table", "due", "part", "row")}
+    begins = np.cumsum([0, *(len(b) for b in blocks)])
+    for shift, begin, end in zip(shifts, begins, begins[1:], strict=False):
+        whole["part"][begin:end] += np.int32(shift)
+    whole["due"] = _due(whole, np.concatenate([b.keys[:, 0] for b in blocks]))
+    order = _order(whole, whole["due"], parts)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    arrays: dict[str, np.ndarray] = {}
+    for name in ARRAYS:
+        if name in whole:
+            arrays[name] = whole[name][order]
+            continue
+        # each block's rows go straight to their places; the log is never held a second time in another order
+        first = getattr(blocks[0], name)
+        arrays[name] = np.empty((len(order), *first.shape[1:]), first.dtype)
+        for block, begin, end in zip(blocks, begins, begins[1:], strict=False):
+            arrays[name][place[begin:end]] = getattr(block, name)
+    assert arrays["keys"].shape[1] == WIDTH
+    return Block(**arrays, parts=tuple(parts), columns=tuple(columns))
 
 
-def _due(a: dict[str, np.ndarray]) -> np.ndarray:
+def _due(a: dict[str, np.ndarray], names: np.ndarray) -> np.ndarray:
     due = a["due"].copy()
     reports = np.flatnonzero(a["table"] == T_REPORTS)
     named = np.flatnonzero(a["table"] == T_IDENTIFIERS)
     if len(reports) and len(named):
-        by = np.argsort(a["keys"][reports, 0], kind="stable")
-        keys = a["keys"][reports, 0][by]
-        at = np.searchsorted(keys, a["keys"][named, 0])
+        by = np.argsort(names[reports], kind="stable")
+        keys = names[reports][by]
+        at = np.searchsorted(keys, names[named])
         at = np.minimum(at, len(keys) - 1)
-        known = keys[at] == a["keys"][named, 0]
+        known = keys[at] == names[named]
         due[named] = np.where(known, np.maximum(due[named], due[reports][by][at]), due[named])
     return due
 
 
 def _order(a: dict[str, np.ndarray], due: np.ndarray, parts: list[pa.Table]) -> np.ndarray:
-    order = np.lexsort((a["table"], due))
-    same = (due[order][1:] == due[order][:-1]) & (a["table"][order][1:] == a["table"][order][:-1])
+    table = a["table"]
+    # tables that come one after the other are sorted runs, which a stable sort by time alone joins
+    rising = bool((table[1:] >= table[:-1]).all())
+    order = np.argsort(due, kind="stable") if rising else np.lexsort((table, due))
+    sorted_due, sorted_table = due[order], table[order]
+    same = (sorted_due[1:] == sorted_due[:-1]) & (sorted_table[1:] == sorted_table[:-1])
     tied = np.zeros(len(order), bool)
     tied[1:] |= same
     tied[:-1] |= same
@@ -61,7 +74,7 @@ def _order(a: dict[str, np.ndarray], due: np.ndarray, parts: list[pa.Table]) -> 
         return order
     source = _texts(rows, a, parts, "source")
     event = _texts(rows, a, parts, "event_id")
-    keys = pa.table({"due": due[rows], "table": a["table"][rows], "source": source, "event_id": event})
+    keys = pa.table({"due": due[rows], "table": table[rows], "source": source, "event_id": event})
     by = [(name, "ascending") for name in ("due", "table", "source", "event_id")]
     order[tied] = rows[pc.sort_indices(keys, sort_keys=by).to_numpy()]
     return order
