@@ -12,6 +12,7 @@ from datetime import datetime
 
 import polars as pl
 
+from wuzha.events.batch import EARLIEST, LATEST
 from wuzha.events.money import LIMIT_FEN
 
 from .cells import BLANKS, WRAPPERS, Read, bare_word, words
@@ -222,6 +223,12 @@ class Reading:
         read = parse_times(whole)
         column = self.header(target) if target in self.sources else self.header(f"{target}_date")
         self.refuse(read.bad, column, whole, "bad_time", "时间无法识别")
+        if target in ("ts", "reported_at", "known_at"):
+            # Told here with the text as the file has it; the table's own check would show the time made of it.
+            first, last = (pl.lit(day).str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC")
+                           for day in (EARLIEST, LATEST))  # fmt: skip
+            outside = read.ts.to_frame("t").select((pl.col("t") < first) | (pl.col("t") >= last)).to_series()
+            self.refuse(outside, column, whole, "time_out_of_range", f"时间应在{EARLIEST}至{LATEST}之间")
         if target == "ts":
             self.precision = read.precision
         return read.ts, read.precision
