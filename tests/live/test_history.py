@@ -134,3 +134,6 @@ def test_rows_whose_basis_is_over_leave_the_log(engine: Connection, settings: Se
     engine.execute("INSERT INTO wuzha.partitions (partition, position, snapshot_position) VALUES (0, 2, 2)")
     trim(engine, settings, START + timedelta(days=1))
     assert engine.execute("SELECT array_agg(position) FROM wuzha.log").fetchone() == ([2],)
+    again = Batch(table="calls", rows=calls(10), source="carrier", basis="holder_own", received_at=START)
+    (said,) = store_log.append(engine, again)
+    assert (said.accepted, len(said.duplicates)) == (0, 10), "what has been dropped is not taken again"

@@ -229,8 +229,8 @@ def _left(conn: Connection) -> None:
 def test_killed_at_random_and_restarted_gives_the_same_alerts(
     served: Served, make_db: Callable[[], Database], tmp_path: Path
 ) -> None:
-    sent = list(city.batches(city.tables(people=300, days=2, scam_rate=0.1), minutes=180))
-    disturbed(served, sent, 3, random.Random(os.environ.get("WUZHA_TEST_SEED", "1")))
+    sent = list(city.batches(city.tables(people=200, days=2, scam_rate=0.15), minutes=240))
+    disturbed(served, sent, 2, random.Random(os.environ.get("WUZHA_TEST_SEED", "1")))
     compare(served, make_db(), sent, tmp_path)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from wuzha import detect, text
-from wuzha.live import snapshots
+from wuzha.live import aside, snapshots
 from wuzha.live.lease import LeaseLost
 from wuzha.live.settings import Settings
 from wuzha.live.subjects import first_unit
@@ -242,3 +242,32 @@ def test_a_worker_whose_epoch_is_over_stops_by_itself(db: Database, engine: Conn
     engine.execute("UPDATE wuzha.partitions SET epoch = epoch + 1")
     thread.join(10)
     assert lost
+
+
+def test_a_batch_that_cannot_be_worked_on_is_set_aside_and_the_line_goes_on(
+    db: Database, engine: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = list(small_city()[:8])
+    until, given = fill(db, sent), settings(tmp_path)
+    feed = Worker._feed
+
+    def poisoned(self: Worker, at_work: Any, marks: Any, batch: Any) -> Any:
+        if batch.position == 5:
+            raise ValueError("a row that nobody thought of")
+        return feed(self, at_work, marks, batch)
+
+    monkeypatch.setattr(Worker, "_feed", poisoned)
+    for _ in range(aside.TRIES):
+        with pytest.raises(ValueError, match="nobody thought of"):
+            follow(db, given, until)
+    assert reached(engine) == 4 and aside.count(tmp_path) == 1
+    follow(db, given, until)
+    monkeypatch.undo()
+    assert reached(engine) == until
+    said = engine.execute("SELECT table_name, source, message FROM wuzha.rejects WHERE reason = 'set_aside'").fetchall()
+    assert said == [(sent[4].table, sent[4].source, "ValueError: a row that nobody thought of")]
+    # A restart that replays decides the same.
+    for path in given.snapshots.glob("*"):
+        path.unlink()
+    follow(db, given, until)
+    assert engine.execute("SELECT count(*) FROM wuzha.rejects").fetchone() == (1,)

@@ -19,7 +19,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from psycopg.rows import dict_row
 from pydantic import BaseModel, Field
 
-from wuzha import detect
 from wuzha.command import sessions
 from wuzha.events import LEVELS
 from wuzha.events.subjects import key as subject_key
@@ -163,6 +162,8 @@ def alert_file(
     """The alert's evidence, each with its sentence, and the warnings joined with it."""
     if language not in ("zh", "en"):
         raise Problem(422, "wrong_parameter", "A parameter is wrong / 参数有误", "language: zh or en")
+    from wuzha import detect  # takes most of a second, which a server that starts need not wait for
+
     with _scope(request) as conn:
         cursor = conn.cursor(row_factory=dict_row)
         row = cursor.execute(f"SELECT {_COLUMNS}{_FROM} WHERE a.alert_id = %s", [alert]).fetchone()

@@ -11,6 +11,7 @@ from prometheus_client.registry import CollectorRegistry
 from pydantic import BaseModel, Field
 
 from wuzha import __version__
+from wuzha.live import aside
 
 from .doors import Doors, doors
 from .problems import Problem, documented
@@ -24,6 +25,9 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     version: str = Field(default=__version__, examples=["0.1.0"])
     role: str = Field(examples=["centre"])
+    set_aside: int = Field(
+        0, description="Batches that the engine could not take in; wuzha.rejects says which (reason set_aside)"
+    )
 
 
 class Ready(BaseModel):
@@ -37,7 +41,8 @@ class Ready(BaseModel):
 @router.get("/v1/health", response_model=Health, summary="Alive")
 def health(request: Request) -> Health:
     """Answers as long as the process does."""
-    return Health(role=doors(request).settings.role)
+    told = doors(request).settings
+    return Health(role=told.role, set_aside=aside.count(told.home))
 
 
 @router.get("/v1/ready", response_model=Ready, summary="Ready", responses=documented(503))
@@ -74,6 +79,7 @@ def metrics(request: Request) -> Response:
     figures = {
         "wuzha_queue_rows": ("Rows that wait for the log", d.appender.waiting_rows),
         "wuzha_free_bytes": ("Free space of the data folder's disk", d.free_space()),
+        "wuzha_set_aside": ("Batches that the engine could not take in", aside.count(d.settings.home)),
         "wuzha_groups": ("Group commits since start", d.appender.groups),
     }
     try:

@@ -73,7 +73,6 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
 
     from wuzha.events.clock import Clock
 
-    from .demo_replay import Sender
     from .demo_seed import SEATS, seed
 
     if not all((data / seat / "demo.json").exists() for seat in SEATS):
@@ -89,12 +88,14 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
 
     supervisor = Supervisor(lambda words: say(f"demo: {words}"))
     urls = {"centre": f"http://127.0.0.1:{port}", "holder": f"http://127.0.0.1:{port + 1}"}
-    senders: dict[str, Sender] = {}
+    senders: dict[str, Any] = {}
     first_alert: float | None = None
     try:
         say("demo: starting the centre and the holder")
         for seat in ("centre", "holder"):
             supervisor.start(_server(seat, data, port, urls))
+        from .demo_replay import Sender  # while the servers start
+
         _await(urls, supervisor, stop)
         for seat in SEATS:
             senders[seat] = Sender(
@@ -212,14 +213,10 @@ def _compiled(stop: threading.Event) -> None:
     """Compile the engine's kernels once for both servers; nothing to do from the second start on."""
     import subprocess
 
-    begun, told = time.monotonic(), False
     process = subprocess.Popen([sys.executable, "-m", "wuzha.live.warm"], stdin=subprocess.DEVNULL)
     while process.poll() is None:
         if stop.wait(0.1):
             process.kill()
-        if not told and time.monotonic() - begun > 5:
-            told = True
-            say("demo: compiling the engine (once on this machine, a minute or two)")
     if process.returncode != 0 and not stop.is_set():
         raise CommandError("the engine could not be compiled; the lines above say why")
 

@@ -19,6 +19,7 @@ from wuzha.events import clock
 from wuzha.store import log as store_log
 
 from . import history
+from .aside import Aside
 from .cited import read_words
 from .lease import Connect
 from .settings import Settings
@@ -53,7 +54,7 @@ class Keeping(threading.Thread):
                     conn = self._connect()
                 keep(conn, self._settings, clock.now(), expire=rounds % _EXPIRE_EVERY == 0)
                 rounds += 1
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:
                 log.warning("keeping put off", error=repr(error)[:200])
                 conn = None
         if conn is not None:
@@ -94,13 +95,14 @@ def seal_due(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -
         return False
     last = full if full is not None else waiting[-1][0]
     history.sweep(settings.history)
-    rows = history.seal(settings.history, _opened(conn, begin, last), last)
+    rows = history.seal(settings.history, _opened(conn, settings, begin, last), last)
     log.info("sealed", first=begin + 1, last=last, rows=rows)
     return full is not None
 
 
-def _opened(conn: psycopg.Connection[Any], begin: int, last: int) -> Iterator[history.LogBatch]:
+def _opened(conn: psycopg.Connection[Any], settings: Settings, begin: int, last: int) -> Iterator[history.LogBatch]:
     retention: dict[str, int] = dict(conn.execute("SELECT name, retention_days FROM wuzha.sources").fetchall())
+    aside = Aside(settings.home).positions
     at = begin
     while at < last:
         batches = list(store_log.read(conn, at, until=last))
@@ -108,7 +110,7 @@ def _opened(conn: psycopg.Connection[Any], begin: int, last: int) -> Iterator[hi
             if b.position > last:
                 return
             until = history.end_of(b.basis_until, b.received_at, retention.get(b.source))
-            rows = read_words(b.table, b.rows)
+            rows = b.rows if b.position in aside else read_words(b.table, b.rows)
             yield history.LogBatch(
                 position=b.position, table=b.table, source=b.source, rows=rows, basis=b.basis, until=until
             )
@@ -129,7 +131,7 @@ def trim(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -> in
     ).fetchone()
     until = int(row[0]) if row else 0
     gone = store_log.trim(conn, until) if until else 0
-    gone += conn.execute("DELETE FROM wuzha.log WHERE position <= %s AND basis_until <= %s", [floor, now]).rowcount
+    gone += store_log.drop_over(conn, floor, now)
     if gone:
         log.info("log trimmed", batches=gone)
     return gone

@@ -17,7 +17,9 @@ import pyarrow as pa
 from psycopg.types.json import Jsonb
 
 from wuzha.events import LEVELS, clock
+from wuzha.events.batch import Reject
 from wuzha.events.subjects import split_key
+from wuzha.store import log as store_log
 
 from . import lease as leases
 from . import leaving
@@ -43,6 +45,8 @@ class Found:
     suspects: dict[tuple[str, str], Any] = field(default_factory=dict)
     registers: list[tuple[str, pa.Table]] = field(default_factory=list)
     moves: list[Any] = field(default_factory=list)
+    #: Log batches that are set aside, each with the reason.
+    aside: list[tuple[Any, str]] = field(default_factory=list)
 
     def add(self, changes: Any) -> None:
         """Take in what one block changed. Moves stand first: what was found before them is written before them."""
@@ -82,6 +86,10 @@ def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, fou
             if scribe.outward is not None:
                 rising = [i for i in ids.values() if i.changed and i.rank >= scribe.outward_rank]
                 leaving.enqueue(conn, rising, scribe.outward)
+            for batch, why in found.aside:
+                store_log.write_rejects(
+                    conn, batch, [Reject(row=0, column="", value=None, reason="set_aside", message=why)]
+                )
             _notify(conn, ids)
     except BaseException:
         scribe.numbers.undone()

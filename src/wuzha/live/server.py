@@ -23,6 +23,7 @@ import psycopg
 
 from wuzha.store import Database, opened
 from wuzha.store.settings import Settings as StoreSettings
+from wuzha.store.settings import make_home
 
 from .settings import Settings
 from .subjects import first_unit
@@ -46,7 +47,7 @@ def serve(
     stop = stop or threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings.home)
     with _alone(settings.home), ExitStack() as databases:
         _free_port(host, port)
         say(f"Database: starting (data in {settings.home})")
@@ -149,7 +150,7 @@ def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event, say: C
                 pass
             if not told and time.monotonic() - begun > _LONG_S:
                 told = True
-                say("Engine: still preparing (the first start on a machine compiles it; this happens once)")
+                say("Engine: still preparing")
             if time.monotonic() - begun > _READY_S:
                 raise CannotServe(f"the server was not ready within {_READY_S:.0f} s; its log above says why")
             stop.wait(0.1)

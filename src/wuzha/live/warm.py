@@ -5,10 +5,13 @@ Kept true here: a worker that holds the lease answers within its time; it does n
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+from numba.core import event
 
 from wuzha import detect
 from wuzha.events import TABLES
@@ -19,8 +22,29 @@ from .worker import block_of
 _WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def warm() -> None:
-    """Run one event through an engine of its own, and its state through a snapshot."""
+class _Compiling(event.Listener):
+    """Hears the compiler; loading what stands compiled on disk is not heard."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say: Callable[[], None] | None = say
+
+    def on_start(self, _: object) -> None:
+        if self._say is not None:
+            say, self._say = self._say, None
+            say()
+
+    def on_end(self, _: object) -> None:
+        pass
+
+
+def warm(compiling: Callable[[], None] = lambda: None) -> None:
+    """Run one event through an engine of its own, and its state through a snapshot. ``compiling`` is called once where
+    anything must be compiled."""
+    with event.install_listener("numba:compile", _Compiling(compiling)):
+        _run()
+
+
+def _run() -> None:
     rows = pa.table(
         {
             "source": ["warm"], "event_id": ["1"], "ts": pa.array([_WHEN], pa.timestamp("us", "UTC")),
@@ -32,5 +56,10 @@ def warm() -> None:
     detect.Engine.restore(engine.snapshot())
 
 
+def say() -> None:
+    """One line for people."""
+    sys.stderr.write("Engine: compiling (once on this machine; a minute or two)\n")
+
+
 if __name__ == "__main__":
-    warm()
+    warm(say)

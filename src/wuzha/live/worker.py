@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from wuzha.store import log as store_log
 
 from . import lease as leases
 from . import results, snapshots
+from .aside import Aside
 from .cited import Cited, read_words
 from .forward import RECIPIENT, Forwarder
 from .keeping import Keeping
@@ -60,6 +63,7 @@ class Worker:
             outward=self._outward,
             outward_rank=results.RANK[settings.leaving_level],
         )
+        self._aside = Aside(settings.home)
         self.events = 0
 
     def run(self) -> None:
@@ -86,9 +90,9 @@ class Worker:
 
     @staticmethod
     def _warm() -> None:
-        from .warm import warm
+        from .warm import say, warm
 
-        warm()
+        warm(say)
 
     def _wait_for_lease(self, conn: psycopg.Connection[Any]) -> leases.Lease | None:
         name = leases.worker_name()
@@ -151,9 +155,8 @@ class Worker:
             if renewal.lost.is_set():
                 raise LeaseLost("the lease is another worker's")
             # Replay ends exactly where results are committed: beyond it everything found is written.
-            batches = list(
-                store_log.read(conn, at, limit_rows=_ROWS_A_COMMIT, until=committed if at < committed else None)
-            )
+            rows = 1 if self._aside.careful(at) else _ROWS_A_COMMIT
+            batches = list(store_log.read(conn, at, limit_rows=rows, until=committed if at < committed else None))
             if not batches:
                 if at < committed:
                     raise RuntimeError(
@@ -168,11 +171,18 @@ class Worker:
             replaying = at < committed
             found = results.Found()
             for batch in batches:
-                changes = self._feed(engine, marks, batch)
+                if (why := self._aside.why(batch.position)) is not None:
+                    if not replaying:
+                        found.aside.append((batch, why))
+                    at = batch.position
+                    continue
+                with self._blamed(batch.position, batch.position):
+                    changes = self._feed(engine, marks, batch)
                 since += batch.rows.num_rows
                 if changes.moves and not replaying and at > committed:
                     # A person's alert must stand before it can go along with them.
-                    conn = self._write(conn, lease, at, found)
+                    with self._blamed(committed + 1, at):
+                        conn = self._write(conn, lease, at, found)
                     committed, found = at, results.Found()
                 found.add(changes)
                 if batch.table in ("persons", "relations"):
@@ -182,7 +192,8 @@ class Worker:
                 if time.monotonic() - units_read > _UNITS_S:
                     self._units.refresh(conn)
                     units_read = time.monotonic()
-                conn = self._write(conn, lease, at, found)
+                with self._blamed(committed + 1, at):
+                    conn = self._write(conn, lease, at, found)
                 committed = at
                 self.events += sum(b.rows.num_rows for b in batches)
                 if forwarder is not None:
@@ -194,6 +205,19 @@ class Worker:
                 last_snapshot, since = time.monotonic(), 0
         if at >= committed and since:
             self._snapshot(conn, lease, engine, marks, at)
+
+    @contextmanager
+    def _blamed(self, first: int, last: int) -> Iterator[None]:
+        """An error of the work itself is noted against these batches before it ends the worker: its state may be half
+        changed, so the next one starts from what is committed."""
+        try:
+            yield
+        except (LeaseLost, psycopg.OperationalError, psycopg.InterfaceError, MemoryError):
+            raise
+        except Exception as error:
+            if self._aside.failed(first, last, error):
+                log.error("batch set aside", position=first, error=repr(error)[:500])
+            raise
 
     def _feed(self, engine: Any, marks: Watermarks, batch: Any) -> Any:
         rows = batch.rows

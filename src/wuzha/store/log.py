@@ -222,8 +222,24 @@ def trim(conn: psycopg.Connection[Any], until: int) -> int:
         return int(conn.execute(q("log.trim"), {"until": until}).rowcount)
 
 
+def drop_over(conn: psycopg.Connection[Any], floor: int, now: datetime) -> int:
+    """Drops log rows up to ``floor`` whose basis is over at ``now`` and returns how many; that they have been is still
+    known, so none is taken again. Role wuzha_engine."""
+    with conn.transaction():
+        row = conn.execute(q("log.lock")).fetchone()
+        assert row is not None
+        newest, folded, _ = row
+        row = conn.execute(q("log.over"), {"until": min(floor, newest), "now": now}).fetchone()
+        last = row[0] if row is not None else None
+        if last is None:
+            return 0
+        if last > folded:
+            fingerprints.fold(conn, last, folded=folded)
+        return int(conn.execute(q("log.drop_over"), {"until": last, "now": now}).rowcount)
+
+
 def write_rejects(
-    conn: psycopg.Connection[Any], batch: Batch, rejects: Sequence[Reject], *, given: pa.Table | None = None
+    conn: psycopg.Connection[Any], batch: Batch | LogBatch, rejects: Sequence[Reject], *, given: pa.Table | None = None
 ) -> None:
     """Keeps refused rows for their sender. ``given``: the table that the rejects' row numbers count in (default the
     batch's rows), from which the event's id is taken."""

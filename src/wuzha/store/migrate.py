@@ -7,9 +7,7 @@ once it is gone. There is no way down but a backup.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,10 +21,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from .database import Database
-from .embedded import ServerError
+from .standing import FOLDER, NewerDatabase, current, files, head
 
-FOLDER = Path(str(resources.files(__package__))) / "migrations"
-_NAME = re.compile(r"(\d{4})_(pre|post)_[a-z0-9_]+\Z")
+__all__ = ["NewerDatabase", "current", "files", "head", "upgrade"]
+
 #: One migration run at a time.
 _LOCK = 0x77757A6862
 
@@ -44,34 +42,6 @@ class _SqlScripts(ScriptDirectory):
             )  # fmt: skip
             yield Script(module, path.stem, str(path))
             before = path.stem
-
-
-def files() -> list[Path]:
-    """The migration files in order. ValueError where a name or number is wrong."""
-    found = sorted(FOLDER.glob("*.sql"))
-    for number, path in enumerate(found, start=1):
-        match = _NAME.match(path.stem)
-        if match is None or int(match[1]) != number:
-            raise ValueError(f"{path.name}: migrations are numbered without gaps, NNNN_pre|post_what.sql")
-    return found
-
-
-def head() -> str:
-    """The newest migration's name."""
-    return files()[-1].stem
-
-
-def current(db: Database) -> str | None:
-    """The migration that the database stands at, None where it is empty. Connects as ``wuzha_web``."""
-    with db.connect("web") as conn:
-        if conn.execute("SELECT to_regclass('wuzha.alembic_version')").fetchone() == (None,):
-            return None
-        row = conn.execute("SELECT version_num FROM wuzha.alembic_version").fetchone()
-        return None if row is None else str(row[0])
-
-
-class NewerDatabase(ServerError):
-    """The database was migrated by a newer release, which this one would not understand."""
 
 
 def upgrade(db: Database, *, phase: str = "all") -> list[str]:

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from . import roles
+from . import roles, standing
 from .database import Database
 from .embedded import Server, ServerError
 
@@ -70,22 +70,27 @@ def opened(settings: Settings | None = None, *, upgrade: bool = True) -> Iterato
 
     Raises `embedded.ServerError` with what to do.
     """
-    from . import migrate  # Alembic takes most of a second to import
-
     settings = settings or Settings()
     if settings.dsn:
         db = external(settings)
         if upgrade:
             _prepare(settings, db)
-            migrate.upgrade(db)
+            _upgrade(db)
         yield db
         return
     make_home(settings.home)
     with Server(settings.home / "postgres") as server:
         db = server.database(settings.database)
         if upgrade:
-            migrate.upgrade(db)
+            _upgrade(db)
         yield db
+
+
+def _upgrade(db: Database) -> None:
+    if standing.current(db) != standing.head():
+        from . import migrate  # Alembic takes most of a second to import
+
+        migrate.upgrade(db)
 
 
 def external(settings: Settings) -> Database:

@@ -70,6 +70,14 @@ UPDATE wuzha.log_head SET folded = %(position)s;
 -- Drops log rows that history holds and runs remember.
 DELETE FROM wuzha.log WHERE position <= %(until)s;
 
+-- name: log.over
+-- The newest row up to a position whose basis is over.
+SELECT max(position) FROM wuzha.log WHERE position <= %(until)s AND basis_until <= %(now)s;
+
+-- name: log.drop_over
+-- Drops rows whose basis is over and that runs remember.
+DELETE FROM wuzha.log WHERE position <= %(until)s AND basis_until <= %(now)s;
+
 -- name: log.reject
 -- A refused row, kept for its sender and for the source's page.
 INSERT INTO wuzha.rejects (source, table_name, received_at, event_id, column_name, value, reason, message)
