@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from wuzha.events.hashing import combine, hash_text, text_hash
 from wuzha.events.scam_types import scam_types
+from wuzha.events.subjects import persons_of_ids
 
 from . import codes
 from .codes import HINT, KIND, NEVER, TABLE
@@ -27,6 +28,8 @@ U64 = npt.NDArray[np.uint64]
 #: Subjects that one row may name.
 WIDTH = 8
 MAX_ROWS = 1 << 20
+#: Column of persons that rows name only by an identity number, or not even by that.
+NAMED = "person named"
 
 _KIND_HASH = {name: np.uint64(text_hash("wuzha.detect " + name)) for name in KIND}
 #: Mixed with a subject's hash it is the hash of that subject's provisional person.
@@ -178,6 +181,12 @@ class _Draft:
         self.kinds[:, slot] = KIND[kind]
         self.columns[slot] = column
 
+    def name_person(self, slot: int, values: list[str | None]) -> None:
+        """Persons by bare values that stand in no column."""
+        column = pa.chunked_array([pa.array(values, pa.string())])
+        self.rows = self.rows.append_column(NAMED, column)
+        self.name(slot, "person", NAMED)
+
     def name_key(self, slot: int, column: str) -> None:
         """A column of whole subject keys, ``kind:value``."""
         self.columns[slot] = column
@@ -319,8 +328,7 @@ def _accounts(d: _Draft) -> None:
 
 def _persons(d: _Draft) -> None:
     d.name(0, "person", "person")
-    d.name(1, "id", "id")
-    d.columns[1] = None
+    d.name_person(1, persons_of_ids(d.rows.column("id").to_pylist()))
     d.extra = _place(d.rows.column("place"))
 
 
@@ -386,8 +394,12 @@ def _warnings(d: _Draft) -> None:
     d.name(0, "line", "victim_line")
     d.name(1, "account", "victim_account")
     d.name(2, "device", "victim_device")
-    d.name(3, "id", "victim_id")
-    d.columns[3] = None
+    numbers = persons_of_ids(c("victim_id").to_pylist())
+    nobody = (d.keys[:, :3] == 0).all(axis=1) & np.array([n is None for n in numbers], bool)
+    sources, events = c("source"), c("event_id")
+    for i in np.flatnonzero(nobody & _bool(pc.is_valid(c("victim_name"))).astype(bool)).tolist():
+        numbers[i] = f"warning-{text_hash(sources[i].as_py() + '/' + events[i].as_py()):016x}"
+    d.name_person(3, numbers)
     d.name(4, "line", "suspect_line")
     d.name(5, "account", "suspect_account")
     urls = c("suspect_url")
@@ -441,6 +453,6 @@ def encode(table: str, rows: pa.Table, position: int) -> Block:
         source=(sources & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         part=np.zeros(n, np.int32),
         row=np.arange(n, dtype=np.int32),
-        parts=(rows,),
+        parts=(draft.rows,),
         columns=(tuple(draft.columns),),
     )

@@ -47,7 +47,7 @@ from .book import (
 )  # fmt: skip
 from .codes import BUCKET_US, DAY_US, K_LINE, K_PERSON, MINUTE_US, NEVER
 from .layout import N_ARGS, N_DIRTY, N_DOSSIERS, N_EVIDENCE, N_JUDGED, N_REFS
-from .owners import owner_at
+from .owners import word_at
 
 #: Evidence and cited events kept a dossier.
 MOST_EVIDENCE = 64
@@ -163,8 +163,11 @@ def newest(S, person):
 
 
 @nb.njit(cache=True)
-def _sum_up(S, B, kind, s, p, begin, end, plain, now, acc, most, bits, first, last):
-    """Add the cells of subject ``s`` in [begin, end) that belong to person ``p`` (all of them where ``plain``)."""
+def _sum_up(S, B, kind, s, word, begin, end, plain, now, acc, most, bits, first, last):
+    """Add the cells of subject ``s`` in [begin, end) that are theirs by membership ``word`` (all where ``plain``).
+
+    Several words may give one person the same line; each cell counts by the one word that decides at its last event.
+    """
     me = S.subjects[s]
     if me.cells < 0:
         return
@@ -177,7 +180,7 @@ def _sum_up(S, B, kind, s, p, begin, end, plain, now, acc, most, bits, first, la
             continue
         if ts + c.last < begin or ts + c.first >= end:
             continue
-        if not plain and S.subjects[max(owner_at(S.subjects, S.members, s, ts + c.last), 0)].root != S.subjects[p].root:
+        if not plain and word_at(S.subjects, S.members, s, ts + c.last) != word:
             continue
         at = B.feature_at[kind, c.code]
         for i in range(at, at + n):
@@ -222,21 +225,21 @@ def features(S, B, kind, s, values, acc, most, bits, first, last, stack):
                 if S.subjects[c.subject].suspect != 0 and c.begin <= as_of and as_of < c.end:
                     owns = 1.0
                 plain = S.subjects[c.subject].owners == 1
-                _sum_up(S, B, kind, c.subject, p, c.begin, c.end, plain, now, acc, most, bits, first, last)
+                _sum_up(S, B, kind, c.subject, m, c.begin, c.end, plain, now, acc, most, bits, first, last)
                 m = c.next_of_person
             if S.subjects[p].marks & 1:
                 t = S.subjects[p].provisional
-                if S.subjects[t].owners == 0:
-                    if S.subjects[t].suspect != 0:
-                        owns = 1.0
-                    _sum_up(S, B, kind, t, p, NEVER, -NEVER, True, now, acc, most, bits, first, last)
-            _sum_up(S, B, kind, p, p, NEVER, -NEVER, True, now, acc, most, bits, first, last)
+                plain = S.subjects[t].owners == 0
+                if S.subjects[t].suspect != 0 and (plain or word_at(S.subjects, S.members, t, as_of) < 0):
+                    owns = 1.0
+                _sum_up(S, B, kind, t, -1, NEVER, -NEVER, plain, now, acc, most, bits, first, last)
+            _sum_up(S, B, kind, p, -1, NEVER, -NEVER, True, now, acc, most, bits, first, last)
             p = S.subjects[p].twin
             if p == s:
                 break
     else:
         as_of = S.subjects[s].last_ts
-        _sum_up(S, B, kind, s, s, NEVER, -NEVER, True, np.int64(as_of // BUCKET_US), acc, most, bits, first, last)
+        _sum_up(S, B, kind, s, -1, NEVER, -NEVER, True, np.int64(as_of // BUCKET_US), acc, most, bits, first, last)
     me = S.subjects[s]
     for i in range(B.base_at[kind], B.base_at[kind] + B.base_n[kind]):
         f = B.base_list[i]
@@ -269,10 +272,12 @@ def features(S, B, kind, s, values, acc, most, bits, first, last, stack):
 
 @nb.njit(cache=True)
 def _register(me, attribute, as_of, owns):
+    if as_of == NEVER and (attribute == A_AGE or attribute == A_SILENT or attribute == A_KNOWN):
+        return _NAN  # nothing has happened to it yet
     if attribute == A_AGE:
         return _NAN if me.opened == NEVER else np.float64((as_of - me.opened) // DAY_US)
     if attribute == A_SILENT:
-        return _NAN if me.active == NEVER else np.float64((me.first_ts - me.active) // DAY_US)
+        return _NAN if me.active == NEVER or me.first_ts == NEVER else np.float64((me.first_ts - me.active) // DAY_US)
     if attribute == A_PLAN:
         return _NAN if me.plan == 0 else np.float64(me.plan)
     if attribute == A_USERS:
@@ -291,7 +296,7 @@ def _register(me, attribute, as_of, owns):
 
 
 @nb.njit(cache=True)
-def _cite(S, B, kind, s, begin, end, r, now, refs, times, k):
+def _cite(S, B, kind, s, word, begin, end, plain, r, now, refs, times, k):
     """Newest events of ``s`` behind rule ``r``, into refs[:k]; at most N_REFS, newest by (time, log order)."""
     me = S.subjects[s]
     if me.cells < 0:
@@ -308,6 +313,8 @@ def _cite(S, B, kind, s, begin, end, r, now, refs, times, k):
                 hit = True
                 break
         if not hit or base + c.last < begin or base + c.first >= end:
+            continue
+        if not plain and word_at(S.subjects, S.members, s, base + c.last) != word:
             continue
         for which in range(2):
             ref = c.last_ref if which == 0 else c.first_ref
@@ -520,15 +527,19 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
                 m = S.subjects[p].member
                 while m >= 0:
                     c = S.members[m]
-                    k = _cite(S, B, kind, c.subject, c.begin, c.end, r, bucket, v.refs, times, k)
+                    plain = S.subjects[c.subject].owners == 1
+                    k = _cite(S, B, kind, c.subject, m, c.begin, c.end, plain, r, bucket, v.refs, times, k)
                     m = c.next_of_person
                 if S.subjects[p].marks & 1:
-                    k = _cite(S, B, kind, S.subjects[p].provisional, NEVER, -NEVER, r, bucket, v.refs, times, k)
+                    t = S.subjects[p].provisional
+                    plain = S.subjects[t].owners == 0
+                    k = _cite(S, B, kind, t, -1, NEVER, -NEVER, plain, r, bucket, v.refs, times, k)
+                k = _cite(S, B, kind, p, -1, NEVER, -NEVER, True, r, bucket, v.refs, times, k)
                 p = S.subjects[p].twin
                 if p == s:
                     break
         else:
-            k = _cite(S, B, kind, s, NEVER, -NEVER, r, bucket, v.refs, times, k)
+            k = _cite(S, B, kind, s, -1, NEVER, -NEVER, True, r, bucket, v.refs, times, k)
         v.n_refs = k
     if d < 0:
         return 0

@@ -32,7 +32,7 @@ SUBJECT = np.dtype(
         ("root", "i4"),  # person: who speaks for the circle
         ("provisional", "i4"),  # its provisional person; of such a person: its subject
         ("dossier", "i4"),
-        ("device", "i4"),  # line: device last seen with it
+        ("device", "i4"),  # line: device last seen with it, plus 1; 0 none yet
         ("ring_at", "i4"),  # next slot of a full ring
         ("place", "i4"),  # city of the newest event
         ("suspect", "u2"),  # bits of SUSPECTS

@@ -52,8 +52,8 @@ def provisional(subjects, slots, n, seed, s):
 
 
 @nb.njit(cache=True)
-def owner_at(subjects, members, s, ts):
-    """Person (not its root) who has ``s`` at ``ts``: user before holder before registrant, surer, newer; −1 unknown."""
+def word_at(subjects, members, s, ts):
+    """Membership that decides whose ``s`` is at ``ts``: user before holder before registrant, surer, newer; −1 none."""
     best = -1
     m = subjects[s].owner
     while m >= 0:
@@ -74,6 +74,13 @@ def owner_at(subjects, members, s, ts):
                 if better:
                     best = m
         m = c.next_of_subject
+    return best
+
+
+@nb.njit(cache=True)
+def owner_at(subjects, members, s, ts):
+    """Person (not its root) who has ``s`` at ``ts``, by `word_at`; −1 unknown."""
+    best = word_at(subjects, members, s, ts)
     return -1 if best < 0 else members[best].person
 
 
@@ -118,11 +125,13 @@ def add_member(subjects, members, n, s, person, begin, end, rank, confidence, re
 
 @nb.njit(cache=True)
 def _join(subjects, a, b):
-    """One circle of two; the root is the person with the smaller hash among those that are no provisional ones."""
+    """One circle of two; the root is no provisional person where there is another, then a registered one, then the
+    one with the smaller hash."""
     ra, rb = subjects[a].root, subjects[b].root
     if ra == rb:
         return
-    pa, pb = subjects[ra].marks & 1, subjects[rb].marks & 1
+    pa = (subjects[ra].marks & 1) * 2 + (0 if subjects[ra].marks & 8 else 1)
+    pb = (subjects[rb].marks & 1) * 2 + (0 if subjects[rb].marks & 8 else 1)
     keep = ra if pa < pb or (pa == pb and subjects[ra].key < subjects[rb].key) else rb
     lose = rb if keep == ra else ra
     t = lose

@@ -446,7 +446,7 @@ def _single(S, B, seed, E, i, kind):
         S.n[N_UNJOINED] += 1
         return
     flags = np.int64(E.flags[i]) & 3
-    if kind == Y_LODGING and S.subjects[s].place == E.more[i]:
+    if kind == Y_LODGING and E.more[i] != 0 and S.subjects[s].place == E.more[i]:
         flags |= 1
     bump(S.subjects, s, ts)
     code = (kind << TYPE_SHIFT) | flags
@@ -455,14 +455,35 @@ def _single(S, B, seed, E, i, kind):
 
 
 @nb.njit(cache=True)
-def _register(S, E, i, table):
+def _numbered(S, B, seed, number, s, now, seen):
+    """The register says whose an identity number is; what stood on the number alone goes to that person.
+
+    ``number`` is the person known by the number only. The newest word holds; two persons with one number stay two.
+    """
     X = S.subjects
-    s = E.ids[i, 0]
+    if X[number].provisional == s:
+        return
+    if X[number].provisional >= 0 and X[number].root == X[X[number].provisional].root:
+        judge_twins(X, S.twins, S.n, number, X[number].provisional, 0)
+    X[number].provisional = s
+    d = np.int64(X[X[number].root].dossier)
+    if d >= 0 or X[number].cells >= 0 or X[number].member >= 0:
+        judge_twins(X, S.twins, S.n, number, s, 1)
+        if d >= 0:
+            rehome(S, B, seed, d, now, seen)
+
+
+@nb.njit(cache=True)
+def _register(S, B, seed, E, i, table, seen):
+    X = S.subjects
+    s = np.int64(E.ids[i, 0])
     if table == T_PERSONS:
         if E.extra[i]:
             X[s].place = E.extra[i]
-        if E.ids[i, 1] >= 0:
-            X[E.ids[i, 1]].provisional = s
+        X[s].marks |= 8
+        number = np.int64(E.ids[i, 1])
+        if number >= 0 and number != s:
+            _numbered(S, B, seed, number, s, E.ts[i], seen)
         return
     if table == T_LINES and not X[s].marks & 8:
         S.n[N_LINES] += 1
@@ -600,6 +621,8 @@ def _whose(S, seed, E, i):
             continue
         if c == 3:
             if X[s].provisional < 0:
+                if best < 0:
+                    best = s  # nobody's number yet, or a name alone: a person of its own
                 continue
             s = np.int64(X[s].provisional)
         p = X[s].root if X[s].kind == K_PERSON else owner_at(X, S.members, s, ts)
@@ -685,7 +708,7 @@ def process(E, S, B, Z, begin, end, seed):
         elif table == T_LODGING:
             _single(S, B, seed, E, i, Y_LODGING)
         elif table == T_LINES or table == T_ACCOUNTS or table == T_PERSONS:
-            _register(S, E, i, table)
+            _register(S, B, seed, E, i, table, Z.seen)
         elif table == T_RELATIONS:
             _relation(S, B, seed, E, i, Z.seen)
         elif table == T_WARNINGS:

@@ -108,7 +108,7 @@ def new_subject(subjects, i, key, kind):
     s.root = i
     s.provisional = -1
     s.dossier = -1
-    s.device = -1
+    s.device = 0
 
 
 @nb.njit(cache=True)
