@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import typer
 
 from .output import FAILED, JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, progress, say
+
+SUSPECTS = "suspects.parquet"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +30,6 @@ def register(app: typer.Typer) -> None:
             say(f"wuzha detect: language {language!r}; use zh or en")
             finish(WRONG_USE)
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         from wuzha import detect as engine
         from wuzha import text
@@ -36,6 +38,7 @@ def register(app: typer.Typer) -> None:
 
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder")
+        _writable(folder, out)
         try:
             book = engine.load(rules) if rules is not None else engine.shipped()
         except (DataFileError, FileNotFoundError) as error:
@@ -60,14 +63,45 @@ def register(app: typer.Typer) -> None:
         alerts, suspects = found.alerts_table(cite, language), found.suspects_table(language)
         result = summary(found, counts, time.perf_counter() - begun)
         result["rejected"] = refused
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for table, path in ((alerts, out), (suspects, out.parent / "suspects.parquet")):
-            fresh = path.with_name(path.name + ".part")
-            pq.write_table(table, fresh, compression="zstd")
-            fresh.replace(path)
+        _write(((alerts, out), (suspects, out.parent / SUSPECTS)))
         emit(result, as_json=as_json)
         if refused or counts.get("conflicts", 0):
             finish(WITH_REJECTS)
+
+
+def _writable(folder: Path, out: Path) -> None:
+    """Refuse a place for the results that is none, before any work is done."""
+    from wuzha.events import TABLES
+
+    if out.suffix != ".parquet" or out.name == SUSPECTS:
+        say(f"wuzha detect: --out {out}: name a file NAME.parquet, and not {SUSPECTS}, which is written beside it")
+        finish(WRONG_USE)
+    if out.stem in TABLES and out.parent.resolve() == folder.resolve():
+        say(f"wuzha detect: --out {out} is one of the tables that are read")
+        finish(WRONG_USE)
+    for path in (out, out.parent / SUSPECTS):
+        if path.is_dir():
+            raise CommandError(f"{path} is a folder")
+    above = next(p for p in out.absolute().parents if p.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise CommandError(f"{out}: cannot write in {above}")
+
+
+def _write(tables: tuple[tuple[Any, Path], ...]) -> None:
+    """All of them, or none."""
+    import pyarrow.parquet as pq
+
+    parts = [(path.with_name(path.name + ".part"), path) for _, path in tables]
+    try:
+        tables[0][1].parent.mkdir(parents=True, exist_ok=True)
+        for (table, _), (part, _) in zip(tables, parts, strict=True):
+            pq.write_table(table, part, compression="zstd")
+        for part, path in parts:
+            part.replace(path)
+    except OSError as error:
+        for part, _ in parts:
+            part.unlink(missing_ok=True)
+        raise CommandError(f"{tables[0][1]}: {error.strerror or error}") from error
 
 
 def _empty() -> Any:

@@ -126,13 +126,15 @@ def read_folder(
     blocks: list[Block] = []
     refused = 0
     position = 1
+    found = False
     for name in READ:
         path = folder / f"{name}.parquet"
         if not path.is_file():
             continue
+        found = True
         try:
             rows = conform(TABLES[name], pq.read_table(path))
-        except (ValueError, pa.ArrowInvalid) as error:
+        except (ValueError, OSError, pa.ArrowException) as error:
             raise ValueError(f"{path}: {error}") from error
         rows, rejects = check(TABLES[name], rows)
         refused += len(rejects)
@@ -143,9 +145,9 @@ def read_folder(
             position += 1
         if step is not None:
             step(rows.num_rows)
-    if not blocks:
+    if not found:
         raise FileNotFoundError(f"{folder} holds no event tables ({', '.join(READ)}, each as NAME.parquet)")
-    return merge(blocks), refused
+    return merge(blocks or [encode("calls", TABLES["calls"].empty(), position)]), refused
 
 
 def citing(block: Block) -> Callable[[int], str]:

@@ -6,6 +6,7 @@ Allowed: numbers, features, + − * /, comparison, AND, OR, NOT, IN, BETWEEN, IS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -66,6 +67,16 @@ def _place(node: exp.Expression) -> tuple[int, int]:
             length = len(part.name) if isinstance(part, exp.Identifier | exp.Literal) else 1
             return int(part.meta["line"]), max(int(part.meta["col"]) - length + 1, 1)
     return 1, 1
+
+
+def _sought(node: exp.Expression, text: str) -> tuple[int, int]:
+    """Place of a node; of one that the parser gives no place, where its first word stands."""
+    word = re.match(r"\w+", node.sql())
+    if _place(node) != (1, 1) or word is None:
+        return _place(node)
+    found = re.search(rf"\b{word[0]}\b", text, re.IGNORECASE)
+    before = text[: found.start()] if found else ""
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
 def parse(text: str) -> exp.Expression:
@@ -162,7 +173,8 @@ def compile_text(text: str, known: Collection[str], *, predicate: bool) -> Progr
                 walk(item)
                 put(I_COALESCE)
         else:
-            raise PredicateError(f"{node.sql()!r} is not allowed in a rule ({type(node).__name__})", *_place(node))
+            what = f"{node.sql()!r} is not allowed in a rule ({type(node).__name__})"
+            raise PredicateError(what, *_sought(node, text))
 
     walk(tree)
     if _depth(ops) > STACK:
