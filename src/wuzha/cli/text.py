@@ -38,10 +38,10 @@ def register(app: typer.Typer) -> None:
             except OSError as error:
                 raise CommandError(f"{file}: {error.strerror}") from error
         try:
-            lines = raw.decode("utf-8-sig").splitlines()
+            lines = _lines(raw.decode("utf-8-sig"))
         except UnicodeDecodeError:
             try:
-                lines = raw.decode("gb18030").splitlines()
+                lines = _lines(raw.decode("gb18030"))
             except UnicodeDecodeError as error:
                 raise CommandError(f"{file}: neither UTF-8 nor GB18030") from error
         names = {f.number: f for f in book.fanshi}
@@ -56,3 +56,11 @@ def register(app: typer.Typer) -> None:
             else:
                 said = "；".join(f"{names[n].zh}" for n in found or []) or "—"
                 sys.stdout.write(f"{said}  {line}\n")
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as files have them: only line feeds part them, so that a text may hold any other mark."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
