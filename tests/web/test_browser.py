@@ -23,6 +23,11 @@ def address(page: Page, app: Any) -> Iterator[str]:
     """The pages on a port; asks for the browser first, so that nothing is served where there is none."""
     with serving(app) as at:
         yield at
+        # A server stops once nobody listens: pages that are open would hold it for as long as it waits for them.
+        browser = page.context.browser
+        for context in browser.contexts if browser else ():
+            for opened in context.pages:
+                opened.goto("about:blank")
 
 
 def log_in(page: Page, address: str, login: str) -> None:

@@ -28,7 +28,7 @@ LANES: dict[str, tuple[str, ...]] = {
     "ours": (),
 }
 SPANS = {"all": None, "day": timedelta(days=1), "hour": timedelta(hours=1)}
-LEFT, WIDTH, LANE, TOP = 64, 760, 46, 44
+LEFT, WIDTH, LANE, TOP = 74, 750, 46, 44
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,11 @@ class Mark:
     label: str = ""
     title: str = ""
     ours: bool = False
-    #: The label stands on the bar itself.
+    #: The label stands on the bar itself; or before its mark, where there is no room after it.
     inside: bool = False
+    before: bool = False
+    #: Fewer words, for where the label does not fit.
+    short: str = ""
 
 
 @dataclass(kw_only=True)
@@ -170,9 +173,13 @@ def _mark(
         label = f"{money(fen)} → {label}"
         return Mark(
             x=x(event["ts"]) - 3, y=top + LANE - 4 - height, width=7, height=height, shape="sum", label=label,
-            title=f"{at} {label}",
+            title=f"{at} {label}", short=money(fen),
         )  # fmt: skip
     return Mark(x=x(event["ts"]), y=top + LANE / 2, label=label, title=f"{at} {label}")
+
+
+def _wide(words: str) -> float:
+    return sum(14.5 if ord(ch) > 0x2E7F else 8 for ch in words)
 
 
 def _labelled(marks: list[Mark]) -> list[Mark]:
@@ -188,13 +195,22 @@ def _labelled(marks: list[Mark]) -> list[Mark]:
         for i, mark in enumerate(row):
             begin = mark.x + mark.width + 8
             until = row[i + 1].x - 6 if i + 1 < len(row) else edge
-            need = sum(12.5 if ord(ch) > 0x2E7F else 7 for ch in mark.label)
-            if mark.shape == "bar" and mark.width > need + 12:
+            if mark.shape == "bar" and mark.width > _wide(mark.label) + 12:
                 out.append(replace(mark, inside=True))
+                free = begin
                 continue
-            fits = begin >= free and begin + need <= until
-            free = begin + need if fits else free
-            out.append(mark if fits else replace(mark, label=""))
+            for words in filter(None, (mark.label, mark.short)):
+                if begin >= free and begin + _wide(words) <= until:
+                    out.append(replace(mark, label=words))
+                    free = begin + _wide(words)
+                    break
+                if mark.x - 9 - _wide(words) >= max(free, LEFT):
+                    out.append(replace(mark, label=words, before=True))
+                    free = begin
+                    break
+            else:
+                out.append(replace(mark, label=""))
+                free = max(free, begin)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -69,12 +70,14 @@ def age_band(born: date | None, now: datetime) -> str:
     return "" if years is None else f"{years // 5 * 5}–{years // 5 * 5 + 4}"
 
 
-def entries(detail: dict[str, Any]) -> str:
-    """An audit row's detail as people read it: ``roles: admin, auditor · unit: 3``."""
+def entries(detail: dict[str, Any], mask: Callable[[str], str]) -> str:
+    """An audit row's detail as people read it: ``roles: admin, auditor · unit: 3``; texts pass ``mask``."""
 
     def one(value: Any) -> str:
         if isinstance(value, dict):
-            return "{" + entries(value) + "}"
-        return ", ".join(map(one, value)) if isinstance(value, list) else "—" if value is None else str(value)
+            return "{" + entries(value, mask) + "}"
+        if isinstance(value, list):
+            return ", ".join(map(one, value))
+        return "—" if value is None else mask(value) if isinstance(value, str) else str(value)
 
     return " · ".join(f"{name}: {one(value)}" for name, value in sorted(detail.items()))
