@@ -11,8 +11,10 @@ import psycopg
 from tests.desks import Centre
 from tests.furnished import furnish
 
+from wuzha.command import metrics
 from wuzha.command.public import Actor
 from wuzha.events import clock
+from wuzha.respond import queue
 
 NUMBERS = ("13812341234", "张小兰", "350203196205041234", "6222021234567890128", "6217001234567894321", "13966216621",
            "张丽",           "85212345678")  # fmt: skip
@@ -160,3 +162,24 @@ def test_those_who_may_only_look_find_no_button(house: Centre, officer: Callable
     text = officer("aud").get(f"/alerts/{alert}").text
     assert f"/alerts/{alert}/sign" not in text and f"/alerts/{alert}/reveal" not in text
     assert officer("aud").post(f"/alerts/{alert}/sign", {"version": 1}).status_code == 403
+
+
+def test_an_alert_that_another_has_taken_in_leads_to_that_one_and_is_no_work_of_its_own(
+    house: Centre, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    stays, first, second = house.alert("张小兰"), house.alert("王大海"), house.alert("李四维")
+    for alert, into in ((first, second), (second, stays)):
+        house.engine.execute(
+            "UPDATE alerts SET merged_into = %s, state = 'closed', closed_at = %s WHERE alert_id = %s",
+            [into, clock.now(), alert],
+        )
+    who = officer("wang")
+    answer = who.get(f"/alerts/{first}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/alerts/{stays}")
+    with house.scope(wang) as conn:
+        told = {s: [r["alert_id"] for r in queue.rows(conn, wang, queue.Filters.of({"state": s}))[0]]
+                for s in ("open", "closed")}  # fmt: skip
+        wall = metrics.wall(conn, wang, now=clock.now() + timedelta(seconds=1))
+    assert stays in told["open"] and not {first, second} & {*told["open"], *told["closed"]}
+    assert wall.today["alerts"] == 1
+    assert not [f for f in wall.feed if f["alert_id"] in (first, second)]

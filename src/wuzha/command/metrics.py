@@ -21,6 +21,8 @@ from wuzha.events import clock
 from .public import Actor, Refused, require
 
 UNITS = ("persons", "alerts", "fen", "seconds", "share")
+#: An alert that another has taken in is told by that one: it is neither a second alert nor closed work.
+LIVING = "a.merged_into IS NULL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def figure(conn: psycopg.Connection[Any], name: str, start: datetime, end: datet
         part, whole = (figure(conn, other, start, end) for other in metric.of)
         return None if not whole or part is None else part / whole
     row = conn.execute(
-        f"SELECT {metric.value} FROM wuzha.alerts a WHERE {metric.where}",
+        f"SELECT {metric.value} FROM wuzha.alerts a WHERE {LIVING} AND {metric.where}",
         {"start": start, "end": end},
     ).fetchone()
     value = row[0] if row else None
@@ -107,7 +109,7 @@ def rows(
         .execute(
             "SELECT a.alert_id, a.committed_at, a.level, a.scam_type, a.state, a.outcome, a.amount_fen, a.avoided_fen,"
             f" a.lost_fen, n.name AS unit_name FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
-            f" WHERE {metric.where}"
+            f" WHERE {LIVING} AND {metric.where}"
             " ORDER BY a.committed_at DESC LIMIT 500",
             {"start": start, "end": end},
         )
@@ -143,7 +145,8 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
     many = conn.cursor(row_factory=dict_row)
     types = conn.execute(
         "SELECT scam_type, count(DISTINCT person_id) AS n FROM wuzha.alerts a"
-        " WHERE committed_at >= %(start)s AND committed_at < %(end)s GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5",
+        f" WHERE {LIVING} AND committed_at >= %(start)s AND committed_at < %(end)s"
+        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5",
         cohort,
     ).fetchall()
     units = many.execute(
@@ -151,7 +154,8 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
         " count(DISTINCT a.person_id) FILTER (WHERE a.reached_at IS NOT NULL) AS reached,"
         " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.contacted_at - a.committed_at)) AS contact_s"
         " FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
-        " WHERE a.committed_at >= %(start)s AND a.committed_at < %(end)s GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT 10",
+        f" WHERE {LIVING} AND a.committed_at >= %(start)s AND a.committed_at < %(end)s"
+        " GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT 10",
         cohort,
     ).fetchall()
     for row in units:
@@ -160,12 +164,13 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
         "SELECT * FROM (SELECT 'alert' AS what, a.alert_id, a.committed_at AS at, a.level, a.scam_type,"
         "  a.amount_fen AS fen,"
         "  a.outcome, n.name AS unit_name, p.name FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
-        "  LEFT JOIN wuzha.persons p ON p.person_id = a.person_id WHERE a.level_rank >= 1 AND a.committed_at < %(end)s"
+        "  LEFT JOIN wuzha.persons p ON p.person_id = a.person_id"
+        f" WHERE {LIVING} AND a.level_rank >= 1 AND a.committed_at < %(end)s"
         "  ORDER BY a.committed_at DESC LIMIT 7) fresh UNION ALL"
         " SELECT * FROM (SELECT 'closed', a.alert_id, a.closed_at, a.level, a.scam_type,"
         "  coalesce(a.avoided_fen, a.lost_fen), a.outcome, n.name, p.name FROM wuzha.alerts a"
         "  JOIN wuzha.units n USING (unit_id) LEFT JOIN wuzha.persons p ON p.person_id = a.person_id"
-        "  WHERE a.closed_at < %(end)s ORDER BY a.closed_at DESC LIMIT 7) done ORDER BY at DESC LIMIT 7",
+        f"  WHERE {LIVING} AND a.closed_at < %(end)s ORDER BY a.closed_at DESC LIMIT 7) done ORDER BY at DESC LIMIT 7",
         cohort,
     ).fetchall()
     return Wall(
@@ -188,7 +193,7 @@ def _by_hour(conn: psycopg.Connection[Any], column: str, start: datetime, end: d
     hours = [0] * 24
     for hour, n in conn.execute(
         f"SELECT floor(extract(epoch FROM {column} - %(start)s) / 3600)::int, count(DISTINCT person_id)"
-        f" FROM wuzha.alerts WHERE {column} >= %(start)s AND {column} < %(end)s GROUP BY 1",
+        f" FROM wuzha.alerts a WHERE {LIVING} AND {column} >= %(start)s AND {column} < %(end)s GROUP BY 1",
         {"start": start, "end": end},
     ):
         if 0 <= hour < 24:

@@ -39,6 +39,15 @@ class File:
     code: str | None
 
 
+def living(conn: psycopg.Connection[Any], alert_id: int) -> int:
+    """The alert that carries this one's work now: itself, or the one that has taken it in, however often."""
+    while True:
+        row = conn.execute("SELECT merged_into FROM wuzha.alerts WHERE alert_id = %s", [alert_id]).fetchone()
+        if row is None or row[0] is None:
+            return alert_id
+        alert_id = int(row[0])
+
+
 def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: datetime | None = None) -> File:
     """The file of an alert. Refused("not_found") where it is not in the officer's scope."""
     now = now or clock.now()

@@ -107,7 +107,8 @@ _FROM = """
 
 
 def _where(actor: Actor, f: Filters) -> tuple[str, list[Any]]:
-    clauses: list[str] = ["true"]
+    # One that another alert has taken in is that alert's work from then on.
+    clauses: list[str] = ["a.merged_into IS NULL"]
     values: list[Any] = []
     if f.state == "open":
         clauses.append("a.state <> 'closed'")

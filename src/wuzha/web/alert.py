@@ -86,8 +86,10 @@ def _amount(ctx: Context) -> int | None:
 
 @router.get("/alerts/{alert_id}")
 def alert(alert_id: int, ctx: Context = Depends(signed_in)) -> Response:
-    """The file."""
-    return show(ctx, alert_id)
+    """The file; of an alert that another has taken in, that one's."""
+    with ctx.db() as conn:
+        living = file.living(conn, alert_id)
+    return _back(living) if living != alert_id else show(ctx, alert_id)
 
 
 @router.post("/alerts/{alert_id}/sign")
