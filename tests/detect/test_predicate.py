@@ -57,3 +57,42 @@ def test_the_kernel_agrees_with_polars(text: str, a: float | None, b: float | No
     want = pl.SQLContext(t=frame, eager=True).execute(f"SELECT ({text}) AS x FROM t")["x"][0]
     got = _value(text, {"a": a, "b": b, "c": c})
     assert (None if math.isnan(got) else bool(got)) == want
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a > 1 AND\n  SUM(b) > 2", 2, 3),
+        ("COUNT(*) > 1", 1, 1),
+        ("a > 1 AND ROW_NUMBER() OVER (ORDER BY a) = 1", 1, 11),
+        ("a > (SELECT 1)", 1, 5),
+        ("a IN (SELECT b)", 1, 1),
+        ("a > 1\nAND b > NOW()", 2, 9),
+        ("a > CURRENT_TIMESTAMP", 1, 5),
+        ("a > 1\nAND b > CURRENT_DATE", 2, 9),
+        ("a = 'x'", 1, 5),
+        ("a LIKE 'x%'", 1, 1),
+        ("a > 1 AND ABS(b) > 1", 1, 11),
+        ("CAST(a AS INT) > 1", 1, 1),
+        ("a > 1 AND zz > 2", 1, 11),
+        ("t.a > 1", 1, 1),
+        ("a", 1, 1),
+        ("a > 1 AND b", 1, 11),
+        ("CASE WHEN a > 1 THEN TRUE ELSE FALSE END", 1, 1),
+        ("a > 1; b > 2", 1, 1),
+        ("a > > 1", 1, 1),
+        ("(a > 1", 1, 1),
+        ("", 1, 1),
+        ("a = NULL", 1, 5),
+        ("a > 1 OR RANDOM() > 0", 1, 10),
+        ("a % 2 = 0", 1, 1),
+        ("a || b = 1", 1, 1),
+    ],
+)
+def test_what_is_refused_is_refused_on_its_line(text: str, line: int, column: int) -> None:
+    """The column lies within the refused words (a parser that sees its mistake only at their end may say the end)."""
+    with pytest.raises(PredicateError) as found:
+        compile_text(text, ["a", "b"], predicate=True)
+    assert found.value.line == line
+    end = len(text.split("\n")[line - 1]) + 1
+    assert min(column, end) <= found.value.column <= end

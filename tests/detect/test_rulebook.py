@@ -52,3 +52,71 @@ def test_the_command_says_it_and_leaves_with_one(folder: Path) -> None:
     (folder / "rules" / "calls.toml").write_text("[broken\n", "utf-8")
     assert runner.invoke(app, ["rules", "check", str(folder)]).exit_code == 1
     assert runner.invoke(app, ["rules", "check", str(folder / "nowhere")]).exit_code == 2
+
+
+_RULE = (
+    '[mine]\nnumber = 4000\nversion = 1\nsubject = "person"\nstage = "pay"\nwhen = "talk_stranger_2h > 1"\n'
+    'zh = "a"\nen = "b"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("[mine]", "[mine", "1:"),
+        ("number = 4000", "number = 0", "2:"),
+        ("number = 4000", 'number = "4000"', "2:"),
+        ('subject = "person"', 'subject = "planet"', "4:"),
+        ('stage = "pay"', 'stage = "paid"', "5:"),
+        ("talk_stranger_2h > 1", "talk_stranger_2h >", "6:"),
+        ("talk_stranger_2h > 1", "nothing_2h > 1", "6:"),
+        ("talk_stranger_2h > 1", "talk_stranger_2h > 1 AND NOW() > 1", "6:"),
+        ("talk_stranger_2h > 1", "line_plan = 4", "6:"),
+        ('zh = "a"', 'zh = "{nothing_2h} a"', "7:"),
+        ('zh = "a"\n', "", "1:"),
+        ('en = "b"', 'en = "b"\ncolour = "red"', "9:"),
+        ('en = "b"', 'en = "b"\ncooldown = "soon"', "9:"),
+    ],
+)
+def test_each_mistake_in_a_rule_has_its_place(tmp_path: Path, old: str, new: str, where: str) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "typologies").mkdir()
+    (tmp_path / "rules" / "mine.toml").write_text(_RULE, "utf-8")
+    assert CliRunner().invoke(commands(), ["rules", "check", str(tmp_path)]).exit_code in (0, 1)
+    (tmp_path / "rules" / "mine.toml").write_text(_RULE.replace(old, new, 1), "utf-8")
+    result = CliRunner().invoke(commands(), ["rules", "check", str(tmp_path), "--json"])
+    assert result.exit_code == 1, result.output
+    assert f"mine.toml:{where}" in result.stderr and "Traceback" not in result.output and result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('op = "median"\nof = "call.in"\nwindow = "2h"', "median"),
+        ('op = "count"\nof = "telegram.in"\nwindow = "2h"', "telegram"),
+        ('op = "count"\nof = "call.up"\nwindow = "2h"', "up"),
+        ('op = "count"\nof = "call.in"\nwhere = ["blue"]\nwindow = "2h"', "blue"),
+        ('op = "count"\nof = "call.in"\nwindow = "2 hours"', "2 hours"),
+        ('op = "count"\nof = "call.in"\nwindow = "15min"', "10 minutes"),
+        ('op = "count"\nof = "call.in"', "window"),
+        ('formula = "x_2h + "', ""),
+        ('formula = "x_2h > 1"', ""),
+        ('attribute = "colour"', "colour"),
+    ],
+)
+def test_each_mistake_in_a_feature_has_its_place(tmp_path: Path, line: str, words: str) -> None:
+    head = '[mine]\nsubject = "person"\nunit = "count"\nzh = "a"\nen = "b"\nversion = 1\n'
+    (tmp_path / "features.toml").write_text(head + line + "\n", "utf-8")
+    result = CliRunner().invoke(commands(), ["rules", "check", str(tmp_path)])
+    assert result.exit_code == 1, result.output
+    assert "features.toml:" in result.stderr and words in result.stderr and "Traceback" not in result.output
+
+
+def test_features_are_listed_and_a_wrong_question_is_wrong_use(tmp_path: Path) -> None:
+    import json
+
+    listed = CliRunner().invoke(commands(), ["features", "list", "--json"])
+    assert len(json.loads(listed.stdout)["features"]) == len(shipped().features)
+    assert CliRunner().invoke(commands(), ["features", str(tmp_path)]).exit_code == 2
+    nothing = CliRunner().invoke(commands(), ["features", str(tmp_path), "--subject", "line:+8613800000001"])
+    assert nothing.exit_code == 1 and nothing.stdout == ""
