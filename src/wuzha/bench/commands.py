@@ -44,3 +44,36 @@ def city_command(
 
     say("generating a city")
     emit(city.run(people=5_000 if quick else people, days=days, seed=seed), as_json=as_json)
+
+
+@bench.command("detect")
+def detect_command(
+    people: int = typer.Option(20_000, "--people", help="Residents."),
+    days: int = typer.Option(7, "--days", help="Days."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Event tables to alerts on one core; windowed figures beside dictionaries and Polars."""
+    from . import detect
+
+    say("generating a city; detecting in it; then the rivals keep the same figures")
+    emit(
+        detect.run(people=1_000 if quick else people, days=2 if quick else days, seed=seed, first_compile=not quick),
+        as_json=as_json,
+    )
+
+
+@bench.command("live")
+def live_command(
+    rate: int = typer.Option(5_000, "--rate", min=100, help="Events offered a second."),
+    seconds: float = typer.Option(120.0, "--seconds", min=1.0, help="How long."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Events to a whole server at a steady rate: how long until durable, until an alert, how far behind."""
+    from . import live
+
+    say("making events and starting a holder; then they are offered at the rate asked for")
+    emit(live.run(offered_per_s=rate, seconds=20.0 if quick else seconds, seed=seed), as_json=as_json)
