@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from wuzha.store import Connection, Database, migrate
+from wuzha.store import Connection, Database, migrate, standing
 
 
 def test_no_login_passes_by_the_policies(superuser: Connection) -> None:
@@ -53,7 +53,7 @@ def test_pre_stops_before_post(db: Database, tmp_path: Path, monkeypatch: pytest
     names = [f"{n + 1:04d}_pre_a", f"{n + 2:04d}_post_b", f"{n + 3:04d}_pre_c"]
     for name in names:
         (tmp_path / f"{name}.sql").write_text(f"-- {name}\nCREATE TABLE wuzha.t{name} (percent text DEFAULT '100%');")
-    monkeypatch.setattr(migrate, "FOLDER", tmp_path)
+    monkeypatch.setattr(standing, "FOLDER", tmp_path)
     assert migrate.upgrade(db, phase="pre") == names[:1]
     assert migrate.upgrade(db, phase="pre") == []
     assert migrate.upgrade(db) == names[1:]
@@ -70,6 +70,6 @@ def test_pre_stops_before_post(db: Database, tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["0009_pre_gap", "x_pre_y", "0001_during_y"])
 def test_a_misnamed_migration_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / f"{name}.sql").write_text("SELECT 1;")
-    monkeypatch.setattr(migrate, "FOLDER", tmp_path)
+    monkeypatch.setattr(standing, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match="without gaps"):
         migrate.files()

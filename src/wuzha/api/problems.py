@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -90,6 +91,12 @@ def install(app: FastAPI) -> None:
         return answer(
             error.status_code, f"http_{error.status_code}", str(error.detail), headers=dict(error.headers or {})
         )
+
+    @app.exception_handler(psycopg.OperationalError)
+    async def _away(_: Request, error: psycopg.OperationalError) -> JSONResponse:
+        log.warning("database away", error=type(error).__name__)
+        words = "The database does not answer / 数据库无响应"
+        return answer(503, "no_database", words, "nothing was taken; send again", {"Retry-After": "2"})
 
     @app.exception_handler(Exception)
     async def _failed(request: Request, error: Exception) -> JSONResponse:
