@@ -16,7 +16,7 @@ from wuzha.store import opened
 from wuzha.store.embedded import ServerError
 
 #: The killed siblings are gone by then, also on a busy machine.
-_SIBLINGS_S = 2.0
+_SIBLINGS_S = 5.0
 
 
 def run() -> None:
