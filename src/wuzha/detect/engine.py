@@ -28,6 +28,8 @@ from .windows import find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
 LAYOUT = 1
+#: Rows whose subjects are looked up at a time, so that room is taken for what there is.
+_INTERNED = 1 << 14
 _RANK = ("low", "medium", "high", "urgent")
 
 
@@ -58,10 +60,10 @@ class Engine:
         """Read one block; what changed. Blocks come in log order."""
         if len(block):
             ids = self._intern(block)
-            events = stream.Events(
-                table=block.table, ts=block.ts, due=block.due, ids=ids, value=block.value, more=block.more,
-                extra=block.extra, flags=block.flags, ref=block.ref, identity=block.identity, source=block.source,
-            )  # fmt: skip
+            # one type for all blocks: kernels are compiled once more for arrays that may not be written
+            fields = (name for name in stream.Events._fields if name != "ids")
+            arrays = {name: np.require(getattr(block, name), requirements=("C", "W")) for name in fields}
+            events = stream.Events(ids=ids, **arrays)
             at = 0
             while at < len(block):
                 self._make_room()
@@ -71,16 +73,21 @@ class Engine:
 
     def _intern(self, block: Block) -> npt.NDArray[np.int32]:
         n, width = block.keys.shape
-        state = grown(self._state, "subjects", n * width + 2048)
-        state = self._rehashed(state, "slots", n * width + 2048)
-        self._state = state
         ids = np.empty((n, width), np.int32)
-        new = np.empty(n * width, np.int64)
-        before = int(state.n[layout.N_SUBJECTS])
-        keys, kinds = np.ascontiguousarray(block.keys), np.ascontiguousarray(block.kinds)
-        after, m = intern(keys, kinds, state.slots, state.subjects, before, ids, new)
-        state.n[layout.N_SUBJECTS] = after
-        texts = _texts(block, new[:m])
+        keys, kinds = (np.require(a, requirements=("C", "W")) for a in (block.keys, block.kinds))
+        met: list[npt.NDArray[np.int64]] = []
+        for begin in range(0, n, _INTERNED):
+            here = slice(begin, min(begin + _INTERNED, n))
+            # room for as many subjects as these rows name, should all of them be new
+            room = int(np.count_nonzero(keys[here]))
+            state = grown(self._state, "subjects", room + 2048)
+            self._state = state = self._rehashed(state, "slots", room + 2048)
+            new = np.empty(room, np.int64)
+            before = int(state.n[layout.N_SUBJECTS])
+            after, m = intern(keys[here], kinds[here], state.slots, state.subjects, before, ids[here], new)
+            state.n[layout.N_SUBJECTS] = after
+            met.append(new[:m] + begin * width)
+        texts = _texts(block, np.concatenate(met))
         self._names.extend(b"".join(texts), np.array([len(t) for t in texts], np.int64))
         return ids
 
@@ -97,7 +104,7 @@ class Engine:
         if want <= table.shape[0]:
             return state
         size = table.shape[0]
-        while size < want * 2:
+        while size < want:
             size *= 2
         bigger = np.zeros(size, table.dtype)
         if since is None:
