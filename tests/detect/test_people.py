@@ -1,4 +1,4 @@
-"""Evidence meets on the person: lines and warnings join, provisional persons become real ones, alerts end and reopen."""
+"""Evidence meets on the person: lines and warnings join, provisional persons become real, alerts end and reopen."""
 
 from __future__ import annotations
 
