@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from wuzha.cli.main import load
 
+pytestmark = pytest.mark.soak
+
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "mappings"
 runner = CliRunner()
 
