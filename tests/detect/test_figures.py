@@ -19,7 +19,7 @@ from tests.eventlog import T0, rows
 
 from wuzha import detect
 from wuzha.detect.encode import Block
-from wuzha.detect.judge import spread
+from wuzha.detect.figures import spread
 from wuzha.detect.rulebook import RuleBook, build, shipped
 from wuzha.events.datafile import parse
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wuzha.detect.judge import run
+from wuzha.detect.figures import run
 from wuzha.detect.predicate import PredicateError, compile_text
 
 NAMES = ("a", "b", "c")

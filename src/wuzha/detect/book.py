@@ -37,7 +37,15 @@ class Book(NamedTuple):
     rule_at: Array  # [kind, code] -> begin in rule_list
     rule_n: Array
     rule_list: Array
-    base_at: Array  # kind -> begin of its base features in base_list
+    set_of: Array  # [kind, code] -> number of the set of features that count it; 0 is the empty set
+    class_of: Array  # [kind, code] -> class of what its rules read; class k < len(KINDS) is all of kind k
+    guarded: Array  # class -> the class that reads money at risk besides
+    risk_of: Array  # kind -> the class that reads money at risk only
+    reach: Array  # class -> buckets back to which its windows go
+    need_at: Array  # [class, set] -> begin in need_list: features of the set that the class reads
+    need_n: Array
+    need_list: Array
+    base_at: Array  # class -> begin of its base features in base_list
     base_n: Array
     base_list: Array
     op: Array  # by feature
@@ -46,7 +54,7 @@ class Book(NamedTuple):
     attribute: Array
     formula_at: Array  # by feature: its program
     formula_n: Array
-    derived_at: Array  # kind -> begin in derived_list, in the order of computing
+    derived_at: Array  # class -> begin in derived_list, in the order of computing
     derived_n: Array
     derived_list: Array
     risk: Array  # 1: the feature is money at risk

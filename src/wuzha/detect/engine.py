@@ -19,7 +19,7 @@ from .book import Book
 from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, moment
 from .codes import K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KINDS, NEVER
 from .encode import PROVISIONAL, Block, key_hash
-from .judge import features
+from .figures import features
 from .layout import ARENAS, TABLES_OF, State, fresh, grown
 from .names import Names
 from .rulebook import RuleBook, shipped
@@ -256,15 +256,16 @@ class Engine:
             rule = self._numbers.get(int(piece["rule"]))
             if rule is not None and piece["episode"] == record["episode"] and rule.id not in args:
                 args[rule.id] = {
-                    "version": rule.version, "at": moment(int(piece["at"])).isoformat(), "args": self._args(rule, piece),
+                    "version": rule.version, "at": moment(int(piece["at"])).isoformat(),
+                    "args": self._args(rule, piece),
                     "events": [int(r) for r in piece["refs"][: int(piece["n_refs"])]],
                 }  # fmt: skip
             e = int(piece["next"])
         out.suspects.append(
             Suspect(
-                subject=self.subject(int(record["subject"])), typology=typology.id, score=round(float(record["score"]), 3),
-                first_at=moment(int(record["raised_at"])), last_at=moment(int(max(record["last_at"], record["raised_at"]))),
-                args=dict(sorted(args.items())),
+                subject=self.subject(int(record["subject"])), typology=typology.id,
+                score=round(float(record["score"]), 3), first_at=moment(int(record["raised_at"])),
+                last_at=moment(int(max(record["last_at"], record["raised_at"]))), args=dict(sorted(args.items())),
             )
         )  # fmt: skip
 
@@ -278,7 +279,7 @@ class Engine:
         if state.subjects[i]["kind"] == K_PERSON:
             i = int(state.subjects[i]["root"])
         kind = int(state.subjects[i]["kind"])
-        features(state, self._book, kind, i, z.values, z.acc, z.most, z.bits, z.first, z.last, z.stack)
+        features(state, self._book, kind, kind, i, z.values, z.acc, z.most, z.bits, z.first, z.last, z.stack)
         return {
             f.name: None if np.isnan(z.values[n]) else float(z.values[n])
             for n, f in enumerate(self._rules.features.values())

@@ -1,4 +1,4 @@
-"""Kernels that judge a subject: its features, the rules that these may fire, evidence, score, level.
+"""Kernels that judge a subject: the rules that these may fire, evidence, score, level.
 
 Kept true here: a judgement reads only the subject's state as of its newest event; null never fires a rule; evidence
 given once stays, and only its age changes what it weighs.
@@ -6,296 +6,20 @@ given once stays, and only its age changes what it weighs.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
-from .book import (
-    A_AGE,
-    A_CONFIRMED,
-    A_KNOWN,
-    A_OWNS,
-    A_PLAN,
-    A_SILENT,
-    A_SUSPECT,
-    A_USERS,
-    A_YOUNG,
-    I_ADD,
-    I_AND,
-    I_COALESCE,
-    I_CONST,
-    I_DIV,
-    I_EQ,
-    I_FEATURE,
-    I_GE,
-    I_GT,
-    I_IS_NULL,
-    I_LE,
-    I_LT,
-    I_MUL,
-    I_NE,
-    I_NEG,
-    I_NOT,
-    I_OR,
-    I_SUB,
-    O_COUNT,
-    O_DAYS,
-    O_DISTINCT,
-    O_MAX,
-    O_REGISTER,
-    O_SINCE_FIRST,
-    O_SUM,
-)  # fmt: skip
-from .codes import BUCKET_US, DAY_US, K_LINE, K_PERSON, MINUTE_US, NEVER
+from .codes import BUCKET_US, K_LINE, K_PERSON, NEVER
+from .compiling import inlined, inner
+from .figures import features, run
 from .layout import N_ARGS, N_DIRTY, N_DOSSIERS, N_EVIDENCE, N_JUDGED, N_REFS
 from .owners import word_at
 
 #: Evidence and cited events kept a dossier.
 MOST_EVIDENCE = 64
 _NAN = np.nan
-_1 = np.uint64(1)
-_BUCKETS_A_DAY = DAY_US // BUCKET_US
 
 
-@nb.njit(cache=True)
-def run(ops, args, begin, count, values, stack):
-    """Value of one program over feature ``values``; NaN is null. Booleans are 0 and 1, with SQL's three values."""
-    top = 0
-    for i in range(begin, begin + count):
-        op = ops[i]
-        if op == I_CONST:
-            stack[top] = args[i]
-            top += 1
-            continue
-        if op == I_FEATURE:
-            stack[top] = values[np.int64(args[i])]
-            top += 1
-            continue
-        x = stack[top - 1]
-        if op == I_NEG:
-            stack[top - 1] = -x
-            continue
-        if op == I_NOT:
-            stack[top - 1] = 1.0 - x
-            continue
-        if op == I_IS_NULL:
-            stack[top - 1] = 1.0 if np.isnan(x) else 0.0
-            continue
-        top -= 1
-        y = x
-        x = stack[top - 1]
-        if op == I_COALESCE:
-            stack[top - 1] = y if np.isnan(x) else x
-        elif op == I_AND:
-            if x == 0.0 or y == 0.0:
-                stack[top - 1] = 0.0
-            else:
-                stack[top - 1] = _NAN if np.isnan(x) or np.isnan(y) else 1.0
-        elif op == I_OR:
-            if x == 1.0 or y == 1.0:
-                stack[top - 1] = 1.0
-            else:
-                stack[top - 1] = _NAN if np.isnan(x) or np.isnan(y) else 0.0
-        elif np.isnan(x) or np.isnan(y):
-            stack[top - 1] = _NAN
-        elif op == I_ADD:
-            stack[top - 1] = x + y
-        elif op == I_SUB:
-            stack[top - 1] = x - y
-        elif op == I_MUL:
-            stack[top - 1] = x * y
-        elif op == I_DIV:
-            stack[top - 1] = _NAN if y == 0.0 else x / y
-        elif op == I_LT:
-            stack[top - 1] = 1.0 if x < y else 0.0
-        elif op == I_LE:
-            stack[top - 1] = 1.0 if x <= y else 0.0
-        elif op == I_GT:
-            stack[top - 1] = 1.0 if x > y else 0.0
-        elif op == I_GE:
-            stack[top - 1] = 1.0 if x >= y else 0.0
-        elif op == I_EQ:
-            stack[top - 1] = 1.0 if x == y else 0.0
-        elif op == I_NE:
-            stack[top - 1] = 1.0 if x != y else 0.0
-    return stack[0]
-
-
-@nb.njit(cache=True)
-def ones(bits):
-    """Bits set."""
-    k = 0
-    while bits != np.uint64(0):
-        bits &= bits - _1
-        k += 1
-    return k
-
-
-@nb.njit(cache=True)
-def spread(bits):
-    """Distinct things behind a set of 64 bits, by linear counting: −64 ln(share of bits unset), rounded."""
-    k = ones(bits)
-    if k == 0:
-        return 0.0
-    if k >= 64:
-        return 300.0
-    return np.rint(-64.0 * np.log(1.0 - k / 64.0))
-
-
-@nb.njit(cache=True)
-def newest(S, person):
-    """Newest accepted event of anything that the person has, µs."""
-    t = NEVER
-    p = person
-    while True:
-        m = S.subjects[p].member
-        while m >= 0:
-            c = S.members[m]
-            last = min(S.subjects[c.subject].last_ts, c.end - 1)
-            if last >= c.begin and last > t:
-                t = last
-            m = c.next_of_person
-        if S.subjects[p].marks & 1:
-            t = max(t, S.subjects[S.subjects[p].provisional].last_ts)
-        t = max(t, S.subjects[p].last_ts)
-        p = S.subjects[p].twin
-        if p == person:
-            return t
-
-
-@nb.njit(cache=True)
-def _sum_up(S, B, kind, s, word, begin, end, plain, now, acc, most, bits, first, last):
-    """Add the cells of subject ``s`` in [begin, end) that are theirs by membership ``word`` (all where ``plain``).
-
-    Several words may give one person the same line; each cell counts by the one word that decides at its last event.
-    """
-    me = S.subjects[s]
-    if me.cells < 0:
-        return
-    for j in range(me.cells + me.n_cells - 1, me.cells - 1, -1):
-        c = S.cells[j]
-        age = now - c.bucket
-        ts = np.int64(c.bucket) * BUCKET_US
-        n = B.feature_n[kind, c.code]
-        if n == 0:
-            continue
-        if ts + c.last < begin or ts + c.first >= end:
-            continue
-        if not plain and word_at(S.subjects, S.members, s, ts + c.last) != word:
-            continue
-        at = B.feature_at[kind, c.code]
-        for i in range(at, at + n):
-            f = B.feature_list[i]
-            if age < B.skip[f] or age >= B.width[f] + B.skip[f]:
-                continue
-            op = B.op[f]
-            acc[f, 0] += c.n
-            acc[f, 1] += c.total
-            if c.most > most[f]:
-                most[f] = c.most
-            if op == O_DAYS:
-                bits[f] |= _1 << np.uint64((ts // DAY_US) & 63)
-            else:
-                bits[f] |= c.bits
-            if ts + c.first < first[f]:
-                first[f] = ts + c.first
-            if ts + c.last > last[f]:
-                last[f] = ts + c.last
-
-
-@nb.njit(cache=True)
-def features(S, B, kind, s, values, acc, most, bits, first, last, stack):
-    """Every feature of ``s`` (of a person: over all that the person has) as of its newest event. Returns that time."""
-    for i in range(B.base_at[kind], B.base_at[kind] + B.base_n[kind]):
-        f = B.base_list[i]
-        acc[f, 0] = 0
-        acc[f, 1] = 0
-        most[f] = NEVER
-        bits[f] = np.uint64(0)
-        first[f] = -NEVER
-        last[f] = NEVER
-    owns = 0.0
-    if kind == K_PERSON:
-        as_of = newest(S, s)
-        now = np.int64(as_of // BUCKET_US)
-        p = s
-        while True:
-            m = S.subjects[p].member
-            while m >= 0:
-                c = S.members[m]
-                if S.subjects[c.subject].suspect != 0 and c.begin <= as_of and as_of < c.end:
-                    owns = 1.0
-                plain = S.subjects[c.subject].owners == 1
-                _sum_up(S, B, kind, c.subject, m, c.begin, c.end, plain, now, acc, most, bits, first, last)
-                m = c.next_of_person
-            if S.subjects[p].marks & 1:
-                t = S.subjects[p].provisional
-                plain = S.subjects[t].owners == 0
-                if S.subjects[t].suspect != 0 and (plain or word_at(S.subjects, S.members, t, as_of) < 0):
-                    owns = 1.0
-                _sum_up(S, B, kind, t, -1, NEVER, -NEVER, plain, now, acc, most, bits, first, last)
-            _sum_up(S, B, kind, p, -1, NEVER, -NEVER, True, now, acc, most, bits, first, last)
-            p = S.subjects[p].twin
-            if p == s:
-                break
-    else:
-        as_of = S.subjects[s].last_ts
-        _sum_up(S, B, kind, s, -1, NEVER, -NEVER, True, np.int64(as_of // BUCKET_US), acc, most, bits, first, last)
-    me = S.subjects[s]
-    for i in range(B.base_at[kind], B.base_at[kind] + B.base_n[kind]):
-        f = B.base_list[i]
-        op = B.op[f]
-        n = acc[f, 0]
-        if op == O_COUNT:
-            v = np.float64(n)
-        elif op == O_SUM:
-            v = np.float64(acc[f, 1])
-        elif op == O_DISTINCT:
-            v = spread(bits[f])
-        elif op == O_DAYS:
-            v = np.float64(ones(bits[f]))
-        elif op == O_REGISTER:
-            v = _register(me, B.attribute[f], as_of, owns)
-        elif n == 0:
-            v = _NAN
-        elif op == O_MAX:
-            v = np.float64(most[f])
-        elif op == O_SINCE_FIRST:
-            v = np.float64((as_of - first[f]) // MINUTE_US)
-        else:
-            v = np.float64((as_of - last[f]) // MINUTE_US)
-        values[f] = v
-    for i in range(B.derived_at[kind], B.derived_at[kind] + B.derived_n[kind]):
-        f = B.derived_list[i]
-        values[f] = run(B.code_op, B.code_arg, B.formula_at[f], B.formula_n[f], values, stack)
-    return as_of
-
-
-@nb.njit(cache=True)
-def _register(me, attribute, as_of, owns):
-    if as_of == NEVER and (attribute == A_AGE or attribute == A_SILENT or attribute == A_KNOWN):
-        return _NAN  # nothing has happened to it yet
-    if attribute == A_AGE:
-        return _NAN if me.opened == NEVER else np.float64((as_of - me.opened) // DAY_US)
-    if attribute == A_SILENT:
-        return _NAN if me.active == NEVER or me.first_ts == NEVER else np.float64((me.first_ts - me.active) // DAY_US)
-    if attribute == A_PLAN:
-        return _NAN if me.plan == 0 else np.float64(me.plan)
-    if attribute == A_USERS:
-        return np.float64(me.users)
-    if attribute == A_KNOWN:
-        return np.float64((as_of - me.first_ts) // MINUTE_US)
-    if attribute == A_SUSPECT:
-        return 1.0 if me.suspect != 0 else 0.0
-    if attribute == A_OWNS:
-        return owns
-    if attribute == A_CONFIRMED:
-        return 1.0 if me.marks & 4 else 0.0
-    if attribute == A_YOUNG:
-        return 1.0 if as_of - me.first_ts < 3 * DAY_US else 0.0
-    return _NAN
-
-
-@nb.njit(cache=True)
+@inner
 def _cite(S, B, kind, s, word, begin, end, plain, r, now, refs, times, k):
     """Newest events of ``s`` behind rule ``r``, into refs[:k]; at most N_REFS, newest by (time, log order)."""
     me = S.subjects[s]
@@ -343,7 +67,7 @@ def _cite(S, B, kind, s, word, begin, end, plain, r, now, refs, times, k):
     return k
 
 
-@nb.njit(cache=True)
+@inner
 def dossier_of(S, s):
     """Dossier of a root person or a suspect, made where there is none."""
     d = S.subjects[s].dossier
@@ -376,7 +100,7 @@ def dossier_of(S, s):
     return d
 
 
-@nb.njit(cache=True)
+@inner
 def touch(S, d):
     """Results of this dossier have changed."""
     if S.dossiers[d].dirty == 0:
@@ -385,7 +109,7 @@ def touch(S, d):
         S.n[N_DIRTY] += 1
 
 
-@nb.njit(cache=True)
+@inner
 def score(S, B, d, kind, seen):
     """Weigh the dossier's evidence: typology, score, stage, level; open an alert where it is due.
 
@@ -447,7 +171,7 @@ def score(S, B, d, kind, seen):
     return fresh
 
 
-@nb.njit(cache=True)
+@inner
 def give(S, B, d, r, at, now, origin, hint, values):
     """One piece of evidence, unless the same rule spoke within its cool-down. Returns its index, or −1."""
     x = S.dossiers[d]
@@ -481,7 +205,7 @@ def give(S, B, d, r, at, now, origin, hint, values):
     return e
 
 
-@nb.njit(cache=True)
+@inner
 def _forget_oldest(S, d):
     """Unlink the oldest piece that has been told, or the oldest of all."""
     x = S.dossiers[d]
@@ -494,24 +218,64 @@ def _forget_oldest(S, d):
         x.n_evidence -= 1
 
 
-@nb.njit(cache=True)
+@inlined
+def _not_quiet(S, B, d, begin, n_rules, at, seen):
+    """Mark in ``seen`` the rules that spoke on this dossier within their cool-down; how many others there are.
+
+    A dossier so full that it may forget evidence on the way marks none: `give` looks again.
+    """
+    for i in range(begin, begin + n_rules):
+        seen[B.rule_list[i]] = 0
+    x = S.dossiers[d]
+    if x.n_evidence + n_rules > MOST_EVIDENCE:
+        return n_rules
+    e = x.evidence
+    while e >= 0:
+        v = S.evidence[e]
+        r = B.by_number[v.rule]
+        if r >= 0 and v.dead == 0 and abs(at - v.at) < B.cooldown[r]:
+            seen[r] = 1
+        e = v.next
+    left = 0
+    for i in range(begin, begin + n_rules):
+        if seen[B.rule_list[i]] == 0:
+            left += 1
+    return left
+
+
+@inlined
 def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, first, last, stack, seen, times):
     """Run the rules that an event of ``code`` may fire for ``s``. Returns 1 where it turned suspect, else 0."""
-    kind = S.subjects[s].kind
+    kind = np.int64(S.subjects[s].kind)
     n_rules = B.rule_n[kind, code]
     if n_rules == 0:
         return 0
     S.n[N_JUDGED] += 1
-    as_of = features(S, B, kind, s, values, acc, most, bits, first, last, stack)
-    gave = False
+    begin = B.rule_at[kind, code]
     d = S.subjects[s].dossier
+    left = n_rules if d < 0 else _not_quiet(S, B, d, begin, n_rules, at, seen)
+    c = np.int64(B.class_of[kind, code])
+    if left == 0:
+        c = np.int64(B.risk_of[kind])
+    if d >= 0 and S.dossiers[d].open:
+        c = np.int64(B.guarded[c])
+    elif left == 0:
+        return 0
+    as_of = features(S, B, c, kind, s, values, acc, most, bits, first, last, stack)
+    gave = False
     now = max(known, as_of)
-    for i in range(B.rule_at[kind, code], B.rule_at[kind, code] + n_rules):
+    for i in range(begin, begin + n_rules if left else begin):
         r = B.rule_list[i]
+        if d >= 0 and seen[r] != 0:
+            continue
         if run(B.code_op, B.code_arg, B.when_at[r], B.when_n[r], values, stack) != 1.0:
             continue
         if d < 0:
             d = dossier_of(S, s)
+            _not_quiet(S, B, d, begin, n_rules, at, seen)
+        if not gave:
+            # what a piece of evidence tells is more than what its rule reads
+            features(S, B, kind, kind, s, values, acc, most, bits, first, last, stack)
         e = give(S, B, d, r, at, now, origin, hint, values)
         if e < 0:
             continue
@@ -526,10 +290,10 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
             while True:
                 m = S.subjects[p].member
                 while m >= 0:
-                    c = S.members[m]
-                    plain = S.subjects[c.subject].owners == 1
-                    k = _cite(S, B, kind, c.subject, m, c.begin, c.end, plain, r, bucket, v.refs, times, k)
-                    m = c.next_of_person
+                    w = S.members[m]
+                    plain = S.subjects[w.subject].owners == 1
+                    k = _cite(S, B, kind, w.subject, m, w.begin, w.end, plain, r, bucket, v.refs, times, k)
+                    m = w.next_of_person
                 if S.subjects[p].marks & 1:
                     t = S.subjects[p].provisional
                     plain = S.subjects[t].owners == 0
@@ -547,7 +311,8 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     if not gave and not x.open:
         return 0
     x.now = max(x.now, now)
-    for i in range(B.base_at[kind], B.base_at[kind] + B.base_n[kind]):
+    c = B.risk_of[kind]
+    for i in range(B.base_at[c], B.base_at[c] + B.base_n[c]):
         f = B.base_list[i]
         if B.risk[f] and np.int64(values[f]) > x.amount:
             x.amount = np.int64(values[f])

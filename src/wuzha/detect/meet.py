@@ -6,7 +6,6 @@ in the windows of the subject that dealt with it, dated to their own dealing.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from .codes import (
@@ -23,13 +22,14 @@ from .codes import (
     Y_DEVICE,
     Y_NAMED,
 )  # fmt: skip
+from .compiling import inlined, inner
 from .judge import dossier_of, judge, score, touch
 from .layout import N_JOINED, N_MOVES, N_TASKS
 from .owners import person_at
 from .windows import add_cell, add_contact
 
 
-@nb.njit(cache=True)
+@inlined
 def bump(subjects, s, ts):
     """A subject has an accepted event at ``ts``."""
     me = subjects[s]
@@ -39,7 +39,7 @@ def bump(subjects, s, ts):
         me.first_ts = ts
 
 
-@nb.njit(cache=True)
+@inlined
 def task(S, subject, origin, code, hint, at, now, ref):
     """Leave a subject to be judged; a full queue of 4,096 loses none, since `meet_all` drains it as it fills."""
     k = S.n[N_TASKS]
@@ -56,20 +56,20 @@ def task(S, subject, origin, code, hint, at, now, ref):
     S.n[N_TASKS] = k + 1
 
 
-@nb.njit(cache=True)
+@inlined
 def add(S, B, s, code, ts, value, counterpart, ref):
     """One event into the windows of ``s``."""
     add_cell(S.subjects, S.cells, S.free_cells, S.n, B.keep, s, code, ts, value, counterpart, ref)
 
 
-@nb.njit(cache=True)
+@inlined
 def judge_later(S, B, seed, s, code, hint, ts, now, ref):
     """Tasks of one side of an event: the subject itself as a suspect, and the person whose it is."""
     if B.rule_n[S.subjects[s].kind, code] > 0:
         task(S, s, s, code, hint, ts, now, ref)
 
 
-@nb.njit(cache=True)
+@inlined
 def person_later(S, B, seed, s, code, hint, ts, now, ref):
     """Task of the person who had ``s`` at ``ts``."""
     if B.rule_n[K_PERSON, code] > 0:
@@ -77,13 +77,13 @@ def person_later(S, B, seed, s, code, hint, ts, now, ref):
         task(S, p, s, code, hint, ts, now, ref)
 
 
-@nb.njit(cache=True)
+@inlined
 def remember(S, s, other, met, ts, value, ref):
     """``s`` may turn out a suspect: keep who dealt with it."""
     add_contact(S.subjects, S.contacts, S.free_contacts, S.n, s, other, met, ts, value, ref)
 
 
-@nb.njit(cache=True)
+@inner
 def met(S, B, seed, s, suspect, met_type, ts, value, now, ref):
     """``s`` dealt with a suspect at ``ts``."""
     code = (met_type << TYPE_SHIFT) | np.int64(S.subjects[suspect].suspect)
@@ -94,7 +94,7 @@ def met(S, B, seed, s, suspect, met_type, ts, value, now, ref):
     person_later(S, B, seed, s, code, 0, ts, now, ref)
 
 
-@nb.njit(cache=True)
+@inner
 def tell(S, B, seed, suspect, now):
     """A subject turned suspect: all who dealt with it in the 72 hours before ``now`` are told."""
     me = S.subjects[suspect]
@@ -106,7 +106,7 @@ def tell(S, B, seed, suspect, now):
             met(S, B, seed, c.other, suspect, c.met, c.ts, c.value, now, c.ref)
 
 
-@nb.njit(cache=True)
+@inlined
 def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times):
     """Judge everything that waits, suspects' verdicts first, until nothing does."""
     for stage in range(2):
@@ -143,7 +143,7 @@ def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times):
     S.n[N_TASKS] = 0
 
 
-@nb.njit(cache=True)
+@inner
 def name(S, B, seed, s, how, ts, now, ref):
     """Somebody names ``s`` as a suspect's: a report, a warning, an officer (``how``: flags of ``named``)."""
     kind = S.subjects[s].kind
@@ -155,7 +155,7 @@ def name(S, B, seed, s, how, ts, now, ref):
     judge_later(S, B, seed, s, code, 0, ts, now, ref)
 
 
-@nb.njit(cache=True)
+@inner
 def seen_on(S, B, seed, s, device, away, ts, ref):
     """A line or an account was used on a device."""
     me = S.subjects[s]
@@ -174,7 +174,7 @@ def seen_on(S, B, seed, s, device, away, ts, ref):
     judge_later(S, B, seed, device, back, 0, ts, ts, ref)
 
 
-@nb.njit(cache=True)
+@inner
 def rehome(S, B, seed, d, now, seen):
     """Evidence and warnings of dossier ``d`` go to whoever has their subject by now; results of all touched change."""
     x = S.dossiers[d]
@@ -260,7 +260,7 @@ def rehome(S, B, seed, d, now, seen):
         touch(S, moved_to)
 
 
-@nb.njit(cache=True)
+@inner
 def join_warning(S, d, origin, ref, ts, amount):
     """A warning is on this person from now on."""
     x = S.dossiers[d]

@@ -6,10 +6,10 @@ time. So joining and parting persons moves no window and can always be undone.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from .codes import EVER, K_PERSON, NEVER
+from .compiling import inner
 from .layout import N_MEMBERS, N_SUBJECTS, N_TWINS
 from .windows import find, new_subject
 
@@ -19,7 +19,7 @@ _M2 = np.uint64(0xC4CEB9FE1A85EC53)
 _33 = np.uint64(33)
 
 
-@nb.njit(cache=True)
+@inner
 def combined(a, b):
     """`events.hashing.combine` of one pair."""
     h = (a * _PRIME) ^ b
@@ -31,7 +31,7 @@ def combined(a, b):
     return h if h != np.uint64(0) else np.uint64(1)
 
 
-@nb.njit(cache=True)
+@inner
 def provisional(subjects, slots, n, seed, s):
     """The provisional person of ``s``, made where there is none."""
     if subjects[s].provisional >= 0:
@@ -51,7 +51,7 @@ def provisional(subjects, slots, n, seed, s):
     return p
 
 
-@nb.njit(cache=True)
+@inner
 def word_at(subjects, members, s, ts):
     """Membership that decides whose ``s`` is at ``ts``: user before holder before registrant, surer, newer; −1 none."""
     best = -1
@@ -77,14 +77,14 @@ def word_at(subjects, members, s, ts):
     return best
 
 
-@nb.njit(cache=True)
+@inner
 def owner_at(subjects, members, s, ts):
     """Person (not its root) who has ``s`` at ``ts``, by `word_at`; −1 unknown."""
     best = word_at(subjects, members, s, ts)
     return -1 if best < 0 else members[best].person
 
 
-@nb.njit(cache=True)
+@inner
 def person_at(subjects, slots, members, n, seed, s, ts):
     """Root person behind a line, account, device or person at ``ts``; a provisional one where nobody is known."""
     if subjects[s].kind == K_PERSON:
@@ -95,7 +95,7 @@ def person_at(subjects, slots, members, n, seed, s, ts):
     return subjects[p].root
 
 
-@nb.njit(cache=True)
+@inner
 def add_member(subjects, members, n, s, person, begin, end, rank, confidence, ref):
     """``s`` belongs to ``person`` in [begin, end). The same word again ends or changes the earlier one."""
     m = subjects[s].owner
@@ -123,7 +123,7 @@ def add_member(subjects, members, n, s, person, begin, end, rank, confidence, re
     subjects[s].owners = min(subjects[s].owners + 1, 255)
 
 
-@nb.njit(cache=True)
+@inner
 def _join(subjects, a, b):
     """One circle of two; the root is no provisional person where there is another, then a registered one, then the
     one with the smaller hash."""
@@ -143,7 +143,7 @@ def _join(subjects, a, b):
     subjects[keep].twin, subjects[lose].twin = subjects[lose].twin, subjects[keep].twin
 
 
-@nb.njit(cache=True)
+@inner
 def judge_twins(subjects, twins, n, a, b, alike):
     """Record that two persons are one, or are not; circles are what the newest word on each pair says."""
     e = n[N_TWINS]
@@ -192,7 +192,7 @@ def judge_twins(subjects, twins, n, a, b, alike):
             _join(subjects, x.a, x.b)
 
 
-@nb.njit(cache=True)
+@inner
 def silent(ts):
     """Whether a time is one of the two ends of time."""
     return ts <= NEVER or ts >= EVER

@@ -88,7 +88,10 @@ def tables(book: RuleBook) -> Book:
     member = np.array([base_codes.get(i, np.zeros(N_CODES, bool)) for i in range(n_f)]).reshape(n_f, N_CODES)
     for i in base_codes:
         keep[member[i]] = np.maximum(keep[member[i]], width[i] + skip[i])
-    seen: dict[tuple[str, bytes], tuple[int, int, int, int]] = {}
+    set_of, class_of = np.zeros((n_k, N_CODES), np.int32), np.zeros((n_k, N_CODES), np.int32)
+    sets: list[list[int]] = [[]]
+    classes = _Classes(features, reads)
+    seen: dict[tuple[str, bytes], tuple[int, int, int, int, int, int]] = {}
     for kind in codes.JUDGED:
         k = KIND[kind]
         mine = np.array([f.subject == kind for f in features], bool)
@@ -98,17 +101,21 @@ def tables(book: RuleBook) -> Book:
             if key not in seen:
                 here = np.flatnonzero(hit).tolist()
                 fire = [r for r, rule in enumerate(rules) if rule.subject == kind and uses[r, here].any()]
-                seen[key] = (len(feature_list), len(here), len(rule_list), len(fire))
+                asked = classes.number(k, {index[name] for r in fire for name in rules[r].program.features})
+                seen[key] = (len(feature_list), len(here), len(rule_list), len(fire), len(sets), asked)
                 feature_list += here
                 rule_list += fire
-            feature_at[k, code], feature_n[k, code], rule_at[k, code], rule_n[k, code] = seen[key]
-
-    base: dict[int, list[int]] = {k: [] for k in range(n_k)}
-    derived: dict[int, list[int]] = {k: [] for k in range(n_k)}
-    for i, f in enumerate(features):
-        (derived if f.op == "formula" else base)[KIND[f.subject]].append(i)
-    base_at, base_n, base_list = _csr(base)
-    derived_at, derived_n, derived_list = _csr(derived)
+                sets.append(here)
+            (
+                feature_at[k, code], feature_n[k, code], rule_at[k, code], rule_n[k, code], set_of[k, code],
+                class_of[k, code],
+            ) = seen[key]  # fmt: skip
+    guarded, risk_of = classes.with_risk()
+    base_at, base_n, base_list = _csr(classes.base)
+    derived_at, derived_n, derived_list = _csr(classes.derived)
+    need_at, need_n, need_list = _csr([[f for f in here if f in mine] for mine in classes.windows for here in sets])
+    shape = (len(classes.windows), len(sets))
+    reach = [max((int(width[f] + skip[f]) for f in mine), default=0) for mine in classes.windows]
 
     by_number = np.full(4096, -1, np.int32)
     for r, rule in enumerate(rules):
@@ -120,7 +127,9 @@ def tables(book: RuleBook) -> Book:
             weight[t, rule_index[name]] = w
     return Book(
         keep=keep, feature_at=feature_at, feature_n=feature_n, feature_list=_i4(feature_list), rule_at=rule_at,
-        rule_n=rule_n, rule_list=_i4(rule_list), base_at=base_at, base_n=base_n, base_list=base_list,
+        rule_n=rule_n, rule_list=_i4(rule_list), set_of=set_of, class_of=class_of, guarded=guarded, risk_of=risk_of,
+        reach=_i4(reach), need_at=need_at.reshape(shape), need_n=need_n.reshape(shape), need_list=need_list,
+        base_at=base_at, base_n=base_n, base_list=base_list,
         op=_i4([BASE.index(f.op) for f in features]), width=width, skip=skip,
         attribute=_i4([REGISTER.index(f.attribute) if f.attribute else -1 for f in features]),
         formula_at=_i4(formula[0].tolist()), formula_n=_i4(formula[1].tolist()), derived_at=derived_at,
@@ -142,9 +151,61 @@ def _i4(values: list[int]) -> np.ndarray:
     return np.array(values if values else [0], np.int32)
 
 
-def _csr(rows: dict[int, list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _csr(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     at, n, flat = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32), list[int]()
-    for k, row in rows.items():
+    for k, row in enumerate(rows):
         at[k], n[k] = len(flat), len(row)
         flat += row
     return at, n, _i4(flat)
+
+
+class _Classes:
+    """Groups of features that are computed together: first all of each kind, then what some event's rules read."""
+
+    def __init__(self, features: list[Feature], reads: dict[int, set[int]]) -> None:
+        self._features, self._reads = features, reads
+        self._known: dict[tuple[int, frozenset[int]], int] = {}
+        self.base: list[list[int]] = []
+        self.derived: list[list[int]] = []
+        self.windows: list[set[int]] = []
+        self._kinds: list[int] = []
+        for k, kind in enumerate(KINDS):
+            self._add(k, [i for i, f in enumerate(features) if f.subject == kind])
+
+    def _add(self, kind: int, mine: list[int]) -> int:
+        ops = [self._features[i].op for i in mine]
+        self.base.append([i for i, op in zip(mine, ops, strict=True) if op != "formula"])
+        self.derived.append([i for i, op in zip(mine, ops, strict=True) if op == "formula"])
+        self.windows.append({i for i, op in zip(mine, ops, strict=True) if op not in ("formula", "register")})
+        self._kinds.append(kind)
+        return len(self.base) - 1
+
+    def number(self, kind: int, wanted: set[int]) -> int:
+        """Class of the wanted features, the base features and formulas that these read included."""
+        mine = set(wanted)
+        todo = list(wanted)
+        while todo:
+            f = self._features[todo.pop()]
+            for i in () if f.program is None else f.program.features:
+                j = next(n for n, g in enumerate(self._features) if g.name == i)
+                if j not in mine:
+                    mine.add(j)
+                    todo.append(j)
+        key = (kind, frozenset(mine))
+        if key not in self._known:
+            self._known[key] = self._add(kind, sorted(mine))
+        return self._known[key]
+
+    def with_risk(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each class the one that reads money at risk too (all of a kind does); for each kind that alone."""
+        risk = [
+            {i for i, f in enumerate(self._features) if f.risk and f.subject == kind and f.op != "formula"}
+            for kind in KINDS
+        ]
+        guarded = list(range(len(KINDS)))
+        for c in range(len(KINDS), len(self.base)):
+            kind = self._kinds[c]
+            guarded.append(self.number(kind, {*self.base[c], *self.derived[c], *risk[kind]}))
+        alone = [self.number(k, risk[k]) for k in range(len(KINDS))]
+        guarded += range(len(guarded), len(self.base))
+        return _i4(guarded), _i4(alone)

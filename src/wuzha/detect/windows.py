@@ -7,10 +7,10 @@ only when room is needed, so dropping is never seen.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from .codes import BUCKET_US, NEVER, STRANGER_US
+from .compiling import entered, inner
 from .layout import N_CELLS, N_CONTACTS
 
 _U1 = np.uint64(1)
@@ -22,7 +22,7 @@ _58 = np.uint64(58)
 RING_CLASS = 8
 
 
-@nb.njit(cache=True)
+@entered
 def find(table, key):
     """Slot of ``key`` in an open-addressing table, or the empty slot where it belongs."""
     mask = np.uint64(table.shape[0] - 1)
@@ -32,7 +32,7 @@ def find(table, key):
     return np.int64(i)
 
 
-@nb.njit(cache=True)
+@entered
 def refill(old, new):
     """Every entry of ``old`` into the larger, empty ``new``; returns how many."""
     n = 0
@@ -48,7 +48,7 @@ def refill(old, new):
     return n
 
 
-@nb.njit(cache=True)
+@entered
 def refill_since(old, new, since):
     """As `refill`, without entries whose ``ts`` is before ``since``."""
     n = 0
@@ -64,7 +64,7 @@ def refill_since(old, new, since):
     return n
 
 
-@nb.njit(cache=True)
+@entered
 def intern(keys, kinds, slots, subjects, n, out, fresh):
     """Ids of (rows, width) subject hashes; new subjects are added. ``fresh`` takes row * width + slot of each new one.
 
@@ -90,7 +90,7 @@ def intern(keys, kinds, slots, subjects, n, out, fresh):
     return n, m
 
 
-@nb.njit(cache=True)
+@inner
 def new_subject(subjects, i, key, kind):
     """Record ``i`` of a subject never seen before."""
     s = subjects[i]
@@ -111,7 +111,7 @@ def new_subject(subjects, i, key, kind):
     s.device = 0
 
 
-@nb.njit(cache=True)
+@inner
 def _take(free, n, counter, size_class):
     """Begin of a region of 1 << size_class records: a used one where there is, else fresh room."""
     if free[size_class] >= 0:
@@ -121,12 +121,12 @@ def _take(free, n, counter, size_class):
     return at
 
 
-@nb.njit(cache=True)
+@inner
 def bucket_of(ts):
     return ts // BUCKET_US
 
 
-@nb.njit(cache=True)
+@inner
 def add_cell(subjects, cells, free, n, keep, s, code, ts, value, counterpart, ref):
     """Add one event to subject ``s``: into the cell of (code, bucket), which is made where it is not there yet."""
     if keep[code] == 0:
@@ -175,7 +175,7 @@ def add_cell(subjects, cells, free, n, keep, s, code, ts, value, counterpart, re
     me.n_cells = count + 1
 
 
-@nb.njit(cache=True)
+@inner
 def _make_room(me, cells, free, n, keep, at):
     """Drop what no window reaches; take a larger region where that is not enough. Returns (place of ``at``, count)."""
     begin = me.cells
@@ -213,7 +213,7 @@ def _make_room(me, cells, free, n, keep, at):
     return place, left
 
 
-@nb.njit(cache=True)
+@inner
 def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
     """Remember that ``other`` dealt with ``s``. A full ring of 256 forgets its oldest entry."""
     me = subjects[s]
@@ -262,7 +262,7 @@ def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
     c.met = met
 
 
-@nb.njit(cache=True)
+@inner
 def first_contact(pairs, n, counter, a, b, group, ts):
     """Time of the first contact of two subjects (this one's, where it is the first), and whether it is new.
 
