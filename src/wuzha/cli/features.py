@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def features(
         folder: str = typer.Argument("list", help="'list', or a folder of event tables."),
-        at: str | None = typer.Option(None, "--at", help="ISO time up to which the folder is read; default: all of it."),
+        at: str | None = typer.Option(
+            None, "--at", help="ISO time up to which the folder is read; default: all of it."
+        ),
         subject: str | None = typer.Option(None, "--subject", help="Only this subject (kind:value)."),
         as_json: bool = JSON_OPTION,
     ) -> None:
