@@ -7,10 +7,12 @@ Kept true here: nothing of this knows cells, arrays or kernels. It shares with t
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from wuzha.detect.encode import key_hash
+from wuzha.detect.encode import BANK_APPS, key_hash
+from wuzha.detect.layout import HABIT, N_CROWDS, RARE
 from wuzha.detect.rulebook import Feature, RuleBook
 
 MINUTE = 60_000_000
@@ -118,6 +120,15 @@ class Thing:
 NEVER, EVER = -(2**62), 2**62
 
 
+def crowd_of(users: int) -> int:
+    """1 … 8 lines are counted apart, more by doublings from 16 on."""
+    return users - 1 if users <= 8 else min(8 + ((users - 1) // 16).bit_length(), N_CROWDS - 2)
+
+
+def bank(app: str) -> bool:
+    return re.search(BANK_APPS, app.partition(":")[2]) is not None
+
+
 class Reading:
     """Rows of the log, read one after the other. A subject is a suspect from an officer's confirmation on."""
 
@@ -128,6 +139,7 @@ class Reading:
         self.pairs: dict[tuple[str, frozenset[str]], int] = {}
         self.reports: dict[str, int] = {}
         self.waiting: list[tuple[str, str, str]] = []
+        self.habits: dict[str, tuple[list[int], list[int]]] = {}
         self.begin: int | None = None
         self.newest = NEVER
         self.lines = 0
@@ -191,9 +203,21 @@ class Reading:
     def met(self, s: str, suspect: str, kind: str, ts: int, value: int) -> None:
         self.note(s, kind, "out", {SUSPECT[suspect.partition(":")[0]]: True}, ts, value, suspect)
 
+    def few(self, s: str) -> bool:
+        return self.thing(s).users <= 5 + self.lines // 500
+
     def rare(self, s: str) -> bool:
-        assert self.begin is not None
-        return self.newest - self.begin >= DAY and self.thing(s).users <= 5 + self.lines // 500
+        """Of the counted uses of things of its kind at most one in a thousand was of one so little had."""
+        kind, crowd = s.partition(":")[0], crowd_of(self.thing(s).users)
+        lately, before = self.habits.setdefault(kind, ([], []))
+        counted = lately + before
+        if len(lately) >= HABIT:
+            before[:] = lately
+            lately.clear()
+        lately.append(crowd)
+        return (
+            crowd < N_CROWDS - 2 and len(counted) >= HABIT and sum(c <= crowd for c in counted) * RARE <= len(counted)
+        )
 
     def turned_up(self, s: str, ts: int) -> bool:
         """Unseen in the log's first day, first seen within a week, had by at most twelve."""
@@ -254,8 +278,9 @@ class Reading:
             "disguised": disguised(r["sender_raw"], a), "service": service(a),
             "scam": bool(r["fanshi"]) or (r["text_p_scam"] or 0) >= 0.8,
         }  # fmt: skip
-        self.note(a, "message", "out", flags, ts, 1, b)
-        self.note(b, "message", "in", flags, ts, 1, a)
+        kind = "chat" if r["channel"] == "im" else "message"
+        self.note(a, kind, "out", flags, ts, 1, b)
+        self.note(b, kind, "in", flags, ts, 1, a)
         if stranger and not service(a):
             self.thing(a).dealt.append((b, "met_message", ts, 1))
         if self.thing(a).suspect:
@@ -268,9 +293,9 @@ class Reading:
         self.thing(a).touched(ts)
         self.thing(b).touched(ts)
         rare = self.rare(b)
-        flags = {"rare": rare, "first": new, "new": self.turned_up(b, ts)}
+        flags = {"rare": rare, "first": new, "new": rare and self.turned_up(b, ts)}
         self.note(a, "visit", "out", flags, ts, size, b)
-        if rare:
+        if self.few(b):
             self.note(b, "visit", "in", flags, ts, size, a)
             if new:
                 self.thing(b).dealt.append((a, "met_visit", ts, size))
@@ -290,8 +315,8 @@ class Reading:
             self.thing(app).users += new
             self.thing(app).touched(ts)
             rare = self.rare(app)
-            flags = {"rare": rare, "first": new, "new": self.turned_up(app, ts)}
-            if rare:
+            flags = {"rare": rare, "first": new, "new": rare and self.turned_up(app, ts), "bank": bank(app)}
+            if self.few(app):
                 self.note(app, r["action"], "in", flags, ts, 1, a)
                 if new or r["action"] != "open":
                     self.thing(app).dealt.append((a, "met_app", ts, 1))

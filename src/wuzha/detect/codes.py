@@ -29,7 +29,7 @@ SUSPECTS = ("scam_line", "voip_line", "watch_line", "mule_account", "scam_domain
 
 _CALL = ("foreign", "stranger", "fresh", "disguised", "ring", "brief", "long", "forwarded", "service", "voip")
 _MESSAGE = ("foreign", "stranger", "fresh", "disguised", "scam", "hint1", "hint2", "hint4", "hint8", "service")
-_APP = ("rare", "first", "new")
+_APP = ("rare", "first", "new", "bank")
 _TRANSFER = ("stranger", "fresh", "young", "drains", "tiny", "loan", "corporate", "own", "merchant", "large")
 _MET = (*SUSPECTS, "named")
 _WARNING = ("level1", "level2", "hint1", "hint2", "hint4", "hint8", "paying")
@@ -61,13 +61,14 @@ TYPES: dict[str, tuple[str, ...]] = {
     "named": ("report", "upstream", "officer", "paid"),
     "device": ("new", "away"),
     "report": (),
+    "chat": _MESSAGE,
 }
 TYPE = {name: i for i, name in enumerate(TYPES)}
 (
     Y_NONE, Y_CALL, Y_MESSAGE, Y_VISIT, Y_INSTALL, Y_OPEN, Y_SCREEN_SHARE, Y_REMOTE, Y_MEETING, Y_NFC, Y_TRANSFER,
     Y_CASH, Y_PURCHASE, Y_SHIPMENT, Y_LODGING, Y_WARNING, Y_MET_CALL, Y_MET_MESSAGE, Y_MET_VISIT, Y_MET_APP,
-    Y_MET_PAID, Y_MET_CREDIT, Y_NAMED, Y_DEVICE, Y_REPORT,
-) = range(25)  # fmt: skip
+    Y_MET_PAID, Y_MET_CREDIT, Y_NAMED, Y_DEVICE, Y_REPORT, Y_CHAT,
+) = range(26)  # fmt: skip
 SIDE_BIT, TYPE_SHIFT = 10, 11
 N_CODES = 32 << TYPE_SHIFT
 SIDES = {"out": 0, "in": 1}

@@ -20,6 +20,7 @@ from .codes import (
     TYPE_SHIFT,
     Y_CALL,
     Y_CASH,
+    Y_CHAT,
     Y_INSTALL,
     Y_LODGING,
     Y_MESSAGE,
@@ -35,7 +36,7 @@ from .codes import (
     Y_VISIT,
 )
 from .compiling import inlined
-from .layout import N_HALVES, N_LINES, N_MERGED, N_PAIRS, N_UNJOINED
+from .layout import HABIT, N_CROWDS, N_HALVES, N_LINES, N_MERGED, N_PAIRS, N_UNJOINED, RARE
 from .meet import add, bump, judge_later, met, person_later, remember, seen_on
 from .owners import combined, owner_at
 from .windows import find, first_contact
@@ -158,7 +159,8 @@ def message(S, B, seed, E, i):
     stranger = ts - since < STRANGER_US
     bump(X, a, ts)
     bump(X, b, ts)
-    code = (Y_MESSAGE << TYPE_SHIFT) | (f & 1) | (2 if stranger else 0) | _fresh(X, b, stranger, ts)
+    kind = Y_CHAT if f & 32 else Y_MESSAGE
+    code = (kind << TYPE_SHIFT) | (f & 1) | (2 if stranger else 0) | _fresh(X, b, stranger, ts)
     code |= (((f >> 2) & 3) << 3) | (hint << 5) | (((f >> 4) & 1) << 9)
     add(S, B, a, code, ts, 1, X[b].key, ref)
     add(S, B, b, code | IN, ts, 1, X[a].key, ref)
@@ -171,9 +173,46 @@ def message(S, B, seed, E, i):
 
 
 @inlined
-def _is_rare(S, s):
-    """Few people have it, up to 5 or one in 500 of the lines; in a log's first day everything is new, nothing rare."""
-    return S.watermark[31] - S.watermark[30] >= DAY_US and S.subjects[s].users <= 5 + S.n[N_LINES] // 500
+def _is_few(S, s):
+    """So few lines have it, up to 5 or one in 500, that who they are is kept: it may turn out a suspect."""
+    return S.subjects[s].users <= 5 + S.n[N_LINES] // 500
+
+
+@inlined
+def _is_rare(S, kind, users):
+    """One more use of a site (``kind`` 0) or an app (1) that ``users`` lines have: are uses of such things rare here?
+
+    Rare is what at most one in `RARE` of the last uses went to, things that as few or fewer have. So the log itself
+    says what few means: while it is young, or its people are few, everything is had by few and nothing is rare. Before
+    `HABIT` uses have been seen nobody knows.
+    """
+    H = S.habits
+    lately = kind * 2 * N_CROWDS
+    before = lately + N_CROWDS
+    crowd = 0
+    if users <= 8:
+        crowd = max(users - 1, 0)
+    else:
+        crowd = 8
+        more = (users - 1) // 16
+        while more > 0 and crowd < N_CROWDS - 2:
+            crowd += 1
+            more //= 2
+    # the last place of each half is the sum of the others
+    total = H[lately + N_CROWDS - 1] + H[before + N_CROWDS - 1]
+    rare = total >= HABIT and crowd < N_CROWDS - 2
+    if rare:
+        below = 0
+        for k in range(crowd + 1):
+            below += H[lately + k] + H[before + k]
+        rare = below * RARE <= total
+    if H[lately + N_CROWDS - 1] >= HABIT:
+        for k in range(N_CROWDS):
+            H[before + k] = H[lately + k]
+            H[lately + k] = 0
+    H[lately + crowd] += 1
+    H[lately + N_CROWDS - 1] += 1
+    return rare
 
 
 @inlined
@@ -193,10 +232,10 @@ def visit(S, B, seed, E, i):
         X[b].users += 1
     bump(X, a, ts)
     bump(X, b, ts)
-    rare = _is_rare(S, b)
-    code = (Y_VISIT << TYPE_SHIFT) | (1 if rare else 0) | (2 if new else 0) | (4 if _is_new(S, b, ts) else 0)
+    rare = _is_rare(S, 0, X[b].users)
+    code = (Y_VISIT << TYPE_SHIFT) | (1 if rare else 0) | (2 if new else 0) | (4 if rare and _is_new(S, b, ts) else 0)
     add(S, B, a, code, ts, E.value[i], X[b].key, ref)
-    if rare:
+    if _is_few(S, b):
         add(S, B, b, code | IN, ts, E.value[i], X[a].key, ref)
         if new:
             remember(S, b, a, Y_MET_VISIT, ts, E.value[i], ref)
@@ -208,7 +247,7 @@ def visit(S, B, seed, E, i):
 
 @inlined
 def app(S, B, seed, E, i):
-    ts, ref, action = E.ts[i], E.ref[i], np.int64(E.flags[i])
+    ts, ref, action = E.ts[i], E.ref[i], np.int64(E.flags[i]) & 15
     line, app, device = E.ids[i, 0], E.ids[i, 1], E.ids[i, 2]
     X = S.subjects
     a = line if line >= 0 else device
@@ -216,7 +255,7 @@ def app(S, B, seed, E, i):
         S.n[N_UNJOINED] += 1
         return
     bump(X, a, ts)
-    code = (Y_INSTALL + action) << TYPE_SHIFT
+    code = ((Y_INSTALL + action) << TYPE_SHIFT) | (8 if E.flags[i] & 16 else 0)
     key = np.uint64(1)
     if app >= 0:
         key = X[app].key
@@ -224,9 +263,9 @@ def app(S, B, seed, E, i):
         if new:
             X[app].users += 1
         bump(X, app, ts)
-        rare = _is_rare(S, app)
-        code |= (1 if rare else 0) | (2 if new else 0) | (4 if _is_new(S, app, ts) else 0)
-        if rare:
+        rare = _is_rare(S, 1, X[app].users)
+        code |= (1 if rare else 0) | (2 if new else 0) | (4 if rare and _is_new(S, app, ts) else 0)
+        if _is_few(S, app):
             add(S, B, app, code | IN, ts, 1, X[a].key, ref)
             if new or action != 1:
                 remember(S, app, a, Y_MET_APP, ts, 1, ref)

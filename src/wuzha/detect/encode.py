@@ -236,7 +236,7 @@ def _messages(d: _Draft) -> None:
     hits = _bool(pc.greater(pc.list_value_length(c("fanshi")), 0)) | _bool(pc.greater_equal(c("text_p_scam"), 0.8))
     d.flags = (
         _foreign(c("sender")) | _disguised(c("sender_raw"), c("sender")) << 2 | hits << 3 | _service(c("sender")) << 4
-        | (_hints(c("text_type")).astype(np.uint32) << 8)
+        | _is(c("channel"), "im") << 5 | (_hints(c("text_type")).astype(np.uint32) << 8)
     )  # fmt: skip
 
 
@@ -246,6 +246,8 @@ def _visits(d: _Draft) -> None:
     d.value = _int(d.rows.column("bytes"))
 
 
+#: Packages of banks' own apps, in which people see and move their money.
+BANK_APPS = r"(?i)(^|[.])(mobile|e)?bank|bank([.]|$)|bankabc|icbc|chinamworld|^cmb[.]|unionpay|spdb|psbc|cmbc|ecitic"
 ACTIONS = ("install", "open", "screen_share", "remote_control", "meeting_join", "nfc_relay")
 
 
@@ -253,7 +255,9 @@ def _app_events(d: _Draft) -> None:
     d.name(0, "line", "line")
     d.name(1, "app", "package")
     d.name(2, "device", "device")
-    d.flags = _index(d.rows.column("action"), ACTIONS, 15).astype(np.uint32)
+    c = d.rows.column
+    bank = _bool(pc.match_substring_regex(c("package"), BANK_APPS))
+    d.flags = _index(c("action"), ACTIONS, 15).astype(np.uint32) | bank << 4
 
 
 def _transfers(d: _Draft) -> None:

@@ -27,9 +27,11 @@ from .tables import tables
 from .windows import find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
-LAYOUT = 1
+LAYOUT = 2
 #: Rows whose subjects are looked up at a time, so that room is taken for what there is.
 _INTERNED = 1 << 14
+#: Arrays that are neither arenas nor tables.
+_PLAIN = ("free_cells", "free_contacts", "watermark", "habits", "n")
 _RANK = ("low", "medium", "high", "urgent")
 
 
@@ -293,7 +295,7 @@ class Engine:
         state = self._state
         out = {name: getattr(state, name)[: layout.used(state, name)].copy() for name in ARENAS}
         out |= {name: getattr(state, name).copy() for name in TABLES_OF}
-        out |= {name: getattr(state, name).copy() for name in ("free_cells", "free_contacts", "watermark", "n")}
+        out |= {name: getattr(state, name).copy() for name in _PLAIN}
         data, offsets = self._names.arrays()
         return out | {"names": data, "name_offsets": offsets, "layout": np.array([LAYOUT], np.int64)}
 
@@ -309,7 +311,7 @@ class Engine:
             room = np.zeros(max(1024, arrays[name].shape[0]), getattr(empty, name).dtype)
             room[: arrays[name].shape[0]] = arrays[name]
             kept[name] = room
-        for name in (*TABLES_OF, "free_cells", "free_contacts", "watermark", "n"):
+        for name in (*TABLES_OF, *_PLAIN):
             if arrays[name].dtype != getattr(empty, name).dtype:
                 raise ValueError(f"snapshot array {name} has another layout")
             kept[name] = arrays[name].copy()

@@ -127,6 +127,13 @@ COUNTER = {name: i for i, name in enumerate(COUNTERS)}
     N_POSITIONS, N_DIRTY, N_JUDGED,
 ) = range(24)  # fmt: skip
 N_CLASSES = 24
+#: Uses of sites and apps are counted by how many lines have the thing: 1 … 8, then by doublings up to an
+#: open end; the last place is their sum.
+N_CROWDS = 16
+#: So many uses are counted before older ones fall out by as many; before that nothing is called rare.
+HABIT = 16384
+#: Rare is what at most one use in so many goes to.
+RARE = 1000
 
 
 class State(NamedTuple):
@@ -151,6 +158,7 @@ class State(NamedTuple):
     free_cells: Array
     free_contacts: Array
     watermark: Array
+    habits: Array
     n: Array
 
 
@@ -180,6 +188,7 @@ def fresh() -> State:
     arrays["free_cells"] = np.full(N_CLASSES, -1, np.int32)
     arrays["free_contacts"] = np.full(N_CLASSES, -1, np.int32)
     arrays["watermark"] = np.full(32, -(2**62), np.int64)
+    arrays["habits"] = np.zeros(2 * 2 * N_CROWDS, np.int64)
     arrays["n"] = np.zeros(len(COUNTERS), np.int64)
     return State(**arrays)
 
