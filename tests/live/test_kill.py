@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,7 +84,9 @@ class Served:
                 or (mine in said and "pytest" not in said)
                 or mine in (p.info["cwd"] or "")
             ):
-                found += [p, *p.children(recursive=True)]
+                found.append(p)
+                with suppress(psutil.NoSuchProcess):
+                    found += p.children(recursive=True)
         return found
 
     def kill(self) -> None:
@@ -112,6 +115,7 @@ def served(enterable_tmp: Path) -> Iterator[Served]:
     yield running
     if running.process is not None:
         running.kill()
+    shutil.rmtree(home.parent, ignore_errors=True)
 
 
 def registered(served: Served, sent: list[city.Sent]) -> dict[str, str]:
@@ -250,14 +254,32 @@ def test_ctrl_c_stops_all_of_it_and_leaves_no_process(served: Served) -> None:
     assert served.stop(signal.SIGINT) < 20
     assert served.process is not None and served.process.returncode == 0
     assert not [p for p in there if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_parent_killed_alone_takes_its_children_and_the_database_along(served: Served, early: bool) -> None:
     served.start()
-    served.ready()
-    # The parent alone is killed: its children go with it, the database too.
-    there = served.everything()
+    if early:  # the database runs, the children are starting
+        end = time.monotonic() + 60
+        while not any("postgres" in p.name() for p in _there(served)) and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(random.random())
+    else:
+        served.ready()
+    there = _there(served)
     assert served.process is not None
     served.process.kill()
     served.process.wait()
-    end = time.monotonic() + 20
-    while [p for p in there if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] and time.monotonic() < end:
+    end = time.monotonic() + 60
+    while _running(served, there) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not [p for p in there if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not _running(served, there)
+
+
+def _there(served: Served) -> list[psutil.Process]:
+    return [p for p in served.everything() if p.is_running()]
+
+
+def _running(served: Served, there: list[psutil.Process]) -> list[psutil.Process]:
+    """Of ``there`` and of what has come since, what is no zombie."""
+    return [p for p in {*there, *_there(served)} if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

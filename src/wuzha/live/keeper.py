@@ -12,23 +12,35 @@ import sys
 import threading
 import time
 
-from wuzha.store import opened
-from wuzha.store.embedded import ServerError
+from .supervise import die_with_parent
 
 #: The killed siblings are gone by then, also on a busy machine.
 _SIBLINGS_S = 5.0
 
 
-def run() -> None:
-    """Share the database until asked to stop; the last one to leave shuts it down."""
-    parent = os.getppid()
-    stop = threading.Event()
+def run(parent: int) -> None:
+    """Share the database until asked to stop or ``parent`` (a process id) is gone; the last to leave shuts it down."""
+    stop, orphaned = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+
+    def orphan(*_: object) -> None:
+        orphaned.set()
+        stop.set()
+
+    # A signal of its own: while the parent's last threads die it still has the parent's number. Only asked for now, so
+    # that a parent that dies while this process starts does not take it along.
+    signal.signal(signal.SIGUSR1, orphan)
+    die_with_parent(signal.SIGUSR1)
+    if os.getppid() != parent:
+        orphan()
+    from wuzha.store import opened
+    from wuzha.store.embedded import ServerError
+
     try:
         with opened(upgrade=False):
             stop.wait()
-            if os.getppid() != parent:
+            if orphaned.is_set():
                 # The parent was killed, and the kernel is killing its other children, who share the database: only the
                 # last to leave shuts it down.
                 time.sleep(_SIBLINGS_S)
@@ -37,4 +49,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    run(int(sys.argv[1]))

@@ -50,21 +50,21 @@ def serve(
     make_home(settings.home)
     with _alone(settings.home), ExitStack() as databases:
         _free_port(host, port)
-        say(f"Database: starting (data in {settings.home})")
-        db = databases.enter_context(opened())
-        with db.connect("web") as conn:
-            refuse_unsafe(conn)
-            first_unit(conn, "反诈中心" if settings.role == "centre" else "数据持有单位")
         supervisor = Supervisor(say)
         environment = _environment(settings)
-        if not StoreSettings().dsn:
-            keeper = Child("database keeper", _python("wuzha.live.keeper"), environment, death=signal.SIGTERM)
-            supervisor.start(keeper)
-        say("Engine: starting")
-        supervisor.start(Child("worker", _python("wuzha.live.process"), environment, stop_s=25.0))
-        say("Doors: starting")
-        supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
         try:
+            say(f"Database: starting (data in {settings.home})")
+            if not StoreSettings().dsn:  # before the database, which so has a keeper as long as it runs
+                keeper = _python("wuzha.live.keeper", str(os.getpid()))
+                supervisor.start(Child("database keeper", keeper, environment, death=0))
+            db = databases.enter_context(opened())
+            with db.connect("web") as conn:
+                refuse_unsafe(conn)
+                first_unit(conn, "反诈中心" if settings.role == "centre" else "数据持有单位")
+            say("Engine: starting")
+            supervisor.start(Child("worker", _python("wuzha.live.process"), environment, stop_s=25.0))
+            say("Doors: starting")
+            supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
             url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
             if _await_ready(url, supervisor, stop, say):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")

@@ -30,7 +30,7 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 @dataclass
 class Child:
     """One supervised process and how it has fared. ``stop_s`` is how long it may take to stop, ``death`` the signal
-    that the kernel sends it when the parent dies."""
+    that the kernel sends it when the parent dies; 0: none, it looks after that itself."""
 
     name: str
     command: Sequence[str]
