@@ -10,8 +10,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -20,6 +22,7 @@ from wuzha.store import Connection, Database, migrate, roles
 from wuzha.store.embedded import Server
 
 _TEMPLATE = "wuzha_template"
+_OURS = "wuzha-test-"
 _numbers = itertools.count(1)
 
 
@@ -27,11 +30,21 @@ _numbers = itertools.count(1)
 def enterable_tmp() -> Iterator[Path]:
     """A folder that the server's own user may pass through (pytest's own are closed to it where we are root)."""
     memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
-    folder = Path(tempfile.mkdtemp(prefix="wuzha-test-", dir=memory if roomy else None))
+    writable = memory.is_dir() and os.access(memory, os.W_OK)
+    if writable:
+        _clear_leavings(memory)
+    roomy = writable and shutil.disk_usage(memory).free > 6 << 30 and psutil.virtual_memory().available > 8 << 30
+    folder = Path(tempfile.mkdtemp(prefix=f"{_OURS}{os.getpid()}-", dir=memory if roomy else None))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_leavings(memory: Path) -> None:
+    """Folders of runs that were killed would fill the memory: those whose process is gone are removed."""
+    for left in memory.glob(f"{_OURS}*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(_OURS).split("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +55,13 @@ def server(enterable_tmp: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def make_db(server: Server) -> Iterator[Callable[[], Database]]:
-    """Makes fresh migrated databases (about 50 ms each); all are dropped at the end of the run."""
+def template(server: Server) -> None:
+    """The migrated database that fresh ones are copied from."""
     migrate.upgrade(server.database(_TEMPLATE))
+
+
+@contextmanager
+def _maker(server: Server) -> Iterator[Callable[[], Database]]:
     made: list[str] = []
 
     def make() -> Database:
@@ -61,15 +78,23 @@ def make_db(server: Server) -> Iterator[Callable[[], Database]]:
 
 
 @pytest.fixture
+def make_db(server: Server, template: None) -> Iterator[Callable[[], Database]]:
+    """Makes fresh migrated databases (about 50 ms each), dropped at the end of the test."""
+    with _maker(server) as make:
+        yield make
+
+
+@pytest.fixture
 def db(make_db: Callable[[], Database]) -> Database:
     """A fresh database of its own for one test."""
     return make_db()
 
 
 @pytest.fixture(scope="module")
-def module_db(make_db: Callable[[], Database]) -> Database:
+def module_db(server: Server, template: None) -> Iterator[Database]:
     """A fresh database shared by the tests of one module."""
-    return make_db()
+    with _maker(server) as make:
+        yield make()
 
 
 def _connection(role: str) -> Callable[[Database], Iterator[Connection]]:
