@@ -76,3 +76,13 @@ class Book(NamedTuple):
     hint: Array  # typology -> hint of its scam type's parent
     suspect: Array  # typology -> bit of SUSPECTS
     urgent_stage: Array
+    signal_at: Array  # `bounds.Bounds`: what rules need at least
+    signal_n: Array
+    signal_list: Array
+    span_at: Array
+    clause_at: Array
+    clause_n: Array
+    atom_at: Array
+    atom_n: Array
+    atom_signal: Array
+    atom_least: Array

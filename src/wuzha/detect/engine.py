@@ -24,6 +24,7 @@ from .layout import ARENAS, TABLES_OF, State, fresh, grown
 from .names import Names
 from .rulebook import RuleBook, shipped
 from .tables import tables
+from .tallies import recount
 from .windows import find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
@@ -47,6 +48,7 @@ class Engine:
         """Judge by these rules from the next event on; windows that are kept already stay."""
         self._rules = rules
         self._book: Book = tables(rules)
+        recount(self._state, self._book)
         self._typologies = list(rules.typologies.values())
         self._numbers = {r.number: r for r in rules.rules.values()}
         n_f, n_r = max(len(rules.features), 1), max(len(rules.rules), 1)
@@ -54,6 +56,7 @@ class Engine:
             values=np.zeros(n_f), acc=np.zeros((n_f, 2), np.int64), most=np.zeros(n_f, np.int64),
             bits=np.zeros(n_f, np.uint64), first=np.zeros(n_f, np.int64), last=np.zeros(n_f, np.int64),
             stack=np.zeros(64), seen=np.zeros(n_r, np.uint8), times=np.zeros(layout.N_REFS, np.int64),
+            room=np.zeros(layout.N_SIGNALS, np.int32),
         )  # fmt: skip
 
     # ------------------------------------------------------------ the log
@@ -315,7 +318,9 @@ class Engine:
             if arrays[name].dtype != getattr(empty, name).dtype:
                 raise ValueError(f"snapshot array {name} has another layout")
             kept[name] = arrays[name].copy()
+        kept["tallies"] = np.zeros(kept["subjects"].shape[0], layout.TALLY)
         engine._state = State(**kept)
+        recount(engine._state, engine._book)
         engine._names = Names(arrays["names"], arrays["name_offsets"])
         return engine
 

@@ -13,6 +13,7 @@ from .compiling import inlined, inner
 from .figures import features, run
 from .layout import N_ARGS, N_DIRTY, N_DOSSIERS, N_EVIDENCE, N_JUDGED, N_REFS
 from .owners import word_at
+from .tallies import reckon, ruled_out
 
 #: Evidence and cited events kept a dossier.
 MOST_EVIDENCE = 64
@@ -226,6 +227,8 @@ def _not_quiet(S, B, d, begin, n_rules, at, seen):
     """
     for i in range(begin, begin + n_rules):
         seen[B.rule_list[i]] = 0
+    if d < 0:
+        return n_rules
     x = S.dossiers[d]
     if x.n_evidence + n_rules > MOST_EVIDENCE:
         return n_rules
@@ -244,7 +247,7 @@ def _not_quiet(S, B, d, begin, n_rules, at, seen):
 
 
 @inlined
-def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, first, last, stack, seen, times):
+def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, first, last, stack, seen, times, room):
     """Run the rules that an event of ``code`` may fire for ``s``. Returns 1 where it turned suspect, else 0."""
     kind = np.int64(S.subjects[s].kind)
     n_rules = B.rule_n[kind, code]
@@ -253,7 +256,14 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     S.n[N_JUDGED] += 1
     begin = B.rule_at[kind, code]
     d = S.subjects[s].dossier
-    left = n_rules if d < 0 else _not_quiet(S, B, d, begin, n_rules, at, seen)
+    left = _not_quiet(S, B, d, begin, n_rules, at, seen)
+    if left > 0:
+        reckon(S, B, s, room)
+        for i in range(begin, begin + n_rules):
+            r = B.rule_list[i]
+            if seen[r] == 0 and ruled_out(B, r, room):
+                seen[r] = 1
+                left -= 1
     c = np.int64(B.class_of[kind, code])
     if left == 0:
         c = np.int64(B.risk_of[kind])
@@ -266,13 +276,12 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     now = max(known, as_of)
     for i in range(begin, begin + n_rules if left else begin):
         r = B.rule_list[i]
-        if d >= 0 and seen[r] != 0:
+        if seen[r] != 0:
             continue
         if run(B.code_op, B.code_arg, B.when_at[r], B.when_n[r], values, stack) != 1.0:
             continue
         if d < 0:
             d = dossier_of(S, s)
-            _not_quiet(S, B, d, begin, n_rules, at, seen)
         if not gave:
             # what a piece of evidence tells is more than what its rule reads
             features(S, B, kind, kind, s, values, acc, most, bits, first, last, stack)

@@ -114,6 +114,13 @@ MOVE = np.dtype([("source", "i4"), ("target", "i4"), ("at", "i8")], align=True)
 #: One person judged another or not: same_person edges in log order.
 TWIN = np.dtype([("a", "i4"), ("b", "i4"), ("alike", "i4")], align=True)
 
+#: Spans in buckets (6, 24, 72 hours; what is wider has no end) in which a subject's events are counted by signal.
+SPANS = (36, 144, 432)
+N_SPANS = len(SPANS) + 1
+N_SIGNALS = 88
+EPOCH = 1 << 27
+TALLY = np.dtype([("epoch", "i4", (N_SPANS,)), ("now", "u1", (N_SIGNALS,)), ("before", "u1", (N_SIGNALS,))], align=True)
+
 #: Counters of the state.
 COUNTERS = (
     "subjects", "cells", "contacts", "members", "dossiers", "evidence", "joined", "seen", "halves", "pairs", "waiting",
@@ -155,6 +162,7 @@ class State(NamedTuple):
     twins: Array
     tasks: Array
     dirty: Array
+    tallies: Array  # by subject; made again from the cells, so no part of a snapshot
     free_cells: Array
     free_contacts: Array
     watermark: Array
@@ -185,6 +193,7 @@ def fresh() -> State:
     """An empty state."""
     arrays: dict[str, Array] = {name: np.zeros(1024, dtype) for name, (dtype, _) in _ARENAS.items()}
     arrays |= {name: np.zeros(4096, dtype) for name, (dtype, _) in TABLES_OF.items()}
+    arrays["tallies"] = np.zeros(1024, TALLY)
     arrays["free_cells"] = np.full(N_CLASSES, -1, np.int32)
     arrays["free_contacts"] = np.full(N_CLASSES, -1, np.int32)
     arrays["watermark"] = np.full(32, -(2**62), np.int64)
@@ -204,6 +213,13 @@ def grown(state: State, name: str, room: int) -> State:
     want = used(state, name) + room
     if want <= array.shape[0]:
         return state
-    bigger = np.zeros(max(want, array.shape[0] * 2), array.dtype)
-    bigger[: array.shape[0]] = array
-    return state._replace(**{name: bigger})
+    size = max(want, array.shape[0] * 2)
+    if name == "subjects":
+        state = state._replace(tallies=_longer(state.tallies, size))
+    return state._replace(**{name: _longer(array, size)})
+
+
+def _longer(array: Array, size: int) -> Array:
+    out = np.zeros(size, array.dtype)
+    out[: array.shape[0]] = array
+    return out

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .codes import (
+    BUCKET_US,
     K_ACCOUNT,
     K_APP,
     K_DEVICE,
@@ -26,6 +27,7 @@ from .compiling import inlined, inner
 from .judge import dossier_of, judge, score, touch
 from .layout import N_JOINED, N_MOVES, N_TASKS
 from .owners import person_at
+from .tallies import tally
 from .windows import add_cell, add_contact
 
 
@@ -60,6 +62,7 @@ def task(S, subject, origin, code, hint, at, now, ref):
 def add(S, B, s, code, ts, value, counterpart, ref):
     """One event into the windows of ``s``."""
     add_cell(S.subjects, S.cells, S.free_cells, S.n, B.keep, s, code, ts, value, counterpart, ref)
+    tally(S.tallies, B.signal_at, B.signal_n, B.signal_list, B.span_at, s, code, ts // BUCKET_US, 1)
 
 
 @inlined
@@ -107,7 +110,7 @@ def tell(S, B, seed, suspect, now):
 
 
 @inlined
-def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times):
+def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times, room):
     """Judge everything that waits, suspects' verdicts first, until nothing does."""
     for stage in range(2):
         i = 0
@@ -137,6 +140,7 @@ def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times):
                 stack,
                 seen,
                 times,
+                room,
             )
             if turned:
                 tell(S, B, seed, s, max(t.now, S.subjects[s].last_ts))

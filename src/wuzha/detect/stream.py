@@ -92,6 +92,7 @@ class Scratch(NamedTuple):
     stack: Array
     seen: Array
     times: Array
+    room: Array
 
 
 @inlined
@@ -180,5 +181,5 @@ def process(events, state, book, scratch, begin, end, seed):
             identifier(S, B, seed, E, i)
         elif table == T_FINDINGS:
             finding(S, B, seed, E, i)
-        drain(S, B, seed, Z.values, Z.acc, Z.most, Z.bits, Z.first, Z.last, Z.stack, Z.seen, Z.times)
+        drain(S, B, seed, Z.values, Z.acc, Z.most, Z.bits, Z.first, Z.last, Z.stack, Z.seen, Z.times, Z.room)
     return end

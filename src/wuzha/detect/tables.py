@@ -8,6 +8,7 @@ from wuzha.events import STAGES
 
 from . import codes
 from .book import BASE, INSTRUCTIONS, REGISTER, Book
+from .bounds import Needs, bounds
 from .codes import HINT, KIND, KINDS, MINUTE_US, N_CODES, SUSPECTS, TYPE_SHIFT
 from .layout import N_ARGS
 from .predicate import Program
@@ -144,6 +145,7 @@ def tables(book: RuleBook) -> Book:
         hint=_i4([HINT.get(t.scam_type.partition(".")[0], 0) for t in typologies]),
         suspect=_i4([1 << SUSPECTS.index(t.id) if t.id in SUSPECTS else 0 for t in typologies]),
         urgent_stage=_i4([STAGES.index(t.urgent_stage) for t in typologies]),
+        **vars(bounds([r.program for r in rules], Needs(features, index, reads), base_codes, width + skip)),
     )  # fmt: skip
 
 
