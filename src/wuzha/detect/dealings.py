@@ -39,39 +39,52 @@ from .compiling import inlined
 from .layout import HABIT, N_CROWDS, N_HALVES, N_LINES, N_MERGED, N_PAIRS, N_UNJOINED, RARE
 from .meet import add, bump, judge_later, met, person_later, remember, seen_on
 from .owners import combined, owner_at
-from .windows import find, first_contact
+from .windows import MEMORY_DAYS, day, find, first_contact
 
 IN = 1 << SIDE_BIT
+
+
+@inlined
+def _before(ts, source, side, b):
+    """Order of halves that does not depend on where they stand."""
+    if ts != b.ts:
+        return ts < b.ts
+    return source < b.source if source != b.source else side < b.side
 
 
 @inlined
 def _other_side(S, key, ts, source, side, has):
     """Pair a row with the other side's row of one event: −1 it is the first, else what the first had not.
 
-    ``has``: bit 0, the row names a device. The nearest unpaired row within five minutes is taken.
+    ``has``: bit 0, the row names a device. The nearest unpaired row within five minutes is taken, of those that came in
+    the last `MEMORY_DAYS` of the log.
     """
     mask = np.uint64(S.halves.shape[0] - 1)
     i = np.uint64(find(S.halves, key))
     best = -1
     gap = PAIRING_US + 1
+    today = day(max(S.watermark[31], ts))
+    side |= has << 2
     while S.halves[i].key != np.uint64(0):
         h = S.halves[i]
-        if h.key == key and h.paired == 0:
+        if h.key == key and h.done == 0 and h.came + MEMORY_DAYS >= today:
             d = abs(h.ts - ts)
-            if d < gap and (h.source != source or (h.side != side and h.side != 0 and side != 0)):
+            other = h.source != source or ((h.side ^ side) & 3 != 0 and h.side & 3 != 0 and side & 3 != 0)
+            # of two that are as near the earlier one, then the smaller: never the one that the table holds first
+            if other and (d < gap or (best >= 0 and d == gap and _before(h.ts, h.source, h.side, S.halves[best]))):
                 best = np.int64(i)
                 gap = d
         i = (i + np.uint64(1)) & mask
     if best >= 0:
-        S.halves[best].paired = 1
-        return np.int64(has & ~S.halves[best].has)
+        S.halves[best].done = 1
+        return np.int64(has & ~(S.halves[best].side >> 2))
     h = S.halves[i]
     h.key = key
     h.ts = ts
     h.source = source
     h.side = side
-    h.paired = 0
-    h.has = has
+    h.came = today
+    h.done = 0
     S.n[N_HALVES] += 1
     return -1
 

@@ -16,7 +16,7 @@ from wuzha.events import LEVELS, STAGES
 
 from . import codes, layout, stream
 from .book import Book
-from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, moment
+from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, Told, moment
 from .codes import K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KINDS, NEVER
 from .encode import PROVISIONAL, Block, key_hash
 from .figures import features
@@ -25,10 +25,10 @@ from .names import Names
 from .rulebook import RuleBook, shipped
 from .tables import tables
 from .tallies import recount
-from .windows import find, intern, refill, refill_since
+from .windows import MEMORY_DAYS, day, find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
-LAYOUT = 2
+LAYOUT = 3
 #: Rows whose subjects are looked up at a time, so that room is taken for what there is.
 _INTERNED = 1 << 14
 #: Arrays that are neither arenas nor tables.
@@ -63,6 +63,7 @@ class Engine:
 
     def feed(self, block: Block) -> Changes:
         """Read one block; what changed. Blocks come in log order."""
+        told = Told()
         if len(block):
             ids = self._intern(block)
             # one type for all blocks: kernels are compiled once more for arrays that may not be written
@@ -73,8 +74,10 @@ class Engine:
             while at < len(block):
                 self._make_room()
                 at = stream.process(events, self._state, self._book, self._scratch, at, len(block), PROVISIONAL)
-            self._name_provisional()
-        return self._collect()
+                self._name_provisional()
+                self._collect(told)
+        n = self._state.n
+        return told.changes({name: int(n[i]) for i, name in enumerate(layout.COUNTERS)})
 
     def _intern(self, block: Block) -> npt.NDArray[np.int32]:
         n, width = block.keys.shape
@@ -123,11 +126,11 @@ class Engine:
         room = {
             "subjects": 2048, "cells": 2 * stream.ROOM_CELLS, "contacts": 4 * stream.ROOM_CONTACTS, "members": 4096,
             "dossiers": 2 * stream.ROOM_SMALL, "evidence": 2 * stream.ROOM_EVIDENCE, "joined": 1024, "waiting": 1024,
-            "moves": 1024, "twins": 64, "dirty": 4 * stream.ROOM_SMALL, "tasks": 8192,
+            "moves": 2 * stream.ROOM_SMALL, "twins": 64, "dirty": 4 * stream.ROOM_SMALL, "tasks": 8192,
         }  # fmt: skip
         for name in ARENAS:
             state = grown(state, name, room[name])
-        since = int(state.watermark[31]) - stream.MEMORY_US
+        since = day(int(state.watermark[31])) - MEMORY_DAYS
         state = self._rehashed(state, "slots", 4096)
         state = self._rehashed(state, "seen", 4096, since)
         state = self._rehashed(state, "halves", 4096, since)
@@ -145,9 +148,8 @@ class Engine:
     def _bare(self, i: int) -> str:
         return self.subject(i).partition(":")[2]
 
-    def _collect(self) -> Changes:
+    def _collect(self, out: Told) -> None:
         state, n = self._state, self._state.n
-        out = Changes()
         for j in range(int(n[layout.N_MOVES])):
             move = state.moves[j]
             out.moves.append(
@@ -163,22 +165,26 @@ class Engine:
             record = state.dossiers[d]
             record["dirty"] = 0
             if state.subjects[record["subject"]]["kind"] == K_PERSON:
-                self._person(d, record, out)
+                self._person(record, out)
             elif record["open"]:
                 self._suspect(record, out)
         n[layout.N_DIRTY] = 0
-        out.counts = {name: int(n[i]) for i, name in enumerate(layout.COUNTERS)}
-        return out
 
-    def _person(self, d: int, record: Any, out: Changes) -> None:
-        if not record["open"] or record["typology"] < 0:
-            return
+    def _person(self, record: Any, out: Told) -> None:
         state = self._state
         person, episode = self._bare(int(record["subject"])), int(record["episode"])
+        anew, gone = bool(record["restated"]), bool(record["withdrawn"])
+        record["restated"] = record["withdrawn"] = 0
+        if not record["open"]:
+            if gone:
+                out.withdraw((person, episode + 1))
+            return
+        if anew:
+            out.restate((person, episode))
         typology = self._typologies[int(record["typology"])]
         line, account, device = self._reachable(record)
         place = int(record["place"]) or (int(state.subjects[line]["place"]) if line >= 0 else 0)
-        out.alerts.append(
+        out.alert(
             Alert(
                 person=person, episode=episode, line=self._bare(line) if line >= 0 else None,
                 account=self._bare(account) if account >= 0 else None,
@@ -196,18 +202,20 @@ class Engine:
         e = int(record["evidence"])
         while e >= 0:
             piece = state.evidence[e]
-            if not piece["told"] and piece["episode"] == episode:
-                piece["told"] = 1
-                fresh_evidence.append(piece)
+            if piece["told"] and not anew:
+                break  # what is not told yet is newer than all that is
+            piece["told"] = 1
+            fresh_evidence.append(piece)
             e = int(piece["next"])
         for piece in reversed(fresh_evidence):
             rule = self._numbers.get(int(piece["rule"]))
             if rule is None:
                 continue
-            out.evidence.append(
+            known_as = self._typologies[max(int(piece["typology"]), 0)]
+            out.evidence(
                 Evidence(
                     person=person, episode=episode, rule=rule.id, version=rule.version, at=moment(int(piece["at"])),
-                    weight=typology.weights.get(rule.id) or self._weight(rule.id), typology=typology.id,
+                    weight=known_as.weights.get(rule.id) or self._weight(rule.id), typology=known_as.id,
                     stage=rule.stage, args=self._args(rule, piece),
                     events=tuple(int(r) for r in piece["refs"][: int(piece["n_refs"])]),
                 )
@@ -216,11 +224,13 @@ class Engine:
         w = int(record["warnings"])
         while w >= 0:
             warning = state.joined[w]
-            if not warning["told"] and warning["episode"] <= episode:
-                warning["told"] = 1
-                joined.append(JoinedWarning(person=person, episode=episode, ref=int(warning["ref"])))
+            if warning["told"] and not anew:
+                break
+            warning["told"] = 1
+            joined.append(JoinedWarning(person=person, episode=episode, ref=int(warning["ref"])))
             w = int(warning["next"])
-        out.warnings += reversed(joined)
+        for one in reversed(joined):
+            out.warning(one)
 
     def _weight(self, rule: str) -> float:
         return max((t.weights.get(rule, 0.0) for t in self._typologies), default=0.0)
@@ -245,28 +255,28 @@ class Engine:
             while m >= 0:
                 member = state.members[m]
                 s, kind = int(member["subject"]), int(state.subjects[member["subject"]]["kind"])
-                if found.get(kind, -1) < 0 and member["rank"] >= 3 and member["end"] > record["now"]:
+                if found.get(kind, -1) < 0 and member["rank"] >= 3 and member["end"] > record["last_at"]:
                     found[kind] = s
                 m = int(member["next_of_person"])
             p = int(state.subjects[p]["twin"].item())
             if p == first:
                 return found[K_LINE], found[K_ACCOUNT], found[K_DEVICE]
 
-    def _suspect(self, record: Any, out: Changes) -> None:
+    def _suspect(self, record: Any, out: Told) -> None:
         typology = self._typologies[int(record["typology"])]
         args: dict[str, dict[str, Any]] = {}
         e = int(record["evidence"])
         while e >= 0:
             piece = self._state.evidence[e]
             rule = self._numbers.get(int(piece["rule"]))
-            if rule is not None and piece["episode"] == record["episode"] and rule.id not in args:
+            if rule is not None and rule.id not in args:
                 args[rule.id] = {
                     "version": rule.version, "at": moment(int(piece["at"])).isoformat(),
                     "args": self._args(rule, piece),
                     "events": [int(r) for r in piece["refs"][: int(piece["n_refs"])]],
                 }  # fmt: skip
             e = int(piece["next"])
-        out.suspects.append(
+        out.suspect(
             Suspect(
                 subject=self.subject(int(record["subject"])), typology=typology.id,
                 score=round(float(record["score"]), 3), first_at=moment(int(record["raised_at"])),

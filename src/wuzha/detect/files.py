@@ -61,15 +61,15 @@ class Collected:
         self.alerts: dict[tuple[str, int], Alert] = {}
         self.evidence: dict[tuple[str, int], list[Evidence]] = {}
         self.warnings: dict[tuple[str, int], list[int]] = {}
-        self.suspects: dict[tuple[str, str], Suspect] = {}
+        self.suspects: dict[str, Suspect] = {}
 
     def add(self, changes: Changes) -> None:
         """Take in what one block changed."""
-        for move in changes.moves:
-            for at in [k for k in self.alerts if k[0] == move.source]:
-                del self.alerts[at]
-                self.evidence.pop(at, None)
-                self.warnings.pop(at, None)
+        for at in changes.withdrawn:
+            self.alerts.pop(at, None)
+        for at in (*changes.withdrawn, *changes.restated):
+            self.evidence.pop(at, None)
+            self.warnings.pop(at, None)
         for alert in changes.alerts:
             self.alerts[alert.person, alert.episode] = alert
         for piece in changes.evidence:
@@ -77,7 +77,7 @@ class Collected:
         for warning in changes.warnings:
             self.warnings.setdefault((warning.person, warning.episode), []).append(warning.ref)
         for suspect in changes.suspects:
-            self.suspects[suspect.subject, suspect.typology] = suspect
+            self.suspects[suspect.subject] = suspect
 
     def alerts_table(self, cite: Callable[[int], str], language: str = "zh") -> pa.Table:
         """Alerts as `ALERTS`, by time raised and person."""
@@ -104,7 +104,7 @@ class Collected:
         return pa.Table.from_pylist(rows, schema=ALERTS)
 
     def suspects_table(self, language: str = "zh") -> pa.Table:
-        """Suspects as `SUSPECTS`, by subject and typology."""
+        """Suspects as `SUSPECTS`, by subject."""
         rows = [
             {
                 "subject": s.subject, "typology": s.typology, "score": s.score, "first_at": s.first_at, "last_at": s.last_at,

@@ -1,7 +1,8 @@
 """Kernels that judge a subject: the rules that these may fire, evidence, score, level.
 
 Kept true here: a judgement reads only the subject's state as of its newest event; null never fires a rule; evidence
-given once stays, and only its age changes what it weighs.
+given once stays, and only its age changes what it weighs. An alert is what its pieces of evidence make of it, weighed
+one after the other as they came; so pieces that go to another person take their share of the alert along (`settle`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .layout import N_ARGS, N_DIRTY, N_DOSSIERS, N_EVIDENCE, N_JUDGED, N_REFS
 from .owners import word_at
 from .tallies import reckon, ruled_out
 
-#: Evidence and cited events kept a dossier.
+#: Pieces that are weighed, and that a rule's cool-down is sought in: the newest ones.
 MOST_EVIDENCE = 64
 _NAN = np.nan
 
@@ -78,27 +79,33 @@ def dossier_of(S, s):
     S.n[N_DOSSIERS] += 1
     x = S.dossiers[d]
     x.subject = s
-    x.raised_at = NEVER
-    x.high_at = NEVER
-    x.last_at = NEVER
-    x.now = NEVER
-    x.closed_at = NEVER
-    x.amount = 0
-    x.score = 0.0
     x.episode = 0
     x.evidence = -1
     x.n_evidence = 0
     x.warnings = -1
+    x.dirty = 0
+    x.withdrawn = 0
+    x.restated = 0
+    empty(x)
+    S.subjects[s].dossier = d
+    return d
+
+
+@inner
+def empty(x):
+    """A dossier as it is before its first piece of evidence."""
+    x.raised_at = NEVER
+    x.high_at = NEVER
+    x.last_at = NEVER
+    x.now = NEVER
+    x.amount = 0
+    x.score = 0.0
     x.line = -1
-    x.account = -1
     x.place = 0
     x.typology = -1
     x.level = -1
     x.stage = 0
     x.open = 0
-    x.dirty = 0
-    S.subjects[s].dossier = d
-    return d
 
 
 @inner
@@ -111,13 +118,21 @@ def touch(S, d):
 
 
 @inner
-def score(S, B, d, kind, seen):
-    """Weigh the dossier's evidence: typology, score, stage, level; open an alert where it is due.
+def _stamp(S, newest, typology):
+    """The new pieces are told with the typology that the alert has with them."""
+    e = newest
+    while e >= 0 and S.evidence[e].typology < 0:
+        S.evidence[e].typology = typology
+        e = S.evidence[e].next
+
+
+@inner
+def score(S, B, d, kind, newest, seen):
+    """Weigh the dossier's evidence up to ``newest``: typology, score, stage, level; open an alert where it is due.
 
     Returns True where a suspect's typology is reached for the first time.
     """
     x = S.dossiers[d]
-    episode = x.episode if x.open else x.episode + 1
     best, best_score, best_stage = -1, 0.0, 0
     for t in range(B.kind.shape[0]):
         if B.kind[t] != kind:
@@ -125,11 +140,13 @@ def score(S, B, d, kind, seen):
         seen[:] = 0
         total = 0.0
         stage = 0
-        e = x.evidence
-        while e >= 0:
+        e = newest
+        left = MOST_EVIDENCE
+        while e >= 0 and left > 0:
+            left -= 1
             v = S.evidence[e]
             r = B.by_number[v.rule]
-            if v.dead == 0 and v.episode == episode and r >= 0 and seen[r] == 0:
+            if r >= 0 and seen[r] == 0:
                 w = B.weight[t, r]
                 if w != 0.0:
                     if v.hint != 0 and B.hint[t] != 0 and v.hint != B.hint[t]:
@@ -142,6 +159,8 @@ def score(S, B, d, kind, seen):
         if total > best_score:
             best, best_score, best_stage = t, total, stage
     if best < 0:
+        if x.open:
+            _stamp(S, newest, x.typology)
         return False
     level = -1
     for i in range(4):
@@ -169,19 +188,70 @@ def score(S, B, d, kind, seen):
         x.typology = best
     x.stage = max(x.stage, best_stage)
     touch(S, d)
+    _stamp(S, newest, x.typology)
     return fresh
 
 
 @inner
-def give(S, B, d, r, at, now, origin, hint, values):
-    """One piece of evidence, unless the same rule spoke within its cool-down. Returns its index, or −1."""
+def take_in(x, v, is_line):
+    """What a piece says of its dossier beside its weight."""
+    x.now = max(x.now, v.known)
+    x.last_at = max(x.last_at, v.at)
+    x.amount = max(x.amount, v.amount)
+    if is_line and x.line < 0:
+        x.line = v.origin
+
+
+@inner
+def settle(S, B, d, kind, seen):
+    """Pieces have come to this dossier or left it: it becomes what those that it has now make of it."""
     x = S.dossiers[d]
-    e = x.evidence
-    while e >= 0:
+    was = x.open
+    if was:
+        x.episode -= 1
+    empty(x)
+    pieces = np.empty(x.n_evidence, np.int64)
+    e = np.int64(x.evidence)
+    for i in range(x.n_evidence):
+        pieces[x.n_evidence - 1 - i] = e
+        e = np.int64(S.evidence[e].next)
+    for e in pieces:
         v = S.evidence[e]
-        if v.rule == B.number[r] and v.dead == 0 and abs(at - v.at) < B.cooldown[r]:
-            return -1
-        e = v.next
+        v.told = 0
+        v.typology = -1
+        take_in(x, v, S.subjects[v.origin].kind == K_LINE)
+        if v.last:
+            score(S, B, d, kind, e, seen)
+    w = np.int64(x.warnings)
+    while w >= 0:
+        j = S.joined[w]
+        j.told = 0
+        x.amount = max(x.amount, j.amount)
+        if x.place == 0:
+            x.place = j.place
+        w = np.int64(j.next)
+    if x.open:
+        x.restated = 1
+        touch(S, d)
+    elif was:
+        x.withdrawn = 1
+        touch(S, d)
+
+
+@inner
+def close(S, d):
+    """The open alert ends. Its evidence is let go: what comes later is the next one's."""
+    x = S.dossiers[d]
+    x.evidence = -1
+    x.n_evidence = 0
+    x.warnings = -1
+    empty(x)
+
+
+@inner
+def give(S, B, d, r, at, now, origin, hint, values):
+    """One piece of evidence. Returns its index."""
+    x = S.dossiers[d]
     e = S.n[N_EVIDENCE]
     S.n[N_EVIDENCE] += 1
     v = S.evidence[e]
@@ -191,9 +261,10 @@ def give(S, B, d, r, at, now, origin, hint, values):
     v.origin = origin
     v.rule = B.number[r]
     v.hint = hint
+    v.amount = 0
+    v.typology = -1
     v.told = 0
-    v.dead = 0
-    v.episode = x.episode if x.open else x.episode + 1
+    v.last = 0
     v.n_refs = 0
     for i in range(N_ARGS):
         f = B.args[r, i]
@@ -201,42 +272,35 @@ def give(S, B, d, r, at, now, origin, hint, values):
     v.next = x.evidence
     x.evidence = e
     x.n_evidence += 1
-    if x.n_evidence > MOST_EVIDENCE:
-        _forget_oldest(S, d)
     return e
 
 
 @inner
 def _forget_oldest(S, d):
-    """Unlink the oldest piece that has been told, or the oldest of all."""
+    """Let go of what a suspect is not weighed by any more; a person's evidence is kept as long as the alert."""
     x = S.dossiers[d]
-    before, e = -1, x.evidence
-    while S.evidence[e].next >= 0:
-        before = e
+    e = x.evidence
+    for _ in range(MOST_EVIDENCE - 1):
         e = S.evidence[e].next
-    if before >= 0:
-        S.evidence[before].next = -1
-        x.n_evidence -= 1
+    S.evidence[e].next = -1
+    x.n_evidence = MOST_EVIDENCE
 
 
 @inlined
 def _not_quiet(S, B, d, begin, n_rules, at, seen):
-    """Mark in ``seen`` the rules that spoke on this dossier within their cool-down; how many others there are.
-
-    A dossier so full that it may forget evidence on the way marks none: `give` looks again.
-    """
+    """Mark in ``seen`` the rules that spoke on this dossier within their cool-down; how many others there are."""
     for i in range(begin, begin + n_rules):
         seen[B.rule_list[i]] = 0
     if d < 0:
         return n_rules
     x = S.dossiers[d]
-    if x.n_evidence + n_rules > MOST_EVIDENCE:
-        return n_rules
     e = x.evidence
-    while e >= 0:
+    weighed = MOST_EVIDENCE
+    while e >= 0 and weighed > 0:
+        weighed -= 1
         v = S.evidence[e]
         r = B.by_number[v.rule]
-        if r >= 0 and v.dead == 0 and abs(at - v.at) < B.cooldown[r]:
+        if r >= 0 and abs(at - v.at) < B.cooldown[r]:
             seen[r] = 1
         e = v.next
     left = 0
@@ -272,7 +336,7 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     elif left == 0:
         return 0
     as_of = features(S, B, c, kind, s, values, acc, most, bits, first, last, stack)
-    gave = False
+    gave = -1
     now = max(known, as_of)
     for i in range(begin, begin + n_rules if left else begin):
         r = B.rule_list[i]
@@ -282,13 +346,11 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
             continue
         if d < 0:
             d = dossier_of(S, s)
-        if not gave:
+        if gave < 0:
             # what a piece of evidence tells is more than what its rule reads
             features(S, B, kind, kind, s, values, acc, most, bits, first, last, stack)
         e = give(S, B, d, r, at, now, origin, hint, values)
-        if e < 0:
-            continue
-        gave = True
+        gave = e
         v = S.evidence[e]
         bucket = np.int64(as_of // BUCKET_US)
         v.refs[0] = ref
@@ -317,22 +379,34 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     if d < 0:
         return 0
     x = S.dossiers[d]
-    if not gave and not x.open:
+    if gave < 0 and not x.open:
         return 0
-    x.now = max(x.now, now)
+    amount = np.int64(0)
     c = B.risk_of[kind]
     for i in range(B.base_at[c], B.base_at[c] + B.base_n[c]):
         f = B.base_list[i]
-        if B.risk[f] and np.int64(values[f]) > x.amount:
-            x.amount = np.int64(values[f])
-            if x.open:
-                touch(S, d)
-    if not gave:
+        if B.risk[f]:
+            amount = max(amount, np.int64(values[f]))
+    if gave < 0:
+        if amount > x.amount:
+            x.amount = amount
+            S.evidence[x.evidence].amount = amount
+            touch(S, d)
         return 0
-    x.last_at = max(x.last_at, at)
-    if S.subjects[origin].kind == K_LINE and x.line < 0:
-        x.line = origin
-    if score(S, B, d, kind, seen) and kind != K_PERSON and S.subjects[s].suspect == 0 and not S.subjects[s].marks & 2:
+    v = S.evidence[gave]
+    v.amount = amount
+    v.last = 1
+    take_in(x, v, S.subjects[origin].kind == K_LINE)
+    if x.open:
+        touch(S, d)
+    if kind != K_PERSON and x.n_evidence > MOST_EVIDENCE:
+        _forget_oldest(S, d)
+    if (
+        score(S, B, d, kind, gave, seen)
+        and kind != K_PERSON
+        and S.subjects[s].suspect == 0
+        and not S.subjects[s].marks & 2
+    ):
         S.subjects[s].suspect |= B.suspect[x.typology]
         return 1
     return 0

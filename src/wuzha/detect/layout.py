@@ -72,10 +72,16 @@ MEMBER = np.dtype(
 #: What is known of one person at risk, or of one suspect.
 DOSSIER = np.dtype(
     [
-        ("raised_at", "i8"), ("high_at", "i8"), ("last_at", "i8"), ("now", "i8"), ("amount", "i8"), ("closed_at", "i8"),
-        ("score", "f8"), ("subject", "i4"), ("episode", "i4"), ("evidence", "i4"), ("n_evidence", "i4"),
-        ("warnings", "i4"), ("line", "i4"), ("account", "i4"), ("place", "i4"), ("typology", "i4"), ("level", "i4"),
-        ("stage", "i4"), ("open", "u1"), ("dirty", "u1"), ("hint", "u1"),
+        ("raised_at", "i8"), ("high_at", "i8"), ("last_at", "i8"), ("now", "i8"), ("amount", "i8"), ("score", "f8"),
+        ("subject", "i4"),
+        ("episode", "i4"),  # of the open alert, or of the one closed last
+        ("evidence", "i4"),  # newest piece of the open or the next episode; a closed one's are let go
+        ("n_evidence", "i4"),
+        ("warnings", "i4"), ("line", "i4"), ("place", "i4"), ("typology", "i4"), ("level", "i4"), ("stage", "i4"),
+        ("open", "u1"),
+        ("dirty", "u1"),  # stands in the list of what is to be told
+        ("withdrawn", "u1"),  # the alert that was open has gone to others
+        ("restated", "u1"),  # pieces have come or gone by a word on persons: all are told anew
     ],
     align=True,
 )  # fmt: skip
@@ -83,24 +89,29 @@ N_ARGS, N_REFS = 6, 8
 #: One reason, with its figures and events.
 EVIDENCE = np.dtype(
     [
-        ("at", "i8"), ("known", "i8"), ("args", "f8", (N_ARGS,)), ("refs", "i8", (N_REFS,)), ("dossier", "i4"),
-        ("origin", "i4"), ("next", "i4"), ("rule", "i4"), ("episode", "i4"), ("n_refs", "u1"), ("hint", "u1"),
-        ("told", "u1"), ("dead", "u1"),
+        ("at", "i8"), ("known", "i8"), ("amount", "i8"), ("args", "f8", (N_ARGS,)), ("refs", "i8", (N_REFS,)),
+        ("dossier", "i4"), ("origin", "i4"),
+        ("next", "i4"),  # the piece before it; indices rise in the order of the log
+        ("rule", "i2"),
+        ("typology", "i2"),  # that the alert had when it came in, -1 before
+        ("n_refs", "u1"), ("hint", "u1"), ("told", "u1"),
+        ("last", "u1"),  # the last one of those that one event gave: then the dossier was weighed
     ],
     align=True,
 )  # fmt: skip
 #: One warning joined to a person.
 JOINED = np.dtype(
     [("ref", "i8"), ("ts", "i8"), ("amount", "i8"), ("dossier", "i4"), ("origin", "i4"), ("next", "i4"),
-     ("episode", "i4"), ("told", "u1")],
+     ("place", "i4"), ("told", "u1")],
     align=True,
 )  # fmt: skip
 #: Hash tables: identities seen; one side's report waiting for the other's; first contact of two subjects.
-SEEN = np.dtype([("key", "u8"), ("ts", "i8")])
+#: ``came``: day of the log on which the row came; ``done``: the record may be forgotten.
+SEEN = np.dtype([("key", "u8"), ("print", "u4"), ("came", "u2"), ("done", "u2")])
 HALF = np.dtype(
-    [("key", "u8"), ("ts", "i8"), ("source", "u4"), ("side", "u1"), ("paired", "u1"), ("has", "u1")], align=True
+    [("key", "u8"), ("ts", "i8"), ("source", "u4"), ("came", "u2"), ("done", "u1"), ("side", "u1")], align=True
 )
-PAIR = np.dtype([("key", "u8"), ("first", "i8"), ("last", "i8")])
+PAIR = np.dtype([("key", "u8"), ("first", "i8")])
 SLOT = np.dtype([("key", "u8"), ("id", "i4")], align=True)
 #: Work that an event leaves behind: a subject to judge.
 TASK = np.dtype(
@@ -109,7 +120,7 @@ TASK = np.dtype(
 )  # fmt: skip
 #: What a report, an identifier or a finding waits with: identifiers that came before their report.
 WAITING = np.dtype([("report", "i4"), ("subject", "i4"), ("role", "i4"), ("ref", "i8")], align=True)
-#: A provisional person's dossier that moved to another.
+#: Evidence or warnings that went from one person to another.
 MOVE = np.dtype([("source", "i4"), ("target", "i4"), ("at", "i8")], align=True)
 #: One person judged another or not: same_person edges in log order.
 TWIN = np.dtype([("a", "i4"), ("b", "i4"), ("alike", "i4")], align=True)

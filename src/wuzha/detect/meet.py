@@ -24,7 +24,7 @@ from .codes import (
     Y_NAMED,
 )  # fmt: skip
 from .compiling import inlined, inner
-from .judge import dossier_of, judge, score, touch
+from .judge import dossier_of, judge, settle, touch
 from .layout import N_JOINED, N_MOVES, N_TASKS
 from .owners import person_at
 from .tallies import tally
@@ -179,93 +179,108 @@ def seen_on(S, B, seed, s, device, away, ts, ref):
 
 
 @inner
-def rehome(S, B, seed, d, now, seen):
-    """Evidence and warnings of dossier ``d`` go to whoever has their subject by now; results of all touched change."""
+def _bound_for(S, old, to, begin, now):
+    """Dossier of person ``to``, to which something of ``old`` goes; it is noted once from move ``begin`` on."""
+    for m in range(begin, S.n[N_MOVES]):
+        if S.moves[m].target == to:
+            return np.int64(S.subjects[to].dossier)
+    m = S.n[N_MOVES]
+    S.n[N_MOVES] += 1
+    S.moves[m].source = old
+    S.moves[m].target = to
+    S.moves[m].at = now
+    return np.int64(dossier_of(S, to))
+
+
+@inner
+def _moved_evidence(S, seed, d, begin, now):
+    """Each piece to whose it is by now; every list stays in the order of the log."""
     x = S.dossiers[d]
-    old = x.subject
-    moved_to = -1
+    old = np.int64(x.subject)
     before = np.int64(-1)
     e = np.int64(x.evidence)
     while e >= 0:
         v = S.evidence[e]
         following = np.int64(v.next)
-        p = person_at(S.subjects, S.slots, S.members, S.n, seed, v.origin, v.at)
+        p = np.int64(person_at(S.subjects, S.slots, S.members, S.n, seed, v.origin, v.at))
         if p == old:
             before = e
             e = following
             continue
-        to = dossier_of(S, p)
-        y = S.dossiers[to]
         if before < 0:
             x.evidence = following
         else:
             S.evidence[before].next = following
         x.n_evidence -= 1
+        to = _bound_for(S, old, p, begin, now)
+        y = S.dossiers[to]
+        newer, k = np.int64(-1), np.int64(y.evidence)
+        while k > e:
+            newer = k
+            k = np.int64(S.evidence[k].next)
+        if newer < 0:
+            y.evidence = e
+        else:
+            S.evidence[newer].next = e
+        v.next = k
         v.dossier = to
-        v.told = 0
-        v.episode = y.episode if y.open else y.episode + 1
-        v.next = y.evidence
-        y.evidence = e
         y.n_evidence += 1
-        y.now = max(y.now, x.now, now)
-        y.last_at = max(y.last_at, v.at)
-        y.amount = max(y.amount, x.amount)
-        if y.line < 0:
-            y.line = x.line
-        moved_to = to
         e = following
+
+
+@inner
+def _moved_warnings(S, seed, d, begin, now):
+    """As `_moved_evidence`, for the warnings that stand on a person."""
+    x = S.dossiers[d]
+    old = np.int64(x.subject)
     before = np.int64(-1)
     w = np.int64(x.warnings)
     while w >= 0:
         v = S.joined[w]
         following = np.int64(v.next)
-        p = person_at(S.subjects, S.slots, S.members, S.n, seed, v.origin, v.ts)
+        p = np.int64(person_at(S.subjects, S.slots, S.members, S.n, seed, v.origin, v.ts))
         if p == old:
             before = w
             w = following
             continue
-        to = dossier_of(S, p)
-        y = S.dossiers[to]
         if before < 0:
             x.warnings = following
         else:
             S.joined[before].next = following
+        to = _bound_for(S, old, p, begin, now)
+        y = S.dossiers[to]
+        newer, k = np.int64(-1), np.int64(y.warnings)
+        while k > w:
+            newer = k
+            k = np.int64(S.joined[k].next)
+        if newer < 0:
+            y.warnings = w
+        else:
+            S.joined[newer].next = w
+        v.next = k
         v.dossier = to
-        v.told = 0
-        v.episode = y.episode if y.open else y.episode + 1
-        v.next = y.warnings
-        y.warnings = w
-        moved_to = to
         w = following
-    if moved_to < 0:
-        return
-    y = S.dossiers[moved_to]
-    m = S.n[N_MOVES]
-    S.n[N_MOVES] += 1
-    S.moves[m].source = old
-    S.moves[m].target = y.subject
-    S.moves[m].at = now
-    carried = x.open
-    raised, high = x.raised_at, x.high_at
-    if x.open and x.evidence < 0 and x.warnings < 0:
-        touch(S, d)
-        x.open = 0
-        x.closed_at = now
-    was_open = y.open
-    score(S, B, moved_to, K_PERSON, seen)
-    if y.open and carried:
-        # the alert goes along with its times: it was raised when it was raised
-        if not was_open or raised < y.raised_at:
-            y.raised_at = raised
-        if high != NEVER and (y.high_at == NEVER or high < y.high_at):
-            y.high_at = high
-        y.level = max(y.level, x.level)
-    if y.open:
-        touch(S, moved_to)
 
 
 @inner
-def join_warning(S, d, origin, ref, ts, amount):
+def rehome(S, B, seed, p, now, seen):
+    """Evidence and warnings on root person ``p`` go to whoever has their subject by now; all alerts that this touches
+    become what their evidence makes of them."""
+    d = np.int64(S.subjects[p].dossier)
+    if d < 0:
+        return
+    begin = S.n[N_MOVES]
+    _moved_evidence(S, seed, d, begin, now)
+    _moved_warnings(S, seed, d, begin, now)
+    if S.n[N_MOVES] == begin:
+        return
+    settle(S, B, d, K_PERSON, seen)
+    for m in range(begin, S.n[N_MOVES]):
+        settle(S, B, np.int64(S.subjects[S.moves[m].target].dossier), K_PERSON, seen)
+
+
+@inner
+def join_warning(S, d, origin, ref, ts, amount, place):
     """A warning is on this person from now on."""
     x = S.dossiers[d]
     w = S.n[N_JOINED]
@@ -276,10 +291,12 @@ def join_warning(S, d, origin, ref, ts, amount):
     v.amount = amount
     v.dossier = d
     v.origin = origin
+    v.place = place
     v.told = 0
-    v.episode = x.episode if x.open else x.episode + 1
     v.next = x.warnings
     x.warnings = w
     x.amount = max(x.amount, amount)
+    if place:
+        x.place = place
     if x.open:
         touch(S, d)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .codes import K_PERSON, NEVER, T_LINES, T_PERSONS, TYPE_SHIFT, Y_REPORT, Y_WARNING
 from .compiling import inner
-from .judge import dossier_of
+from .judge import close, dossier_of
 from .layout import N_LINES, N_UNJOINED, N_WAITING
 from .meet import add, bump, join_warning, name, person_later, rehome
 from .owners import add_member, judge_twins, owner_at, person_at
@@ -25,13 +25,15 @@ def _numbered(S, B, seed, number, s, now, seen):
     if X[number].provisional == s:
         return
     if X[number].provisional >= 0 and X[number].root == X[X[number].provisional].root:
+        was = np.int64(X[number].root)
         judge_twins(X, S.twins, S.n, number, X[number].provisional, 0)
+        rehome(S, B, seed, was, now, seen)
     X[number].provisional = s
-    d = np.int64(X[X[number].root].dossier)
-    if d >= 0 or X[number].cells >= 0 or X[number].member >= 0:
+    if X[number].dossier >= 0 or X[number].cells >= 0 or X[number].member >= 0:
+        was, theirs = np.int64(X[number].root), np.int64(X[s].root)
         judge_twins(X, S.twins, S.n, number, s, 1)
-        if d >= 0:
-            rehome(S, B, seed, d, now, seen)
+        rehome(S, B, seed, was, now, seen)
+        rehome(S, B, seed, theirs, now, seen)
 
 
 @inner
@@ -68,32 +70,23 @@ def relation(S, B, seed, E, i, seen):
         return
     if rank >= 8:
         if X[a].kind == K_PERSON and X[b].kind == K_PERSON:
-            ra, rb = X[a].root, X[b].root
-            da, db = X[ra].dossier, X[rb].dossier
+            ra, rb = np.int64(X[a].root), np.int64(X[b].root)
             judge_twins(X, S.twins, S.n, a, b, 1 if rank == 8 else 0)
-            if da >= 0:
-                rehome(S, B, seed, da, E.ts[i], seen)
-            if db >= 0 and db != da:
-                rehome(S, B, seed, db, E.ts[i], seen)
+            rehome(S, B, seed, ra, E.ts[i], seen)
+            rehome(S, B, seed, rb, E.ts[i], seen)
         return
     if X[a].kind == K_PERSON:
         a, b = b, a
     if X[b].kind != K_PERSON or X[a].kind == K_PERSON:
         return
-    before = person_at(X, S.slots, S.members, S.n, seed, a, E.ts[i]) if X[a].owner >= 0 else np.int64(-1)
-    if X[a].owner < 0 and X[a].provisional >= 0:
-        before = X[X[a].provisional].root
     add_member(X, S.members, S.n, a, b, E.value[i], E.more[i], rank, np.int64(E.flags[i]) >> 8, E.ref[i])
-    if before >= 0 and X[before].dossier >= 0:
-        rehome(S, B, seed, X[before].dossier, E.ts[i], seen)
-
-
-@inner
-def _close(S, p, now):
-    d = S.subjects[p].dossier
-    if d >= 0 and S.dossiers[d].open:
-        S.dossiers[d].open = 0
-        S.dossiers[d].closed_at = now
+    # a word may be on any time: whoever ever had it may have what is another's now
+    if X[a].provisional >= 0:
+        rehome(S, B, seed, np.int64(X[X[a].provisional].root), E.ts[i], seen)
+    m = np.int64(X[a].owner)
+    while m >= 0:
+        rehome(S, B, seed, np.int64(X[S.members[m].person].root), E.ts[i], seen)
+        m = np.int64(S.members[m].next_of_subject)
 
 
 @inner
@@ -105,9 +98,9 @@ def finding(S, B, seed, E, i):
     now = E.due[i]
     if kind == 0:
         p = np.int64(S.subjects[s].root) if S.subjects[s].kind == K_PERSON else s
-        d = S.subjects[p].dossier
-        if d >= 0 and (E.value[i] == 0 or S.dossiers[d].episode == E.value[i]):
-            _close(S, p, now)
+        d = np.int64(S.subjects[p].dossier)
+        if d >= 0 and S.dossiers[d].open and (E.value[i] == 0 or S.dossiers[d].episode == E.value[i]):
+            close(S, d)
     elif kind == 1:
         S.subjects[s].marks |= 4
         S.subjects[s].marks &= ~np.uint16(2)
@@ -116,7 +109,8 @@ def finding(S, B, seed, E, i):
         S.subjects[s].marks |= 2
         S.subjects[s].marks &= ~np.uint16(4)
         S.subjects[s].suspect = 0
-        _close(S, s, now)
+        if S.subjects[s].dossier >= 0 and S.subjects[s].kind != K_PERSON:
+            close(S, np.int64(S.subjects[s].dossier))
 
 
 @inner
@@ -132,7 +126,7 @@ def report(S, B, seed, E, i):
     r = E.ids[i, 0]
     X[r].opened = E.due[i]
     if E.ids[i, 1] >= 0:
-        p = np.int64(X[E.ids[i, 1]].root)
+        p = np.int64(E.ids[i, 1])
         code = Y_REPORT << TYPE_SHIFT
         add(S, B, p, code, E.due[i], E.value[i], np.uint64(1), E.ref[i])
         bump(X, p, E.due[i])
@@ -222,7 +216,5 @@ def warning(S, B, seed, E, i):
     add(S, B, s, code, ts, E.value[i], np.uint64(ref), ref)
     p = person_at(S.subjects, S.slots, S.members, S.n, seed, s, ts)
     d = dossier_of(S, p)
-    join_warning(S, d, s, ref, ts, E.value[i])
-    if E.more[i]:
-        S.dossiers[d].place = E.more[i]
+    join_warning(S, d, s, ref, ts, E.value[i], E.more[i])
     person_later(S, B, seed, s, code, hint, ts, ts, ref)

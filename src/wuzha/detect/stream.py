@@ -1,7 +1,8 @@
 """The kernel that reads the log: one event after the other, in log order.
 
 Kept true here: the state after an event depends on the events before it and on nothing else; where room is short the
-kernel stops *before* an event and is entered again there, so that growth is never seen.
+kernel stops *before* an event and is entered again there, so that growth is never seen. It stops too before an event
+that may end an alert or move it to another, while there is anything to tell: so each is told as it stood.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .codes import (
-    DAY_US,
     NEVER,
     T_ACCOUNTS,
     T_APP_EVENTS,
@@ -56,12 +56,14 @@ from .layout import (
 )
 from .meet import drain
 from .records import finding, identifier, register, relation, report, warning
-from .windows import find
+from .windows import MEMORY_DAYS, day, find
 
 #: Unused records that one event may need at most.
 ROOM_CELLS, ROOM_CONTACTS, ROOM_SMALL, ROOM_EVIDENCE = 1 << 18, 4096, 2048, 32768
-#: Identities and halves older than this behind the newest event are forgotten.
-MEMORY_US = 8 * DAY_US
+#: Identities of these are never forgotten: there are few, and they may come however late.
+_FOREVER = 65535
+_PRINT = np.uint64(0x9E3779B97F4A7C15)
+_32 = np.uint64(32)
 
 
 class Events(NamedTuple):
@@ -110,7 +112,7 @@ def _room(S):
         and n[N_EVIDENCE] + ROOM_EVIDENCE <= S.evidence.shape[0]
         and n[N_JOINED] + 16 <= S.joined.shape[0]
         and n[N_WAITING] + 4 <= S.waiting.shape[0]
-        and n[N_MOVES] + 64 <= S.moves.shape[0]
+        and n[N_MOVES] + ROOM_SMALL <= S.moves.shape[0]
         and n[N_TWINS] + 4 <= S.twins.shape[0]
         and (n[N_SEEN] + 2) * 2 <= S.seen.shape[0]
         and (n[N_HALVES] + 2) * 2 <= S.halves.shape[0]
@@ -119,31 +121,56 @@ def _room(S):
 
 
 @inlined
-def _repeated(S, identity, ts):
-    """0: new; 1: seen with this time; 2: seen with another time."""
+def _observed(table):
+    """Tables of what happens by the million, as against what is registered, reported, found or warned of."""
+    return (
+        table == T_CALLS
+        or table == T_VISITS
+        or table == T_MESSAGES
+        or table == T_APP_EVENTS
+        or table == T_TRANSFERS
+        or table == T_CASH
+        or table == T_PURCHASES
+        or table == T_SHIPMENTS
+        or table == T_LODGING
+    )
+
+
+@inlined
+def _repeated(S, identity, table, ts):
+    """0: new; 1: seen with this time; 2: seen with another time.
+
+    A row is known again by when it came, not by its own time: late rows are remembered as long as others.
+    """
     i = find(S.seen, identity)
     x = S.seen[i]
+    today = day(max(S.watermark[31], ts))
+    told = np.uint32(np.uint64(ts) * _PRINT >> _32)
     if x.key != np.uint64(0):
-        if x.ts >= S.watermark[31] - MEMORY_US:
-            return 1 if x.ts == ts else 2
-        x.ts = ts
-        return 0
-    x.key = identity
-    x.ts = ts
-    S.n[N_SEEN] += 1
+        if x.came + MEMORY_DAYS >= today:
+            return 1 if x.print == told else 2
+    else:
+        x.key = identity
+        S.n[N_SEEN] += 1
+    x.print = told
+    x.came = today if _observed(table) else _FOREVER
     return 0
 
 
 @entered
 def process(events, state, book, scratch, begin, end, seed):
-    """Events begin … end−1, until room is short. Returns the first event not yet read."""
+    """Events begin … end−1, until room is short or results are to be told. Returns the first event not yet read."""
     E, S, B, Z = borrowed(events), borrowed(state), borrowed(book), borrowed(scratch)
     for i in range(begin, end):
         if not _room(S):
             return i
         table = E.table[i]
         ts = E.ts[i]
-        again = _repeated(S, E.identity[i], ts)
+        if S.n[N_DIRTY] > 0 and (
+            table == T_FINDINGS or table == T_RELATIONS or table == T_PERSONS or table == T_LINES or table == T_ACCOUNTS
+        ):
+            return i  # it may end or move what has not been told yet
+        again = _repeated(S, E.identity[i], table, ts)
         if again == 1:
             S.n[N_DUPLICATES] += 1
             continue

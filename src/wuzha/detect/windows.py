@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .codes import BUCKET_US, NEVER, STRANGER_US
+from .codes import BUCKET_US, DAY_US, NEVER, STRANGER_US
 from .compiling import entered, inner
 from .layout import N_CELLS, N_CONTACTS
 
@@ -18,8 +18,16 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _32 = np.uint64(32)
 _29 = np.uint64(29)
 _58 = np.uint64(58)
+#: Rows are known again, and wait for their other side, until this many days of the log after they came.
+MEMORY_DAYS = 8
 #: A suspect-to-be remembers this many counterparts (1 << class).
 RING_CLASS = 8
+
+
+@entered
+def day(ts):
+    """Day of a time since 1970, as records of the tables keep it."""
+    return min(max(ts // DAY_US, 0), 65000)
 
 
 @entered
@@ -50,11 +58,11 @@ def refill(old, new):
 
 @entered
 def refill_since(old, new, since):
-    """As `refill`, without entries whose ``ts`` is before ``since``."""
+    """As `refill`, without entries that are done with or came before the day ``since``."""
     n = 0
     mask = np.uint64(new.shape[0] - 1)
     for j in range(old.shape[0]):
-        if old[j].key == np.uint64(0) or old[j].ts < since:
+        if old[j].key == np.uint64(0) or old[j].came < since or old[j].done != 0:
             continue
         i = (old[j].key * _MIX >> _29) & mask
         while new[i].key != np.uint64(0):
@@ -277,11 +285,8 @@ def first_contact(pairs, n, counter, a, b, group, ts):
     if p.key == np.uint64(0):
         p.key = key
         p.first = ts
-        p.last = ts
         n[counter] += 1
         return ts, True
     if ts < p.first:
         p.first = ts
-    if ts > p.last:
-        p.last = ts
     return p.first, False
