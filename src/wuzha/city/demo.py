@@ -103,7 +103,7 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
             )
             senders[seat].start()
         _tell(urls, made["centre"]["logins"], wish, time.monotonic() - begun)
-        told = caught_up = False
+        told = caught_up = handed_over = False
         up = time.monotonic()
         while not stop.is_set() and (for_s is None or time.monotonic() - up < for_s):
             stop.wait(0.5)
@@ -118,6 +118,11 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
             if not caught_up and all(s.caught_up.is_set() for s in senders.values()):
                 caught_up = True
                 say(f"demo: the past is in ({sum(s.sent for s in senders.values()):,} events); following the clock")
+            if caught_up and not handed_over and _worked(data):
+                handed_over = True
+                handled = _night_shift(data, city, start)
+                if handled:
+                    say(f"demo: the night shift (simulated) has handled {handled} alerts; the rest is yours")
             if not told and all(s.finished.is_set() for s in senders.values()):
                 told = True
                 say("demo: the city has been told to its end; the pages stay")
@@ -287,6 +292,27 @@ def _alerts(data: Path, seat: str) -> int:
     with _database(data, seat) as db, db.connect("engine") as conn:
         row = conn.execute("SELECT count(*) FROM wuzha.alerts").fetchone()
         return int(row[0]) if row else 0
+
+
+def _worked(data: Path) -> bool:
+    """Whether both engines have read all that was committed before this moment."""
+    for seat in ("holder", "centre"):
+        with _database(data, seat) as db, db.connect("engine") as conn:
+            row = conn.execute(
+                "SELECT (SELECT position FROM wuzha.log_head),"
+                " (SELECT coalesce(max(position), 0) FROM wuzha.partitions),"
+                " (SELECT count(*) FROM wuzha.outbox WHERE receipted_at IS NULL)"
+            ).fetchone()
+        if row is None or row[0] - row[1] > 5 or row[2] > 0:  # by then the clock's own batches come in
+            return False
+    return True
+
+
+def _night_shift(data: Path, city: Path, start: datetime) -> int:
+    from .demo_shift import work
+
+    with _database(data, "centre") as db, db.connect("web") as conn:
+        return work(conn, city, start)
 
 
 def _summary(

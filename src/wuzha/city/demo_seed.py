@@ -27,6 +27,7 @@ PEOPLE = (
     ("quanzu", "劝阻员 林晓", ("dissuader",), "3502"),
     ("zhihui", "指挥长 陈立", ("commander",), "3502"),
     ("paichusuo", "民警 黄伟", ("station",), "350212-01"),
+    ("yeban", "夜班劝阻员 周宁（模拟）", ("dissuader",), "3502"),
 )
 #: Code, name, kind, parent's code, place. Every district of the city has its own; what falls outside is the root's.
 UNITS = (
