@@ -226,11 +226,12 @@ def grown(state: State, name: str, room: int) -> State:
         return state
     size = max(want, array.shape[0] * 2)
     if name == "subjects":
-        state = state._replace(tallies=_longer(state.tallies, size))
-    return state._replace(**{name: _longer(array, size)})
+        state = state._replace(tallies=_longer(state.tallies, used(state, name), size))
+    return state._replace(**{name: _longer(array, used(state, name), size)})
 
 
-def _longer(array: Array, size: int) -> Array:
+def _longer(array: Array, kept: int, size: int) -> Array:
+    # what is not in use is not copied: pages that nothing has written to take no memory
     out = np.zeros(size, array.dtype)
-    out[: array.shape[0]] = array
+    out[:kept] = array[:kept]
     return out

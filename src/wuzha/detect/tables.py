@@ -32,8 +32,23 @@ def _codes_of(feature: Feature) -> np.ndarray:
     return out
 
 
+#: Tables of the rule books that were in use last, newest first: to make them takes longer than to restore an engine.
+_MADE: list[tuple[RuleBook, Book]] = []
+_MOST_MADE = 4
+
+
 def tables(book: RuleBook) -> Book:
-    """The arrays of `book.Book` for a rule book; kinds index the first axis of [kind, code] tables."""
+    """The arrays of `book.Book` for a rule book, made once; kinds index the first axis of [kind, code] tables."""
+    for known, made in _MADE:
+        if known is book:
+            return made
+    made = _tables(book)
+    _MADE.insert(0, (book, made))
+    del _MADE[_MOST_MADE:]
+    return made
+
+
+def _tables(book: RuleBook) -> Book:
     features = list(book.features.values())
     rules = list(book.rules.values())
     typologies = list(book.typologies.values())
