@@ -139,6 +139,7 @@ class Reading:
         self.pairs: dict[tuple[str, frozenset[str]], int] = {}
         self.reports: dict[str, int] = {}
         self.waiting: list[tuple[str, str, str]] = []
+        self.names: dict[str, str | None] = {}
         self.habits: dict[str, tuple[list[int], list[int]]] = {}
         self.begin: int | None = None
         self.newest = NEVER
@@ -314,6 +315,9 @@ class Reading:
             _, new = self.contact("app", a, app, ts)
             self.thing(app).users += new
             self.thing(app).touched(ts)
+            word = "app:" + r["app"] if r["app"] else app
+            if word != app:
+                self.names[word] = app if self.names.get(word, app) == app else None
             rare = self.rare(app)
             flags = {"rare": rare, "first": new, "new": rare and self.turned_up(app, ts), "bank": bank(app)}
             if self.few(app):
@@ -434,6 +438,7 @@ class Reading:
         me.words.append((RANK[r["role"]], sure, begin, end, r["other"]))
 
     def named(self, s: str, how: dict[str, Any], ts: int) -> None:
+        s = self.names.get(s) or s
         self.thing(s).touched(ts)
         self.note(s, "named", "out", how, ts, 0, "")
 

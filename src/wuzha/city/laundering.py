@@ -32,7 +32,8 @@ def launder(
         if rng.random() < money.tested:
             before = second - int(lognormal(rng, 600, 20000, 1)[0])
             tester = infra.mule(crew, script, rng, layer=True)
-            book.write("transfers", before, **label, step="move", payer=tester, payee=account,
+            # It tells of the account, and of nobody whom it will be used against.
+            book.write("transfers", before, **{**label, "victim": -1}, step="move", payer=tester, payee=account,
                        amount=int(rng.integers(1, 11)) * 100, channel=1, device=crew.device)  # fmt: skip
     depth = int(rng.integers(money.depth[0], money.depth[1] + 1))
     held = [(account, second, fen)]

@@ -37,7 +37,7 @@ from .codes import (
 )
 from .compiling import inlined
 from .layout import HABIT, N_CROWDS, N_HALVES, N_LINES, N_MERGED, N_PAIRS, N_UNJOINED, RARE
-from .meet import add, bump, judge_later, met, person_later, remember, seen_on
+from .meet import add, bump, called, judge_later, met, person_later, remember, seen_on
 from .owners import combined, owner_at
 from .windows import MEMORY_DAYS, day, find, first_contact
 
@@ -276,6 +276,7 @@ def app(S, B, seed, E, i):
         if new:
             X[app].users += 1
         bump(X, app, ts)
+        called(X, E.ids[i, 3], app)
         rare = _is_rare(S, 1, X[app].users)
         code |= (1 if rare else 0) | (2 if new else 0) | (4 if rare and _is_new(S, app, ts) else 0)
         if _is_few(S, app):

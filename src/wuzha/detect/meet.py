@@ -147,12 +147,25 @@ def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times, 
     S.n[N_TASKS] = 0
 
 
+@inlined
+def called(subjects, word, app):
+    """An app's name stands for its package (kept as the name's ``device`` + 1), −1 once two packages bear it."""
+    if word < 0 or word == app:
+        return
+    if subjects[word].device == 0:
+        subjects[word].device = app + 1
+    elif subjects[word].device != app + 1:
+        subjects[word].device = -1
+
+
 @inner
 def name(S, B, seed, s, how, ts, now, ref):
     """Somebody names ``s`` as a suspect's: a report, a warning, an officer (``how``: flags of ``named``)."""
     kind = S.subjects[s].kind
     if kind != K_LINE and kind != K_ACCOUNT and kind != K_DOMAIN and kind != K_APP and kind != K_DEVICE:
         return
+    if kind == K_APP and S.subjects[s].device > 0:
+        s = np.int64(S.subjects[s].device) - 1
     bump(S.subjects, s, ts)
     code = (Y_NAMED << TYPE_SHIFT) | how
     add(S, B, s, code, ts, 0, np.uint64(ref), ref)
