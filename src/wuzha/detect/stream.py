@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .ahead import ask
 from .codes import (
     NEVER,
     T_ACCOUNTS,
@@ -64,6 +65,9 @@ ROOM_CELLS, ROOM_CONTACTS, ROOM_SMALL, ROOM_EVIDENCE = 1 << 18, 4096, 2048, 3276
 _FOREVER = 65535
 _PRINT = np.uint64(0x9E3779B97F4A7C15)
 _32 = np.uint64(32)
+#: Groups of first contacts by table.
+_GROUP = np.zeros(32, np.int64)
+_GROUP[T_CALLS], _GROUP[T_MESSAGES], _GROUP[T_VISITS], _GROUP[T_APP_EVENTS], _GROUP[T_TRANSFERS] = range(1, 6)
 
 
 class Events(NamedTuple):
@@ -164,6 +168,7 @@ def process(events, state, book, scratch, begin, end, seed):
     for i in range(begin, end):
         if not _room(S):
             return i
+        ask(E, S, i, end, _GROUP)
         table = E.table[i]
         ts = E.ts[i]
         if S.n[N_DIRTY] > 0 and (

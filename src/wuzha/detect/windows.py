@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .codes import BUCKET_US, DAY_US, NEVER, STRANGER_US
-from .compiling import entered, inner
+from .compiling import entered, inlined, inner
 from .layout import N_CELLS, N_CONTACTS
 
 _U1 = np.uint64(1)
@@ -28,6 +28,12 @@ RING_CLASS = 8
 def day(ts):
     """Day of a time since 1970, as records of the tables keep it."""
     return min(max(ts // DAY_US, 0), 65000)
+
+
+@inlined
+def place_of(table, key):
+    """Where the search for ``key`` begins."""
+    return np.int64((key * _MIX >> _29) & np.uint64(table.shape[0] - 1))
 
 
 @entered
@@ -270,16 +276,21 @@ def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
     c.met = met
 
 
+@inlined
+def pair_key(a, b, group):
+    """Key of two subjects' contact in a ``group``; it has no direction."""
+    low, high = (a, b) if a < b else (b, a)
+    key = (low * _MIX) ^ (high + (low >> _32)) ^ (np.uint64(group) * np.uint64(0xC2B2AE3D27D4EB4F))
+    return key if key != np.uint64(0) else _U1
+
+
 @inner
 def first_contact(pairs, n, counter, a, b, group, ts):
     """Time of the first contact of two subjects (this one's, where it is the first), and whether it is new.
 
     ``a`` and ``b`` are subject hashes; contact of a ``group`` has no direction.
     """
-    low, high = (a, b) if a < b else (b, a)
-    key = (low * _MIX) ^ (high + (low >> _32)) ^ (np.uint64(group) * np.uint64(0xC2B2AE3D27D4EB4F))
-    if key == np.uint64(0):
-        key = _U1
+    key = pair_key(a, b, group)
     i = find(pairs, key)
     p = pairs[i]
     if p.key == np.uint64(0):
