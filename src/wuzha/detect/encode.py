@@ -22,6 +22,20 @@ from wuzha.events.subjects import persons_of_ids
 
 from . import codes
 from .codes import HINT, KIND, NEVER, TABLE
+from .columns import (
+    by_value,
+    cities,
+    disguised,
+    foreign,
+    index_of,
+    ints,
+    is_one_of,
+    matches,
+    plain,
+    service,
+    times,
+    truths,
+)  # fmt: skip
 
 Ints = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
@@ -39,7 +53,7 @@ PROVISIONAL = np.uint64(text_hash("wuzha.detect provisional"))
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """n events. ``keys`` (n, WIDTH) uint64 subject hashes, 0 none; ``kinds`` (n, WIDTH) their kinds; ``ts`` and
-    ``due`` µs (due: when the row counts from); ``ref`` position << 20 | row; ``part``, ``row``: where its strings are."""
+    ``due`` µs (due: when the row counts from); ``ref`` position << 20 | row; ``part``, ``row``: where its texts are."""
 
     table: npt.NDArray[np.uint8]
     ts: Ints
@@ -84,7 +98,8 @@ class Block:
 
 
 ARRAYS = (
-    "table", "ts", "due", "keys", "kinds", "value", "more", "extra", "flags", "ref", "identity", "source", "part", "row",
+    "table", "ts", "due", "keys", "kinds", "value", "more", "extra", "flags", "ref", "identity", "source", "part",
+    "row",
 )  # fmt: skip
 
 
@@ -96,7 +111,10 @@ def host(url: str) -> str:
 
 def subject_hash(kind: str, values: pa.ChunkedArray | pa.Array) -> U64:
     """uint64 hash of each ``kind:value``; 0 where the value is null."""
-    return _of_kind(kind, hash_text(values))
+    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if pa.types.is_dictionary(column.type):
+        return by_value(column, lambda texts: _of_kind(kind, hash_text(texts)))
+    return _of_kind(kind, hash_text(column))
 
 
 def _of_kind(kind: str, values: U64) -> U64:
@@ -113,58 +131,10 @@ def key_hash(subject: str) -> int:
     return int(subject_hash(kind, pa.array([value]))[0])
 
 
-def _us(column: pa.ChunkedArray, null: int) -> Ints:
-    raw = pc.fill_null(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), null)
-    return np.ascontiguousarray(raw.to_numpy(), dtype=np.int64)
-
-
-def _int(column: pa.ChunkedArray, null: int = 0) -> Ints:
-    return np.ascontiguousarray(pc.fill_null(column.cast(pa.int64()), null).to_numpy(), dtype=np.int64)
-
-
-def _bool(column: Any, null: bool = False) -> npt.NDArray[np.uint32]:
-    return np.asarray(pc.fill_null(column, null).to_numpy(zero_copy_only=False)).astype(np.uint32)
-
-
-def _is(column: pa.ChunkedArray, *values: str) -> npt.NDArray[np.uint32]:
-    return _bool(pc.is_in(column, value_set=pa.array(values, pa.string())))
-
-
-def _index(column: pa.ChunkedArray, values: tuple[str, ...], null: int = 0) -> Ints:
-    found = pc.index_in(column, value_set=pa.array(values, pa.string()))
-    return _int(found, null)
-
-
-def _foreign(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
-    return _bool(pc.and_(pc.starts_with(column, "+"), pc.invert(pc.starts_with(column, "+86"))))
-
-
-def _service(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
-    alpha = pc.or_(pc.starts_with(column, "cn-short:"), pc.starts_with(column, "alpha:"))
-    return _bool(pc.or_(alpha, pc.or_(pc.starts_with(column, "+86400"), pc.starts_with(column, "+86800"))))
-
-
-def _disguised(raw: pa.ChunkedArray, value: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
-    """Digits as sent that play an office or a bank: a long number that ends as theirs, or a national one from abroad."""
-    if raw.null_count == len(raw):
-        return np.zeros(len(raw), np.uint32)
-    long_tail = pc.match_substring_regex(raw, r"^(\+|00)\d*(110|12110|96110|12381|12315|955\d\d|100\d\d)$")
-    abroad = pc.and_(pc.starts_with(value, "+"), pc.invert(pc.starts_with(value, "+86")))
-    dressed = pc.and_(abroad, pc.invert(pc.match_substring_regex(raw, r"^(\+|00)")))
-    return _bool(pc.or_(pc.fill_null(long_tail, False), pc.fill_null(dressed, False)))
-
-
-def _place(column: pa.ChunkedArray) -> Ints:
-    """City of a GB/T 2260 code, its first four digits; 0 where unknown."""
-    digits = pc.utf8_slice_codeunits(column, 0, 4)
-    ok = pc.match_substring_regex(column, r"^\d{4}")
-    return _int(pc.if_else(ok, digits, None).cast(pa.int32()))
-
-
-class _Draft:
+class Draft:
     """The arrays of one table's rows, filled by that table's function."""
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, rows: Any) -> None:
         n = rows.num_rows
         self.rows = rows
         self.keys = np.zeros((n, WIDTH), np.uint64)
@@ -190,35 +160,35 @@ class _Draft:
     def name_key(self, slot: int, column: str) -> None:
         """A column of whole subject keys, ``kind:value``."""
         self.columns[slot] = column
-        texts = self.rows.column(column)
+        texts = plain(self.rows.column(column))
         at = pc.find_substring(texts, ":")
         if texts.null_count or (len(texts) and pc.min(at).as_py() is not None and pc.min(at).as_py() < 1):
             texts = pc.if_else(pc.greater(at, 0), texts, None)
         taken = pc.extract_regex(texts, r"^(?P<kind>[a-z]+):(?P<value>.+)$")
         taken = taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
         kinds, values = pc.struct_field(taken, "kind"), pc.struct_field(taken, "value")
-        plain = hash_text(values)
+        hashed = hash_text(values)
         for kind in ("person", "line", "account", "device", "domain", "app"):
-            here = _is(kinds, kind).astype(bool)
-            self.keys[here, slot] = _of_kind(kind, plain[here])
+            here = is_one_of(kinds, kind).astype(bool)
+            self.keys[here, slot] = _of_kind(kind, hashed[here])
             self.kinds[here, slot] = KIND[kind]
-        nested = _bool(pc.match_substring_regex(texts, r"^person:(line|account|device):")).astype(bool)
+        nested = truths(pc.match_substring_regex(texts, r"^person:(line|account|device):")).astype(bool)
         for i in np.flatnonzero(nested):
             self.keys[i, slot] = key_hash(texts[int(i)].as_py())
 
 
-def _calls(d: _Draft) -> None:
+def _calls(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "line", "caller")
     d.name(1, "line", "callee")
     d.name(2, "device", "imei")
     d.name(3, "line", "forwarded_to")
-    d.value = _int(c("duration_s"))
-    d.more = _place(c("place"))
-    voip = _is(c("line_type"), "voip", "international", "iot")
+    d.value = ints(c("duration_s"))
+    d.more = cities(c("place"))
+    voip = is_one_of(c("line_type"), "voip", "international", "iot")
     d.flags = (
-        _foreign(c("caller")) | _foreign(c("callee")) << 1 | _disguised(c("caller_raw"), c("caller")) << 2 | voip << 3
-        | _service(c("caller")) << 4 | _service(c("callee")) << 5 | _bool(c("roaming")) << 6
+        foreign(c("caller")) | foreign(c("callee")) << 1 | disguised(c("caller_raw"), c("caller")) << 2 | voip << 3
+        | service(c("caller")) << 4 | service(c("callee")) << 5 | truths(c("roaming")) << 6
     )  # fmt: skip
 
 
@@ -226,24 +196,24 @@ def _hints(column: pa.ChunkedArray) -> Ints:
     known = scam_types()
     parents = {code: HINT.get(t.parent or code, 0) for code, t in known.items()}
     table = np.array([*parents.values(), 0], np.int64)
-    return table[_index(column, tuple(parents), len(parents))]
+    return table[index_of(column, tuple(parents), len(parents))]
 
 
-def _messages(d: _Draft) -> None:
+def _messages(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "line", "sender")
     d.name(1, "line", "recipient")
-    hits = _bool(pc.greater(pc.list_value_length(c("fanshi")), 0)) | _bool(pc.greater_equal(c("text_p_scam"), 0.8))
+    hits = truths(pc.greater(pc.list_value_length(c("fanshi")), 0)) | truths(pc.greater_equal(c("text_p_scam"), 0.8))
     d.flags = (
-        _foreign(c("sender")) | _disguised(c("sender_raw"), c("sender")) << 2 | hits << 3 | _service(c("sender")) << 4
-        | _is(c("channel"), "im") << 5 | (_hints(c("text_type")).astype(np.uint32) << 8)
+        foreign(c("sender")) | disguised(c("sender_raw"), c("sender")) << 2 | hits << 3 | service(c("sender")) << 4
+        | is_one_of(c("channel"), "im") << 5 | (_hints(c("text_type")).astype(np.uint32) << 8)
     )  # fmt: skip
 
 
-def _visits(d: _Draft) -> None:
+def _visits(d: Draft) -> None:
     d.name(0, "line", "line")
     d.name(1, "domain", "host")
-    d.value = _int(d.rows.column("bytes"))
+    d.value = ints(d.rows.column("bytes"))
 
 
 #: Packages of banks' own apps, in which people see and move their money.
@@ -251,149 +221,151 @@ BANK_APPS = r"(?i)(^|[.])(mobile|e)?bank|bank([.]|$)|bankabc|icbc|chinamworld|^c
 ACTIONS = ("install", "open", "screen_share", "remote_control", "meeting_join", "nfc_relay")
 
 
-def _app_events(d: _Draft) -> None:
+def _app_events(d: Draft) -> None:
     d.name(0, "line", "line")
     d.name(1, "app", "package")
     d.name(2, "device", "device")
+    d.name(3, "app", "app")
     c = d.rows.column
-    bank = _bool(pc.match_substring_regex(c("package"), BANK_APPS))
-    d.flags = _index(c("action"), ACTIONS, 15).astype(np.uint32) | bank << 4
+    bank = matches(c("package"), BANK_APPS)
+    d.flags = index_of(c("action"), ACTIONS, 15).astype(np.uint32) | bank << 4
 
 
-def _transfers(d: _Draft) -> None:
+def _transfers(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "account", "payer")
     d.name(1, "account", "payee")
     d.name(2, "device", "device")
-    amount = d.value = _int(c("amount_fen"))
-    balance = _int(c("payer_balance_fen"), -1)
-    d.more = _int(c("payee_balance_fen"), -1)
-    merchant = _is(c("channel"), "pos", "qr") | _bool(pc.is_valid(c("merchant_id")))
+    amount = d.value = ints(c("amount_fen"))
+    balance = ints(c("payer_balance_fen"), -1)
+    d.more = ints(c("payee_balance_fen"), -1)
+    merchant = is_one_of(c("channel"), "pos", "qr") | truths(pc.is_valid(c("merchant_id")))
     drains = ((balance >= 0) & (balance * 20 <= amount) & (amount >= 100_000)).astype(np.uint32)
-    undone = _bool(pc.is_valid(c("reverses")))
-    side = _index(c("side"), ("", "payer", "payee", "both"), 0).astype(np.uint32)
+    undone = truths(pc.is_valid(c("reverses")))
+    side = index_of(c("side"), ("", "payer", "payee", "both"), 0).astype(np.uint32)
     d.flags = (
-        _bool(c("ok"), True) | undone << 1 | _bool(c("cash")) << 2 | merchant << 3
-        | _is(c("channel"), "crypto", "third_party") << 4 | drains << 5 | (amount <= 1_000).astype(np.uint32) << 6
+        truths(c("ok"), True) | undone << 1 | truths(c("cash")) << 2 | merchant << 3
+        | is_one_of(c("channel"), "crypto", "third_party") << 4 | drains << 5 | (amount <= 1_000).astype(np.uint32) << 6
         | (amount >= 1_000_000).astype(np.uint32) << 7 | side << 8
     )  # fmt: skip
 
 
-def _cash(d: _Draft) -> None:
+def _cash(d: Draft) -> None:
     d.name(0, "account", "account")
     d.name(1, "line", "line")
     d.name(2, "person", "person")
-    d.value = _int(d.rows.column("amount_fen"))
-    d.flags = _is(d.rows.column("kind"), "withdrawal") | (d.value >= 5_000_000).astype(np.uint32) << 1
+    d.value = ints(d.rows.column("amount_fen"))
+    d.flags = is_one_of(d.rows.column("kind"), "withdrawal") | (d.value >= 5_000_000).astype(np.uint32) << 1
 
 
-def _purchases(d: _Draft) -> None:
+def _purchases(d: Draft) -> None:
     d.name(0, "account", "account")
     d.name(1, "line", "line")
     d.name(2, "person", "person")
-    d.value = _int(d.rows.column("amount_fen"))
-    gold = _bool(pc.match_substring_regex(d.rows.column("goods"), r"(?i)gold|金条|黄金|金饰|gift.?card|购物卡|礼品卡"))
+    d.value = ints(d.rows.column("amount_fen"))
+    gold = matches(d.rows.column("goods"), r"(?i)gold|金条|黄金|金饰|gift.?card|购物卡|礼品卡")
     d.flags = gold | (d.value >= 2_000_000).astype(np.uint32) << 1
 
 
-def _shipments(d: _Draft) -> None:
+def _shipments(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "line", "sender")
     d.name(1, "line", "recipient")
-    far = _bool(pc.not_equal(pc.utf8_slice_codeunits(c("place"), 0, 4), pc.utf8_slice_codeunits(c("to_place"), 0, 4)))
-    d.flags = _is(c("kind"), "ride") | far << 1
+    from_city, to_city = (pc.utf8_slice_codeunits(plain(c(name)), 0, 4) for name in ("place", "to_place"))
+    far = truths(pc.not_equal(from_city, to_city))
+    d.flags = is_one_of(c("kind"), "ride") | far << 1
 
 
-def _lodging(d: _Draft) -> None:
+def _lodging(d: Draft) -> None:
     d.name(1, "line", "line")
     d.name(2, "person", "person")
-    d.value = _int(d.rows.column("nights"))
-    d.more = _place(d.rows.column("place"))
+    d.value = ints(d.rows.column("nights"))
+    d.more = cities(d.rows.column("place"))
 
 
 PLANS = ("", "mobile", "fixed", "hotel", "iot", "child_watch", "voip", "service")
 ACCOUNT_KINDS = ("", "personal", "corporate", "merchant", "payment", "wallet", "loan")
 
 
-def _lines(d: _Draft) -> None:
+def _lines(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "line", "line")
-    d.value, d.more = _us(c("opened"), NEVER), np.full(d.rows.num_rows, NEVER)
-    d.flags = _index(c("plan"), PLANS).astype(np.uint32)
-    d.extra = _place(c("place"))
+    d.value, d.more = times(c("opened"), NEVER), np.full(d.rows.num_rows, NEVER)
+    d.flags = index_of(c("plan"), PLANS).astype(np.uint32)
+    d.extra = cities(c("place"))
 
 
-def _accounts(d: _Draft) -> None:
+def _accounts(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "account", "account")
-    d.value, d.more = _us(c("opened"), NEVER), _us(c("last_active"), NEVER)
-    d.flags = _index(c("kind"), ACCOUNT_KINDS).astype(np.uint32)
+    d.value, d.more = times(c("opened"), NEVER), times(c("last_active"), NEVER)
+    d.flags = index_of(c("kind"), ACCOUNT_KINDS).astype(np.uint32)
 
 
-def _persons(d: _Draft) -> None:
+def _persons(d: Draft) -> None:
     d.name(0, "person", "person")
     d.name_person(1, persons_of_ids(d.rows.column("id").to_pylist()))
-    d.extra = _place(d.rows.column("place"))
+    d.extra = cities(d.rows.column("place"))
 
 
 RANKS = {"user": 4, "holder": 3, "registrant": 2}
 
 
-def _relations(d: _Draft) -> None:
+def _relations(d: Draft) -> None:
     c = d.rows.column
     d.name_key(0, "subject")
     d.name_key(1, "other")
     rank = np.zeros(d.rows.num_rows, np.int64)
     for role, r in RANKS.items():
-        rank += r * _is(c("role"), role)
-    rank += 8 * _is(c("role"), "same_person") + 9 * _is(c("role"), "not_same_person")
+        rank += r * is_one_of(c("role"), role)
+    rank += 8 * is_one_of(c("role"), "same_person") + 9 * is_one_of(c("role"), "not_same_person")
     sure = np.asarray(pc.fill_null(c("confidence"), 1.0).to_numpy())
-    d.value, d.more = _us(c("valid_from"), NEVER), _us(c("valid_to"), codes.EVER)
+    d.value, d.more = times(c("valid_from"), NEVER), times(c("valid_to"), codes.EVER)
     d.flags = rank.astype(np.uint32) | (np.clip(np.rint(sure * 1000), 0, 1000).astype(np.uint32) << 8)
 
 
-def _reports(d: _Draft) -> None:
+def _reports(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "report", "report")
     d.columns[0] = None
     d.name(1, "person", "person")
-    d.value = _int(c("loss_fen"))
+    d.value = ints(c("loss_fen"))
     d.extra = _hints(c("scam_type"))
-    d.due = _us(c("reported_at"), NEVER)
+    d.due = times(c("reported_at"), NEVER)
 
 
 _ROLES = ("victim", "suspect", "payee", "contact")
 
 
-def _identifiers(d: _Draft) -> None:
+def _identifiers(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "report", "report")
     d.columns[0] = None
-    plain = hash_text(c("value"))
+    hashed = hash_text(c("value"))
     kinds = c("kind")
     d.columns[1] = "value"
     for kind in ("person", "line", "account", "device", "domain", "app"):
-        here = _is(kinds, kind).astype(bool)
-        d.keys[here, 1] = _of_kind(kind, plain[here])
+        here = is_one_of(kinds, kind).astype(bool)
+        d.keys[here, 1] = _of_kind(kind, hashed[here])
         d.kinds[here, 1] = KIND[kind]
-    d.flags = (_index(c("role"), _ROLES, -1) + 1).astype(np.uint32)
+    d.flags = (index_of(c("role"), _ROLES, -1) + 1).astype(np.uint32)
 
 
 FINDINGS = ("alert_closed", "suspect_confirmed", "suspect_cleared", "warning_answered")
 
 
-def _findings(d: _Draft) -> None:
+def _findings(d: Draft) -> None:
     c = d.rows.column
     d.name_key(0, "subject")
-    d.flags = _index(c("kind"), FINDINGS, 15).astype(np.uint32)
-    d.value = _int(c("episode"))
-    d.due = _us(c("known_at"), NEVER)
+    d.flags = index_of(c("kind"), FINDINGS, 15).astype(np.uint32)
+    d.value = ints(c("episode"))
+    d.due = times(c("known_at"), NEVER)
 
 
 _LEVELS = ("low", "medium", "high", "urgent")
 
 
-def _warnings(d: _Draft) -> None:
+def _warnings(d: Draft) -> None:
     c = d.rows.column
     d.name(0, "line", "victim_line")
     d.name(1, "account", "victim_account")
@@ -401,7 +373,7 @@ def _warnings(d: _Draft) -> None:
     numbers = persons_of_ids(c("victim_id").to_pylist())
     nobody = (d.keys[:, :3] == 0).all(axis=1) & np.array([n is None for n in numbers], bool)
     sources, events = c("source"), c("event_id")
-    for i in np.flatnonzero(nobody & _bool(pc.is_valid(c("victim_name"))).astype(bool)).tolist():
+    for i in np.flatnonzero(nobody & truths(pc.is_valid(c("victim_name"))).astype(bool)).tolist():
         numbers[i] = f"warning-{text_hash(sources[i].as_py() + '/' + events[i].as_py()):016x}"
     d.name_person(3, numbers)
     d.name(4, "line", "suspect_line")
@@ -412,14 +384,14 @@ def _warnings(d: _Draft) -> None:
     d.kinds[:, 6] = codes.K_DOMAIN
     d.columns[6] = "suspect_url"
     d.name(7, "app", "suspect_app")
-    d.value = _int(c("amount_fen"))
-    d.more = _place(c("place"))
-    level = _index(c("level_upstream"), _LEVELS, 0).astype(np.uint32)
-    paying = _is(c("stage"), "act", "pay")
+    d.value = ints(c("amount_fen"))
+    d.more = cities(c("place"))
+    level = index_of(c("level_upstream"), _LEVELS, 0).astype(np.uint32)
+    paying = is_one_of(c("stage"), "act", "pay")
     d.flags = level | _hints(c("scam_type")).astype(np.uint32) << 2 | paying << 6
 
 
-_FILL: dict[str, Callable[[_Draft], None]] = {
+FILL: dict[str, Callable[[Draft], None]] = {
     "accounts": _accounts, "app_events": _app_events, "calls": _calls, "cash": _cash, "findings": _findings,
     "identifiers": _identifiers, "lines": _lines, "lodging": _lodging, "messages": _messages, "persons": _persons,
     "purchases": _purchases, "relations": _relations, "reports": _reports, "shipments": _shipments,
@@ -432,15 +404,15 @@ def encode(table: str, rows: pa.Table, position: int) -> Block:
 
     ``position`` is the batch's place in the log. ValueError: unknown table, ``labels``, more than 1,048,576 rows.
     """
-    if table not in _FILL:
-        raise ValueError(f"detect does not read {table!r}; it reads {', '.join(_FILL)}")
+    if table not in FILL:
+        raise ValueError(f"detect does not read {table!r}; it reads {', '.join(FILL)}")
     n = rows.num_rows
     if n > MAX_ROWS:
         raise ValueError(f"{n} rows in one batch; a batch holds at most {MAX_ROWS}")
-    rows = rows.combine_chunks()
-    draft = _Draft(rows)
-    _FILL[table](draft)
-    ts = _us(rows.column("ts"), NEVER)
+    rows = rows.unify_dictionaries().combine_chunks()
+    draft = Draft(rows)
+    FILL[table](draft)
+    ts = times(rows.column("ts"), NEVER)
     sources = hash_text(rows.column("source"))
     return Block(
         table=np.full(n, TABLE[table], np.uint8),

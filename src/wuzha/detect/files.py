@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from wuzha.events import TABLES
 from wuzha.events.batch import check, conform
 from wuzha.events.subjects import key
+from wuzha.events.table import TEXT, TIME
 
+from .asked import reads
 from .changes import Alert, Changes, Evidence, Suspect
 from .codes import TABLES as READ
 from .encode import MAX_ROWS, Block, encode
@@ -107,7 +109,8 @@ class Collected:
         """Suspects as `SUSPECTS`, by subject."""
         rows = [
             {
-                "subject": s.subject, "typology": s.typology, "score": s.score, "first_at": s.first_at, "last_at": s.last_at,
+                "subject": s.subject, "typology": s.typology, "score": s.score, "first_at": s.first_at,
+                "last_at": s.last_at,
                 "reasons": [reason(r, v["version"], v["args"], language, self.book) for r, v in s.args.items()],
             }
             for _, s in sorted(self.suspects.items())
@@ -133,7 +136,7 @@ def read_folder(
             continue
         found = True
         try:
-            rows = conform(TABLES[name], pq.read_table(path))
+            rows = _read(name, path, whole=prepare is not None)
         except (ValueError, OSError, pa.ArrowException) as error:
             raise ValueError(f"{path}: {error}") from error
         rows, rejects = check(TABLES[name], rows)
@@ -148,6 +151,21 @@ def read_folder(
     if not found:
         raise FileNotFoundError(f"{folder} holds no event tables ({', '.join(READ)}, each as NAME.parquet)")
     return merge(blocks or [encode("calls", TABLES["calls"].empty(), position)]), refused
+
+
+def _read(name: str, path: Path, *, whole: bool) -> pa.Table:
+    """The table's columns that are read or checked, the others null; repeated texts as codes, which is half the work.
+
+    ``whole``: the columns that are filled beforehand may be read from any text.
+    """
+    table = TABLES[name]
+    schema = pq.read_schema(path)
+    conform(table, schema.empty_table())
+    wanted = reads(name) | {c.name for c in table.all_columns if c.required or c.values or c.minimum is not None}
+    wanted |= {c.name for c in table.all_columns if c.type == TIME} | ({"text"} if whole else set())
+    coded = [c.name for c in table.all_columns if c.type == TEXT and not c.values and c.name != "event_id"]
+    rows = pq.read_table(path, columns=[c for c in schema.names if c in wanted], read_dictionary=coded)
+    return conform(table, rows, coded=True)
 
 
 def citing(block: Block) -> Callable[[int], str]:

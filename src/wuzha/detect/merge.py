@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from .codes import T_IDENTIFIERS, T_REPORTS
 from .encode import ARRAYS, WIDTH, Block
+from .ties import by_identity, first_bytes
 
 
 def merge(blocks: Sequence[Block]) -> Block:
@@ -72,12 +73,55 @@ def _order(a: dict[str, np.ndarray], due: np.ndarray, parts: list[pa.Table]) -> 
     rows = order[tied]
     if not len(rows):
         return order
-    source = _texts(rows, a, parts, "source")
-    event = _texts(rows, a, parts, "event_id")
-    keys = pa.table({"due": due[rows], "table": table[rows], "source": source, "event_id": event})
-    by = [(name, "ascending") for name in ("due", "table", "source", "event_id")]
-    order[tied] = rows[pc.sort_indices(keys, sort_keys=by).to_numpy()]
+    joined = np.zeros(len(rows), bool)  # whether a tied row is of one time and table with the one before it
+    joined[1:] = same[np.flatnonzero(tied)[1:] - 1]
+    high, low = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
+    ranks = _ranks(parts)
+    rank = np.empty(len(rows), np.int64)
+    part, row = a["part"][rows], a["row"][rows]
+    for p in np.unique(part):
+        here = np.flatnonzero(part == p)
+        rank[here] = ranks[p][row[here]]
+        data, offsets = _buffers(parts[p].column("event_id").combine_chunks())
+        first_bytes(data, offsets, row[here], here, high, low)
+    doubtful = np.zeros(len(rows), bool)
+    by_identity(rows, joined, rank, high, low, doubtful)
+    if doubtful.any():
+        _by_texts(rows, doubtful, due, a, parts)
+    order[tied] = rows
     return order
+
+
+def _buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes of a text column, and where each text begins; the last text's end comes last."""
+    _, offsets, data = column.buffers()
+    begins = np.frombuffer(offsets, np.int32, column.offset + len(column) + 1)[column.offset :]
+    return np.frombuffer(data if data is not None and data.size else b"\0", np.uint8), begins
+
+
+def _ranks(parts: list[pa.Table]) -> list[np.ndarray]:
+    """Of every part, its rows' places among all sources in order."""
+    sources = [part.column("source").cast(pa.string()).combine_chunks() for part in parts]
+    coded = [column.fill_null("").dictionary_encode() for column in sources]
+    names = sorted({name for c in coded for name in c.dictionary.to_pylist()}, key=lambda name: name.encode())
+    place = {name: i for i, name in enumerate(names)}
+    out = []
+    for c in coded:
+        own = np.array([place[name] for name in c.dictionary.to_pylist()] or [0], np.int64)
+        out.append(own[c.indices.to_numpy(zero_copy_only=False)])
+    return out
+
+
+def _by_texts(
+    rows: np.ndarray, here: np.ndarray, due: np.ndarray, a: dict[str, np.ndarray], parts: list[pa.Table]
+) -> None:
+    """Order groups whose identities are alike in their first 16 bytes by the whole of them."""
+    some = rows[here]
+    source = _texts(some, a, parts, "source")
+    event = _texts(some, a, parts, "event_id")
+    keys = pa.table({"due": due[some], "table": a["table"][some], "source": source, "event_id": event})
+    by = [(name, "ascending") for name in ("due", "table", "source", "event_id")]
+    rows[here] = some[pc.sort_indices(keys, sort_keys=by).to_numpy()]
 
 
 def _texts(rows: np.ndarray, a: dict[str, np.ndarray], parts: list[pa.Table], column: str) -> pa.Array:
@@ -85,7 +129,7 @@ def _texts(rows: np.ndarray, a: dict[str, np.ndarray], parts: list[pa.Table], co
     chunks, where = [], []
     for p in np.unique(part):
         here = np.flatnonzero(part == p)
-        chunks.append(parts[p].column(column).take(pa.array(row[here])))
+        chunks.append(parts[p].column(column).take(pa.array(row[here])).cast(pa.string()))
         where.append(here)
     flat = pa.chunked_array([c for chunk in chunks for c in chunk.chunks], pa.string())
     back = np.empty(len(rows), np.int64)

@@ -39,9 +39,10 @@ class Reject:
     message: str
 
 
-def conform(table: Table, batch: pa.Table) -> pa.Table:
+def conform(table: Table, batch: pa.Table, *, coded: bool = False) -> pa.Table:
     """``batch`` with the table's columns in order and their types; missing ones null, unknown ones refused.
 
+    ``coded``: texts that come dictionary-encoded stay so; else every column has the table's own type.
     Raises ValueError for an unknown column or for a type that cannot be read as the column's.
     """
     known = {c.name for c in table.all_columns}
@@ -55,10 +56,18 @@ def conform(table: Table, batch: pa.Table) -> pa.Table:
             continue
         column = batch.column(c.name)
         try:
-            columns.append(_cast(column, c))
+            columns.append(column if coded and _well_coded(column, c) else _cast(column, c))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise ValueError(f"{table.name}.{c.name}: {error}") from error
-    return pa.table(columns, schema=pa.schema([pa.field(f.name, f.type) for f in table.schema]))
+    return pa.table(columns, names=[f.name for f in table.schema])
+
+
+def _well_coded(column: pa.ChunkedArray, c: Column) -> bool:
+    """Whether the column's codes stand for texts, none of them empty."""
+    kind = column.type
+    if c.type != TEXT or c.values or not pa.types.is_dictionary(kind) or kind.value_type != TEXT:
+        return False
+    return not any(pc.any(pc.equal(chunk.dictionary, "")).as_py() for chunk in column.chunks)
 
 
 def _cast(column: pa.ChunkedArray, c: Column) -> pa.ChunkedArray:
