@@ -25,11 +25,13 @@ _APP = re.compile(
     r"[“\"「《【(\[]?([A-Za-z][\w.+-]{1,24}|[\u4e00-\u9fff]{2,8}?)[”\"」》】)\]]?\s*(?:这个|的)?(?:app|软件|应用|客户端|程序|平台)",
     re.IGNORECASE,
 )
-_KNOWN_APPS = re.compile(
-    r"腾讯会议|zoom|钉钉|飞书会议|teamviewer|todesk|向日葵|anydesk|云服务|百变小娱|银监会认证|瞩目|好视通|视频会议|会畅通讯|qq|微信|telegram|纸飞机"
-    r"|whatsapp|line|skype|smartlink|米讯|密聊|国家反诈中心",
-    re.IGNORECASE,
-)
+_APP_WORDS = ("app", "软件", "应用", "客户端", "程序", "平台")
+_KNOWN = (
+    "腾讯会议", "zoom", "钉钉", "飞书会议", "teamviewer", "todesk", "向日葵", "anydesk", "云服务", "百变小娱", "银监会认证",
+    "瞩目", "好视通", "视频会议", "会畅通讯", "qq", "微信", "telegram", "纸飞机", "whatsapp", "line", "skype", "smartlink",
+    "米讯", "密聊", "国家反诈中心",
+)  # fmt: skip
+_KNOWN_APPS = re.compile("|".join(_KNOWN), re.IGNORECASE)
 _NO_APP = {
     "相关",
     "指定",
@@ -72,8 +74,10 @@ def has_link(text: str) -> bool:
 def extract(text: str) -> Found:
     """What ``text`` names."""
     words = unicodedata.normalize("NFKC", text)
-    links = [m.rstrip(".,;!?)") for m in _LINK.findall(words)]
-    rest = _LINK.sub(" ", words)
+    small = words.lower()
+    linked = "." in small or "://" in small  # what no pattern can match without is looked for first
+    links = [m.rstrip(".,;!?)") for m in _LINK.findall(words)] if linked else []
+    rest = _LINK.sub(" ", words) if links else words
     lines: list[str] = []
     accounts: list[str] = []
     for match in _NUMBER.finditer(rest):
@@ -90,7 +94,11 @@ def extract(text: str) -> Found:
             not value.startswith("cn-short:") or bare.startswith(("95", "96", "10", "12", "110", "400", "800"))
         ):
             lines.append(value)
-    apps = [m for m in _APP.findall(words) if m not in _NO_APP] + _KNOWN_APPS.findall(words)
+    apps: list[str] = []
+    if any(word in small for word in _APP_WORDS):
+        apps += [m for m in _APP.findall(words) if m not in _NO_APP]
+    if any(word in small for word in _KNOWN):
+        apps += _KNOWN_APPS.findall(words)
     return Found(
         links=tuple(dict.fromkeys(links)), lines=tuple(dict.fromkeys(lines)), accounts=tuple(dict.fromkeys(accounts)),
         apps=tuple(dict.fromkeys(apps)),
