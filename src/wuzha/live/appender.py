@@ -108,6 +108,7 @@ class Appender:
             return group
 
     def _run(self) -> None:
+        store_log.warm()
         conn: psycopg.Connection[Any] | None = None
         while group := self._take():
             begun = time.monotonic()
