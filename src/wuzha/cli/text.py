@@ -45,17 +45,19 @@ def register(app: typer.Typer) -> None:
             except UnicodeDecodeError as error:
                 raise CommandError(f"{file}: neither UTF-8 nor GB18030") from error
         names = {f.number: f for f in book.fanshi}
-        for line, found in zip(lines, hits(lines, book), strict=True):
+        distinct = list(dict.fromkeys(lines))  # what is sent a thousand times is read once
+        told: dict[str, str] = {}
+        for line, found in zip(distinct, hits(distinct, book), strict=True):
+            if not as_json:
+                told[line] = f"{'；'.join(names[n].zh for n in found or []) or '—'}  {line}\n"
+                continue
             named = extract(line)
             row = {
                 "text": line, "fanshi": found or [], "links": list(named.links), "lines": list(named.lines),
                 "accounts": list(named.accounts), "apps": list(named.apps),
             }  # fmt: skip
-            if as_json:
-                sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-            else:
-                said = "；".join(f"{names[n].zh}" for n in found or []) or "—"
-                sys.stdout.write(f"{said}  {line}\n")
+            told[line] = json.dumps(row, ensure_ascii=False) + "\n"
+        sys.stdout.writelines(told[line] for line in lines)
 
 
 def _lines(text: str) -> list[str]:
