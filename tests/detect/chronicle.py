@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import random
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from tests.eventlog import T0, block, city
 from wuzha import detect
 from wuzha.detect.encode import Block
 from wuzha.detect.files import Collected
+from wuzha.detect.rulebook import RuleBook, read_rules, shipped
+from wuzha.events.datafile import parse
 
 _LINES = [f"line:+86138000000{i:02d}" for i in range(12)]
 _ACCOUNTS = [f"account:62220000000000{i:02d}" for i in range(10)]
@@ -105,13 +109,47 @@ def chronicle(seed: int, n: int = 160) -> Block:
     return log.pick(order)
 
 
+_RULES = """
+[told]
+number = 4001
+version = 1
+subject = "person"
+stage = "approach"
+cooldown = "5min"
+when = "warnings_7d >= 1"
+zh = "预警"
+en = "warned"
+
+[warned]
+number = 4002
+version = 1
+subject = "person"
+stage = "pay"
+cooldown = "1d"
+when = "warnings_7d >= 1"
+zh = "预警"
+en = "warned"
+"""
+
+
+@lru_cache(maxsize=1)
+def book() -> RuleBook:
+    """The shipped rules, and two by which every warning alone raises an alert, whatever the shipped ones become."""
+    here = shipped()
+    rules = {**here.rules, **read_rules(parse(_RULES, "rules.toml"), here.features)}
+    typologies = dict(here.typologies)
+    loan = typologies["loan"]
+    typologies["loan"] = replace(loan, weights={**loan.weights, "told": 20.0, "warned": 20.0})
+    return RuleBook(here.features, rules, typologies)
+
+
 def outcome(log: Block, cuts: list[int], *, save: bool = False) -> list[Any]:
     """All that stands after a log that came in pieces: alerts, evidence and warnings on them, suspects; by name."""
-    engine, found = detect.Engine(), Collected(detect.shipped())
+    engine, found = detect.Engine(book()), Collected(book())
     for begin, end in itertools.pairwise([0, *sorted(cuts), len(log)]):
         found.add(engine.feed(log.slice(begin, end)))
         if save:
-            engine = detect.Engine.restore(engine.snapshot())
+            engine = detect.Engine.restore(engine.snapshot(), book())
     return [
         sorted(found.alerts.items(), key=lambda item: item[0]),
         sorted((at, sorted(map(repr, pieces))) for at, pieces in found.evidence.items() if at in found.alerts),

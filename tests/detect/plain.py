@@ -6,118 +6,31 @@ Kept true here: nothing of this knows cells, arrays or kernels. It shares with t
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
-from wuzha.detect.encode import BANK_APPS, key_hash
+from tests.detect.declared import (
+    BUCKET,
+    DAY,
+    EVER,
+    KINDS,
+    MINUTE,
+    NEVER,
+    PLANS,
+    RANK,
+    SUSPECT,
+    Seen,
+    Thing,
+    disguised,
+    figure,
+    foreign,
+    formula,
+    service,
+)
+
+from wuzha.detect.encode import BANK_APPS
 from wuzha.detect.layout import HABIT, N_CROWDS, RARE
-from wuzha.detect.rulebook import Feature, RuleBook
-
-MINUTE = 60_000_000
-BUCKET = 10 * MINUTE
-DAY = 86_400_000_000
-PLANS = ("", "mobile", "fixed", "hotel", "iot", "child_watch", "voip", "service")
-KINDS = ("", "personal", "corporate", "merchant", "payment", "wallet", "loan")
-RANK = {"user": 4, "holder": 3, "registrant": 2}
-SUSPECT = {"line": "scam_line", "account": "mule_account", "domain": "scam_domain", "app": "scam_app"}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One thing that a subject did or met."""
-
-    type: str
-    side: str
-    flags: frozenset[str]
-    ts: int
-    value: int
-    other: str
-
-
-def matches(f: Feature, e: Seen) -> bool:
-    """Whether the feature counts the event."""
-    if not any(of.partition(".")[0] == e.type and (of.partition(".")[2] or "out") == e.side for of in f.of):
-        return False
-    return all((w[1:] not in e.flags) if w.startswith("!") else (w in e.flags) for w in f.where)
-
-
-def sketch(others: set[str]) -> float:
-    """Linear counting over 64 bits of the golden-ratio hash of each counterpart."""
-    k = len({(key_hash(o) * 0x9E3779B97F4A7C15 % 2**64) >> 58 for o in others})
-    return 300.0 if k == 64 else float(round(-64 * math.log(1 - k / 64)))
-
-
-def figure(f: Feature, events: list[Seen], as_of: int, register: dict[str, float | None]) -> float | None:
-    """The figure of a declared base feature over a subject's (or a person's) events; None is null.
-
-    A window reaches back from the bucket of ``as_of``: ``skip`` buckets are left out, then ``window`` are counted.
-    """
-    if f.op == "register":
-        return register[f.attribute]
-    now, first, end = as_of // BUCKET, f.skip_min // 10, (f.skip_min + f.window_min) // 10
-    inside = [e for e in events if matches(f, e) and first <= now - e.ts // BUCKET < end]
-    if f.op == "count":
-        return float(len(inside))
-    if f.op == "sum":
-        return float(sum(e.value for e in inside))
-    if f.op == "distinct":
-        return sketch({e.other for e in inside})
-    if f.op == "days":
-        return float(len({e.ts // DAY for e in inside}))
-    if not inside:
-        return None
-    if f.op == "max":
-        return float(max(e.value for e in inside))
-    edge = min(e.ts for e in inside) if f.op == "since_first" else max(e.ts for e in inside)
-    return float((as_of - edge) // MINUTE)
-
-
-def formula(text: str, values: dict[str, float | None]) -> float | None:
-    """A formula of + − * / and COALESCE over figures; null and division by zero give null."""
-
-    names = {k: math.nan if v is None else v for k, v in values.items()}
-    names["COALESCE"] = lambda *xs: next((x for x in xs if not math.isnan(x)), math.nan)  # type: ignore[assignment]
-    try:
-        out = eval(text, {"__builtins__": {}}, names)
-    except ZeroDivisionError:
-        return None
-    return None if math.isnan(out) else float(out)
-
-
-@dataclass
-class Thing:
-    """A subject: what it did, what is registered of it, whose it is."""
-
-    events: list[Seen] = field(default_factory=list)
-    first: int | None = None
-    last: int | None = None
-    opened: int | None = None
-    active: int | None = None
-    plan: int = 0
-    place: str | None = None
-    users: int = 0
-    device: str | None = None
-    suspect: bool = False
-    registered: bool = False
-    words: list[tuple[int, int, int, int, str]] = field(default_factory=list)  # rank, confidence, begin, end, person
-    dealt: list[tuple[str, str, int, int]] = field(default_factory=list)  # counterpart, met type, ts, value
-
-    def touched(self, ts: int) -> None:
-        self.first = ts if self.first is None else min(self.first, ts)
-        self.last = ts if self.last is None else max(self.last, ts)
-
-    def word(self, ts: int) -> tuple[int, int, int, int, str] | None:
-        """The word that decides whose it is: user before holder before registrant, surer, newer; the latest said."""
-        best = None
-        for w in self.words:
-            if w[2] <= ts < w[3] and (best is None or w[:3] >= best[:3]):
-                best = w
-        return best
-
-
-NEVER, EVER = -(2**62), 2**62
+from wuzha.detect.rulebook import RuleBook
 
 
 def crowd_of(users: int) -> int:
@@ -189,7 +102,7 @@ class Reading:
         if not fits:
             self.halves.append({"key": key, "ts": ts, "source": source, "side": side, "has": has, "paired": False})
             return None
-        nearest = min(fits, key=lambda h: abs(h["ts"] - ts))
+        nearest = min(fits, key=lambda h: (abs(h["ts"] - ts), h["ts"]))
         nearest["paired"] = True
         return has and not nearest["has"]
 
@@ -496,7 +409,7 @@ class Reading:
         """Every declared feature of a subject, as of its newest event."""
         kind = subject.partition(":")[0]
         me = self.thing(subject)
-        as_of, events, owns = me.last, list(me.events), False
+        as_of, events, owns = me.last, [(e, me.last or NEVER) for e in me.events], False
         if kind == "person":
             moments = [] if as_of is None else [as_of]
             for s, t, w in self.has(subject):
@@ -505,7 +418,8 @@ class Reading:
                 last = {(e.type, e.side, e.flags, e.ts // BUCKET): e.ts for e in sorted(t.events, key=lambda e: e.ts)}
                 del s
                 # a bucket's events of one sort are whose the last of them was
-                events += [e for e in t.events if t.word(last[e.type, e.side, e.flags, e.ts // BUCKET]) == w]
+                whose = (e for e in t.events if t.word(last[e.type, e.side, e.flags, e.ts // BUCKET]) == w)
+                events += [(e, t.last or NEVER) for e in whose]
             as_of = max(moments, default=None)
             owns = as_of is not None and any(
                 t.suspect and (w[2] <= as_of < w[3] if w else t.word(as_of) is None) for _, t, w in self.has(subject)
@@ -517,28 +431,5 @@ class Reading:
             if f.op == "formula":
                 values[f.name] = formula(f.formula, values)
                 continue
-            register: dict[str, float | None] = {
-                "age_days": None if me.opened is None or as_of is None else float((as_of - me.opened) // DAY),
-                "silent_days": None if me.active is None or me.first is None else float((me.first - me.active) // DAY),
-                "plan": float(me.plan) if me.plan else None,
-                "users": float(me.users),
-                "owns_suspect": float(owns),
-            }
-            values[f.name] = figure(f, events, NEVER if as_of is None else as_of, register)
+            values[f.name] = figure(f, events, NEVER if as_of is None else as_of, me.attributes(as_of, owns))
         return values
-
-
-def foreign(line: str) -> bool:
-    return line.startswith("line:+") and not line.startswith("line:+86")
-
-
-def service(line: str) -> bool:
-    return line.startswith(("line:cn-short:", "line:alpha:", "line:+86400", "line:+86800"))
-
-
-def disguised(raw: str | None, line: str) -> bool:
-    """Digits as sent that play an office, or a foreign number shown as a national one."""
-    if raw is None:
-        return False
-    tail = raw.startswith(("+", "00")) and raw.endswith(("110", "96110", "95588"))
-    return tail or (foreign(line) and not raw.startswith(("+", "00")))

@@ -162,15 +162,19 @@ def _sum_up(S, B, c, kind, s, word, begin, end, plain, now, acc, most, bits, fir
     """Add the cells of subject ``s`` in [begin, end) that are theirs by membership ``word`` (all where ``plain``).
 
     Several words may give one person the same line; each cell counts by the one word that decides at its last event.
+    What the subject's own newest event has left behind counts for nobody, not for an earlier owner either: it may have
+    been dropped.
     """
     me = S.subjects[s]
     if me.cells < 0:
         return
     reach = B.reach[c]
+    newest_here = max(now, np.int64(me.last_ts // BUCKET_US))
     for j in range(me.cells + me.n_cells - 1, me.cells - 1, -1):
         x = S.cells[j]
         age = now - x.bucket
-        if age >= reach:
+        behind = newest_here - x.bucket
+        if behind >= reach:
             return
         some = B.set_of[kind, x.code]
         n = B.need_n[c, some]
@@ -184,7 +188,7 @@ def _sum_up(S, B, c, kind, s, word, begin, end, plain, now, acc, most, bits, fir
         at = B.need_at[c, some]
         for i in range(at, at + n):
             f = B.need_list[i]
-            if age < B.skip[f] or age >= B.width[f] + B.skip[f]:
+            if age < B.skip[f] or behind >= B.width[f] + B.skip[f]:
                 continue
             op = B.op[f]
             acc[f, 0] += x.n

@@ -23,19 +23,25 @@ _NAN = np.nan
 
 @inner
 def _cite(S, B, kind, s, word, begin, end, plain, r, now, refs, times, k):
-    """Newest events of ``s`` behind rule ``r``, into refs[:k]; at most N_REFS, newest by (time, log order)."""
+    """Newest events of ``s`` behind rule ``r``, into refs[:k]; at most N_REFS, newest first.
+
+    Of one instant those come first that the windows hold first: that follows from the log, and a ref's number, which
+    says where a row stands in its file, does not.
+    """
     me = S.subjects[s]
     if me.cells < 0:
         return k
+    newest_here = max(now, np.int64(me.last_ts // BUCKET_US))
     for j in range(me.cells, me.cells + me.n_cells):
         c = S.cells[j]
         base = np.int64(c.bucket) * BUCKET_US
         age = now - c.bucket
+        behind = newest_here - c.bucket
         hit = False
         at = B.feature_at[kind, c.code]
         for i in range(at, at + B.feature_n[kind, c.code]):
             f = B.feature_list[i]
-            if B.uses[r, f] and age >= B.skip[f] and age < B.width[f] + B.skip[f]:
+            if B.uses[r, f] and age >= B.skip[f] and behind < B.width[f] + B.skip[f]:
                 hit = True
                 break
         if not hit or base + c.last < begin or base + c.first >= end:
@@ -56,11 +62,11 @@ def _cite(S, B, kind, s, word, begin, end, plain, r, now, refs, times, k):
             if k < N_REFS:
                 i = k
                 k += 1
-            elif ts > times[N_REFS - 1] or (ts == times[N_REFS - 1] and ref > refs[N_REFS - 1]):
+            elif ts > times[N_REFS - 1]:
                 i = N_REFS - 1
             else:
                 continue
-            while i > 0 and (ts > times[i - 1] or (ts == times[i - 1] and ref > refs[i - 1])):
+            while i > 0 and ts > times[i - 1]:
                 refs[i] = refs[i - 1]
                 times[i] = times[i - 1]
                 i -= 1

@@ -42,7 +42,7 @@ class Found:
     alerts: dict[Person, Any] = field(default_factory=dict)
     evidence: list[Any] = field(default_factory=list)
     warnings: list[Any] = field(default_factory=list)
-    suspects: dict[tuple[str, str], Any] = field(default_factory=dict)
+    suspects: dict[str, Any] = field(default_factory=dict)
     registers: list[tuple[str, pa.Table]] = field(default_factory=list)
     moves: list[Any] = field(default_factory=list)
     #: Log batches that are set aside, each with the reason.
@@ -56,7 +56,7 @@ class Found:
         self.evidence += changes.evidence
         self.warnings += changes.warnings
         for s in changes.suspects:
-            self.suspects[s.subject, s.typology] = s
+            self.suspects[s.subject] = s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,15 +281,22 @@ def _suspects(conn: psycopg.Connection[Any], found: Found, position: int, number
     if not found.suspects:
         return
     suspects = sorted(found.suspects.items())
-    ids = numbers.of(conn, {split_key(subject) for (subject, _), _ in suspects})
+    ids = numbers.of(conn, {split_key(subject) for subject, _ in suspects})
     columns: defaultdict[str, list[Any]] = defaultdict(list)
-    for (subject, typology), s in suspects:
+    for subject, s in suspects:
         columns["id"].append(ids[split_key(subject)])
-        columns["typology"].append(typology)
+        columns["typology"].append(s.typology)
         columns["score"].append(s.score)
         columns["first_at"].append(s.first_at)
         columns["last_at"].append(s.last_at)
         columns["args"].append(json.dumps(s.args, ensure_ascii=False, default=_plain))
+    # a suspect has one typology at a time: which others it passed through depends on when it was told
+    conn.execute(
+        "UPDATE wuzha.suspects s SET typology = u.typology FROM unnest(%s::bigint[], %s::text[]) AS u (id, typology)"
+        " WHERE s.subject_id = u.id AND s.typology <> u.typology AND NOT EXISTS"
+        " (SELECT 1 FROM wuzha.suspects o WHERE o.subject_id = u.id AND o.typology = u.typology)",
+        [columns["id"], columns["typology"]],
+    )
     conn.execute(
         "INSERT INTO wuzha.suspects AS s (subject_id, typology, score, first_at, last_at, args, log_position)"
         " SELECT u.*, %s FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::timestamptz[], %s::timestamptz[],"
