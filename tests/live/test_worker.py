@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wuzha import detect, text
@@ -48,8 +49,16 @@ def settings(home: Path, **changes: Any) -> Settings:
     return Settings(home=home, **{"role": "holder", "snapshot_s": 3600, "lease_s": 2.0, **changes})
 
 
+@cache
+def compiled() -> None:
+    """Kernels are compiled before anything is waited for: on a busy machine that takes longer than the wait."""
+    first = next(s for s in small_city() if s.table == "calls")
+    detect.Engine().feed(block_of("calls", first.rows.slice(0, 1), 1, np.zeros(1, bool)))
+
+
 def follow(db: Database, given: Settings, until: int) -> None:
     """Run a worker in this process until its results reach ``until``."""
+    compiled()
     worker = Worker(lambda: db.connect("engine"), given)
     failed: list[BaseException] = []
 
