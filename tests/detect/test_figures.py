@@ -115,7 +115,15 @@ def stream(seed: int, n: int = 260) -> tuple[Block, list[tuple[str, dict[str, An
                 put(table, **{**row, "source": "t", "at": at + rng.choice((0, 1, 4, 6)), "imei": "860000000000001"})
         elif table == "messages":
             fanshi = rng.choice(([], [3], None))
-            put(table, at=at, sender=a, recipient=b, channel="sms", fanshi=fanshi, text_p_scam=rng.choice((None, 0.9)))
+            put(
+                table,
+                at=at,
+                sender=a,
+                recipient=b,
+                channel=("sms", "im")[len(order) % 2],
+                fanshi=fanshi,
+                text_p_scam=rng.choice((None, 0.9)),
+            )
         elif table == "visits":
             put(table, at=at, line=b, host=f"site{rng.randrange(4)}.cn", bytes=10)
         elif table == "app_events":
