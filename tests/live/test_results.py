@@ -73,6 +73,12 @@ class Desk:
         self.at += 1
         return results.write(self.conn, self.lease, self.at, found(*parts), self.scribe)
 
+    def take(self, changes: detect.Changes) -> int:
+        self.at += 1
+        out = results.Found()
+        out.add(changes)
+        return results.write(self.conn, self.lease, self.at, out, self.scribe)
+
     def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.conn.execute(query, list(values)).fetchall()
 
@@ -157,6 +163,40 @@ def test_part_of_the_evidence_may_be_anothers(desk: Desk) -> None:
         " GROUP BY 1 ORDER BY 1"
     )
     assert rows == [("p1", 1, "moved"), ("p2", 1, None)]
+
+
+def test_persons_joined_by_mistake_get_their_own_alerts_back(desk: Desk) -> None:
+    desk.write(alert("p1"), evidence("p1"))
+    desk.write(alert("p2"), evidence("p2", 7))
+    # one person after all …
+    joined = detect.Changes(
+        moves=[detect.Move(source="p2", target="p1", at=START)], withdrawn=[("p2", 1)], restated=[("p1", 1)],
+        alerts=[alert("p1", level="high")], evidence=[evidence("p1"), evidence("p1", 7)],
+    )  # fmt: skip
+    desk.take(joined)
+    stands = (
+        "SELECT s.value, a.state, a.level, a.merged_into IS NULL,"
+        " (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id AND e.withdrawn_at IS NULL)"
+        " FROM wuzha.alerts a JOIN wuzha.subjects s ON s.subject_id = a.person_id ORDER BY 1"
+    )
+    assert desk.ask(stands) == [("p1", "new", "high", True, 2), ("p2", "closed", "medium", False, 0)]
+    # … or not
+    parted = detect.Changes(
+        moves=[detect.Move(source="p1", target="p2", at=START)], restated=[("p1", 1), ("p2", 1)],
+        alerts=[alert("p1"), alert("p2")], evidence=[evidence("p1"), evidence("p2", 7)],
+    )  # fmt: skip
+    desk.take(parted)
+    assert desk.ask(stands) == [("p1", "new", "medium", True, 1), ("p2", "new", "medium", True, 1)]
+    desk.take(parted)
+    assert desk.ask(stands) == [("p1", "new", "medium", True, 1), ("p2", "new", "medium", True, 1)]
+
+
+def test_an_alert_taken_back_without_a_successor_keeps_nothing_that_speaks(desk: Desk) -> None:
+    desk.write(alert("p1"), evidence("p1"), evidence("p1", 3))
+    desk.take(detect.Changes(withdrawn=[("p1", 1)]))
+    assert desk.ask("SELECT count(*), count(withdrawn_at) FROM wuzha.evidence") == [(2, 2)]
+    assert desk.ask("SELECT state FROM wuzha.alerts") == [("new",)]
+    assert desk.ask("SELECT action FROM wuzha.audit") == [("alert.taken_back",)]
 
 
 # ---------------------------------------------------------------- what leaves

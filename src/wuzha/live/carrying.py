@@ -3,7 +3,8 @@
 Kept true here: nothing is lost and nothing is told twice. Where the other person has no alert of that episode, the very
 alert is theirs from now on, with all that the desk has done on it; where they have one, it takes the evidence in and
 the old alert ends and names it; where only part of the evidence is the other's, that part is withdrawn here and stands
-there. Each leaves an audit row.
+there. What the engine takes back without another having it (a word was mistaken) is withdrawn too; the alert stays on
+the desk until an officer closes it. Each leaves an audit row.
 """
 
 from __future__ import annotations
@@ -75,6 +76,38 @@ def _one(conn: psycopg.Connection[Any], alert_id: int, unit_id: int, target: int
         [other[0], now, alert_id],
     )
     _note(conn, "alert.merged", alert_id, unit_id, {"into": other[0]})
+
+
+def take_back(
+    conn: psycopg.Connection[Any],
+    numbers: Numbers,
+    withdrawn: Iterable[tuple[str, int]],
+    restated: Iterable[tuple[str, int]],
+    evidence: Iterable[Any],
+) -> None:
+    """Withdraw what stands on these alerts (person, episode) and, where ``restated``, is not told in ``evidence``."""
+    told: dict[tuple[str, int], set[Any]] = {}
+    for e in evidence:
+        told.setdefault((e.person, e.episode), set()).add((e.rule, e.version, e.at))
+    gone = dict.fromkeys(withdrawn)
+    every = [*gone, *restated]
+    ids = numbers.of(conn, [("person", person) for person, _ in every]) if every else {}
+    for person, episode in every:
+        standing = conn.execute(
+            "SELECT a.alert_id, a.unit_id, e.evidence_id, e.rule, e.rule_version, e.at FROM wuzha.alerts a"
+            " JOIN wuzha.evidence e USING (alert_id) WHERE a.person_id = %s AND a.episode = %s"
+            " AND a.merged_into IS NULL AND e.withdrawn_at IS NULL",
+            [ids["person", person], episode],
+        ).fetchall()
+        left = () if (person, episode) in gone else told.get((person, episode), set())
+        out = [number for _, _, number, *key in standing if tuple(key) not in left]
+        if not out:
+            continue
+        conn.execute(
+            "UPDATE wuzha.evidence SET withdrawn_at = %s, withdrawn_why = 'moved' WHERE evidence_id = ANY(%s)",
+            [clock.now(), out],
+        )
+        _note(conn, "alert.taken_back", standing[0][0], standing[0][1], {"evidence": len(out), "of": len(standing)})
 
 
 def _note(conn: psycopg.Connection[Any], action: str, alert_id: int, unit_id: int, detail: dict[str, Any]) -> None:

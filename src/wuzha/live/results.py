@@ -23,7 +23,7 @@ from wuzha.store import log as store_log
 
 from . import lease as leases
 from . import leaving
-from .carrying import carry
+from .carrying import carry, take_back
 from .cited import Cited, as_json
 from .subjects import Key, Numbers, Units, name_person, write_persons, write_relations
 
@@ -45,12 +45,26 @@ class Found:
     suspects: dict[str, Any] = field(default_factory=dict)
     registers: list[tuple[str, pa.Table]] = field(default_factory=list)
     moves: list[Any] = field(default_factory=list)
+    #: Alerts that no longer stand, and alerts of which all that stands on them is told here again.
+    withdrawn: dict[Person, None] = field(default_factory=dict)
+    restated: dict[Person, None] = field(default_factory=dict)
     #: Log batches that are set aside, each with the reason.
     aside: list[tuple[Any, str]] = field(default_factory=list)
 
     def add(self, changes: Any) -> None:
         """Take in what one block changed. Moves stand first: what was found before them is written before them."""
         self.moves += changes.moves
+        again = {*changes.withdrawn, *changes.restated}
+        if again:
+            self.evidence = [e for e in self.evidence if (e.person, e.episode) not in again]
+            self.warnings = [w for w in self.warnings if (w.person, w.episode) not in again]
+        for one in changes.withdrawn:
+            self.alerts.pop(one, None)
+            self.restated.pop(one, None)
+            self.withdrawn[one] = None
+        for one in changes.restated:
+            self.withdrawn.pop(one, None)
+            self.restated[one] = None
         for a in changes.alerts:
             self.alerts[a.person, a.episode] = a
         self.evidence += changes.evidence
@@ -82,6 +96,7 @@ def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, fou
             ids = _alerts(conn, found, position, scribe)
             _warnings(conn, found, ids, scribe)
             _evidence(conn, found, ids, position, scribe)
+            take_back(conn, scribe.numbers, found.withdrawn, found.restated, found.evidence)
             _suspects(conn, found, position, scribe.numbers)
             if scribe.outward is not None:
                 rising = [i for i in ids.values() if i.changed and i.rank >= scribe.outward_rank]
@@ -139,7 +154,13 @@ ON CONFLICT (person_id, episode) DO UPDATE SET
     level_at = CASE WHEN a.level = EXCLUDED.level THEN a.level_at ELSE EXCLUDED.level_at END,
     level = EXCLUDED.level, level_rank = EXCLUDED.level_rank, scam_type = EXCLUDED.scam_type, stage = EXCLUDED.stage,
     score = EXCLUDED.score, typology = EXCLUDED.typology, amount_fen = EXCLUDED.amount_fen,
-    log_position = EXCLUDED.log_position
+    log_position = EXCLUDED.log_position,
+    -- what was ended only because another alert took it in stands again
+    merged_into = NULL,
+    state = CASE WHEN a.merged_into IS NULL OR a.closed_by IS NOT NULL THEN a.state WHEN a.signed_by IS NULL THEN 'new'
+                 WHEN a.reached_at IS NOT NULL THEN 'reached' WHEN a.contacted_at IS NOT NULL THEN 'contacting'
+                 ELSE 'signed' END,
+    closed_at = CASE WHEN a.merged_into IS NULL OR a.closed_by IS NOT NULL THEN a.closed_at END
 RETURNING alert_id, unit_id
 """
 
@@ -245,9 +266,11 @@ def _evidence(
     fresh = [
         (number, [int(r) for r in told[alert_id, rule, version, at].events])
         for number, alert_id, rule, version, at in conn.execute(
-            "INSERT INTO wuzha.evidence (alert_id, rule, rule_version, at, weight, typology, stage, args, log_position)"
+            "INSERT INTO wuzha.evidence AS e"
+            " (alert_id, rule, rule_version, at, weight, typology, stage, args, log_position)"
             " SELECT u.*, %s FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::timestamptz[], %s::float8[],"
-            " %s::text[], %s::text[], %s::jsonb[]) AS u ON CONFLICT DO NOTHING"
+            " %s::text[], %s::text[], %s::jsonb[]) AS u ON CONFLICT (alert_id, rule, rule_version, at)"
+            " DO UPDATE SET withdrawn_at = NULL, withdrawn_why = NULL WHERE e.withdrawn_at IS NOT NULL"
             " RETURNING evidence_id, alert_id, rule, rule_version, at",
             [
                 position,
