@@ -49,11 +49,14 @@ def test_an_app_that_one_has_is_rare_where_enough_is_known(habits: int, known: f
     one = {"line": who[5:], "package": "app.of.one", "action": "install", "at": minutes + 1}
     usual = {"line": who[5:], "package": "app.n3", "action": "open", "at": minutes + 2}
     engine = detect.Engine()
+    theirs = {"subject": who, "other": "person:p7", "role": "user", "at": 0}
     log = [
-        detect.encode("app_events", t, i + 1) for i, t in enumerate((_uses(habits), rows("app_events", [one, usual])))
+        detect.encode("app_events", _uses(habits), 1),
+        detect.encode("app_events", rows("app_events", [one, usual]), 2),
+        detect.encode("relations", rows("relations", [theirs]), 3),
     ]
     engine.feed(detect.merge(log))
-    person = engine.figures("person:" + who)
+    person = engine.figures("person:p7")
     assert person is not None
     for name in ("rare_use_72h", "new_app_72h"):
         assert person[name] == known, name
