@@ -36,7 +36,7 @@ def _en_yuan(fen: int) -> str:
 
 
 def _figure(value: float | None, how: str, language: str) -> str:
-    """One argument: ``minutes``, ``seconds`` (as minutes), ``fen``, ``percent``, else a plain number; — where unknown."""
+    """One argument: ``minutes``, ``seconds`` (as minutes), ``fen``, ``percent``, else a plain number; — if unknown."""
     if value is None:
         return "—"
     if how == "minutes":

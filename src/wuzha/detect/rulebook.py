@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One declared figure of a subject. Windows count back from the subject's newest event, in buckets of 10 minutes."""
+    """One declared figure of a subject. Windows count back from the subject's newest event, in 10-minute buckets."""
 
     name: str
     subject: str
@@ -195,7 +195,7 @@ _ARG = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
 def read_rules(d: DataFile, features: dict[str, Feature]) -> dict[str, Rule]:
-    """Rules of one file. The reason sentences name features in braces, ``{calls:minutes}``; those are kept as arguments."""
+    """Rules of one file. Reason sentences name features in braces, ``{calls:minutes}``; those are kept as arguments."""
     out: dict[str, Rule] = {}
     for name in d.data:
         row = _check_keys(
@@ -300,7 +300,7 @@ def shipped() -> RuleBook:
 
 
 def load(folder: Path) -> RuleBook:
-    """The book of a folder: ``features.toml``, ``rules/*.toml``, ``typologies/*.toml``; what is not there is the shipped.
+    """The book of a folder: ``features.toml``, ``rules/*.toml``, ``typologies/*.toml``; what is missing is the shipped.
 
     DataFileError for a mistake in a file, FileNotFoundError where the folder is not there or holds none of these.
     """
