@@ -28,8 +28,8 @@ _APP = re.compile(
 _APP_WORDS = ("app", "软件", "应用", "客户端", "程序", "平台")
 _KNOWN = (
     "腾讯会议", "zoom", "钉钉", "飞书会议", "teamviewer", "todesk", "向日葵", "anydesk", "云服务", "百变小娱",
-    "银监会认证", "瞩目", "好视通", "视频会议", "会畅通讯", "qq", "微信", "telegram", "纸飞机", "whatsapp", "line", "skype", "smartlink",
-    "米讯", "密聊", "国家反诈中心",
+    "银监会认证", "瞩目", "好视通", "视频会议", "会畅通讯", "qq", "微信", "telegram", "纸飞机", "whatsapp",
+    "line", "skype", "smartlink", "米讯", "密聊", "国家反诈中心",
 )  # fmt: skip
 _KNOWN_APPS = re.compile("|".join(_KNOWN), re.IGNORECASE)
 _NO_APP = {
