@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from tests.eventlog import block, run
 from typer.testing import CliRunner
 
 from wuzha.cli.main import load as commands
@@ -120,3 +121,13 @@ def test_features_are_listed_and_a_wrong_question_is_wrong_use(tmp_path: Path) -
     assert CliRunner().invoke(commands(), ["features", str(tmp_path)]).exit_code == 2
     nothing = CliRunner().invoke(commands(), ["features", str(tmp_path), "--subject", "line:+8613800000001"])
     assert nothing.exit_code == 1 and nothing.stdout == ""
+
+
+@pytest.mark.parametrize("level", ["low", "medium", "high", "urgent", None])
+@pytest.mark.parametrize("scam_type", ["loan", "game_trade", None])
+def test_every_warning_on_somebody_stands_on_an_alert(level: str | None, scam_type: str | None) -> None:
+    """Whoever sent it wants an answer: no warning is dropped for being weak."""
+    warning = {"at": 5, "level_upstream": level, "scam_type": scam_type, "victim_line": "+8613800000001"}
+    alerts, _ = run(block({"warnings": [warning]}))
+    (alert,) = alerts.to_pylist()
+    assert alert["warnings"] == ["s/warnings-0"] and alert["level"] in ("low", "medium")

@@ -64,6 +64,7 @@ class Book(NamedTuple):
     when_n: Array
     cooldown: Array
     stage: Array
+    opens: Array  # 1: an alert at the least of level low
     args: Array  # [rule, N_ARGS] features, -1 none
     n_args: Array
     uses: Array  # [rule, feature] 1 where its events are cited

@@ -140,6 +140,7 @@ def score(S, B, d, kind, newest, seen):
     """
     x = S.dossiers[d]
     best, best_score, best_stage = -1, 0.0, 0
+    opens = False
     for t in range(B.kind.shape[0]):
         if B.kind[t] != kind:
             continue
@@ -152,6 +153,8 @@ def score(S, B, d, kind, newest, seen):
             left -= 1
             v = S.evidence[e]
             r = B.by_number[v.rule]
+            if r >= 0 and B.opens[r] == 1:
+                opens = True
             if r >= 0 and seen[r] == 0:
                 w = B.weight[t, r]
                 if w != 0.0:
@@ -172,6 +175,8 @@ def score(S, B, d, kind, newest, seen):
     for i in range(4):
         if best_score >= B.level[best, i] and (i < 3 or best_stage >= B.urgent_stage[best]):
             level = i
+    if level < 0 and opens:
+        level = 0
     if level < 0 and not x.open:
         return False
     fresh = False

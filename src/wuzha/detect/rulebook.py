@@ -62,6 +62,8 @@ class Rule:
     program: Program
     args: tuple[str, ...]
     cooldown_min: int
+    #: An alert of level low at the least, whatever it weighs: somebody must answer it.
+    opens: bool
     zh: str
     en: str
     file: str
@@ -201,7 +203,7 @@ def read_rules(d: DataFile, features: dict[str, Feature]) -> dict[str, Rule]:
         row = _check_keys(
             d, name,
             {"number": int, "version": int, "subject": str, "stage": str, "when": str, "zh": str, "en": str},
-            {"cooldown": str},
+            {"cooldown": str, "opens": bool},
         )  # fmt: skip
         _one_of(d, name, "subject", row["subject"], codes.JUDGED)
         _one_of(d, name, "stage", row["stage"], STAGES)
@@ -219,6 +221,7 @@ def read_rules(d: DataFile, features: dict[str, Feature]) -> dict[str, Rule]:
         out[name] = Rule(
             id=name, number=row["number"], version=row["version"], subject=row["subject"], stage=row["stage"],
             when=row["when"], program=program, args=args, cooldown_min=_minutes(d, name, "cooldown", 1440),
+            opens=row.get("opens", False),
             zh=row["zh"], en=row["en"], file=d.file,
         )  # fmt: skip
     return out
