@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,3 +99,22 @@ def test_labels_are_refused() -> None:
 
     with pytest.raises(ValueError, match="labels"):
         detect.encode("labels", TABLES["labels"].empty(), 1)
+
+
+def test_typologies_may_be_added_and_taken_away_between_two_starts(tmp_path: Path) -> None:
+    shipped = Path(str(files("wuzha.detect")))
+    for name in ("rules", "typologies"):
+        shutil.copytree(shipped / name, tmp_path / name)
+    warning = {"level_upstream": "high", "scam_type": "loan", "victim_line": "+8613800000001"}
+    engine = detect.Engine()
+    (opened,) = engine.feed(block({"warnings": [{"at": 1, **warning}]})).alerts
+    assert opened.typology == "loan"
+    (tmp_path / "typologies" / "authority.toml").unlink()  # stands before the loan's
+    fewer = detect.Engine.restore(engine.snapshot(), detect.load(tmp_path))
+    later = {"warnings": [{"at": 9, "event_id": "w", **warning, "level_upstream": "low"}]}
+    (same,) = fewer.feed(block(later)).alerts
+    assert (same.person, same.typology, same.scam_type) == (opened.person, "loan", "loan")
+    (tmp_path / "typologies" / "loan.toml").unlink()
+    without = detect.Engine.restore(engine.snapshot(), detect.load(tmp_path))
+    (left,) = without.feed(block(later)).alerts
+    assert left.episode == opened.episode and left.typology != "loan"

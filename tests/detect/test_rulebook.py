@@ -131,3 +131,10 @@ def test_every_warning_on_somebody_stands_on_an_alert(level: str | None, scam_ty
     alerts, _ = run(block({"warnings": [warning]}))
     (alert,) = alerts.to_pylist()
     assert alert["warnings"] == ["s/warnings-0"] and alert["level"] in ("low", "medium")
+
+
+@pytest.mark.parametrize(("named", "shown"), [("shopping", "shopping"), ("loan", "loan"), (None, "other")])
+def test_an_alert_of_warnings_alone_bears_the_type_that_they_name(named: str | None, shown: str) -> None:
+    warning = {"at": 5, "level_upstream": "high", "scam_type": named, "victim_line": "+8613800000001"}
+    (alert,) = run(block({"warnings": [warning]}))[0].to_pylist()
+    assert alert["scam_type"] == shown

@@ -17,7 +17,7 @@ from wuzha.events import LEVELS, STAGES
 from . import codes, layout, stream
 from .book import Book
 from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, Told, moment
-from .codes import K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KINDS, NEVER
+from .codes import HINTS, K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KIND, KINDS, NEVER
 from .encode import PROVISIONAL, Block, key_hash
 from .figures import features
 from .layout import ARENAS, TABLES_OF, State, fresh, grown
@@ -28,7 +28,7 @@ from .tallies import recount
 from .windows import MEMORY_DAYS, day, find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
-LAYOUT = 3
+LAYOUT = 4
 #: Rows whose subjects are looked up at a time, so that room is taken for what there is.
 _INTERNED = 1 << 14
 #: Arrays that are neither arenas nor tables.
@@ -192,7 +192,7 @@ class Engine:
                 raised_at=moment(int(record["raised_at"])),
                 high_at=None if record["high_at"] == NEVER else moment(int(record["high_at"])),
                 last_evidence_at=moment(int(max(record["last_at"], record["raised_at"]))),
-                level=_RANK[max(int(record["level"]), 0)], scam_type=typology.scam_type,
+                level=_RANK[max(int(record["level"]), 0)], scam_type=self._type(record, typology),
                 stage=STAGES[int(record["stage"])], score=round(float(record["score"]), 3), typology=typology.id,
                 amount_fen=int(record["amount"]) or None,
                 interdict=bool(record["score"] >= typology.interdict),
@@ -231,6 +231,16 @@ class Engine:
             w = int(warning["next"])
         for one in reversed(joined):
             out.warning(one)
+
+    def _type(self, record: Any, typology: Any) -> str:
+        """The typology's scam type; where it is no scam's own, the one that the newest warning names."""
+        e = int(record["evidence"])
+        while typology.scam_type == "other" and e >= 0:
+            piece = self._state.evidence[e]
+            if piece["hint"]:
+                return HINTS[int(piece["hint"])]
+            e = int(piece["next"])
+        return str(typology.scam_type)
 
     def _weight(self, rule: str) -> float:
         return max((t.weights.get(rule, 0.0) for t in self._typologies), default=0.0)
@@ -310,7 +320,9 @@ class Engine:
         out |= {name: getattr(state, name).copy() for name in TABLES_OF}
         out |= {name: getattr(state, name).copy() for name in _PLAIN}
         data, offsets = self._names.arrays()
-        return out | {"names": data, "name_offsets": offsets, "layout": np.array([LAYOUT], np.int64)}
+        typologies = np.frombuffer("\n".join(self._rules.typologies).encode(), np.uint8)
+        out |= {"names": data, "name_offsets": offsets, "typologies": typologies}
+        return out | {"layout": np.array([LAYOUT], np.int64)}
 
     @classmethod
     def restore(cls, arrays: dict[str, npt.NDArray[Any]], rules: RuleBook | None = None) -> Engine:
@@ -330,9 +342,27 @@ class Engine:
             kept[name] = arrays[name].copy()
         kept["tallies"] = np.zeros(kept["subjects"].shape[0], layout.TALLY)
         engine._state = State(**kept)
+        engine._renumber(arrays["typologies"].tobytes().decode().split("\n"))
         recount(engine._state, engine._book)
         engine._names = Names(arrays["names"], arrays["name_offsets"])
         return engine
+
+    def _renumber(self, stood: list[str]) -> None:
+        """Typologies by their present numbers: files may have been added or taken away since ``stood``. What a typology
+        that is gone has raised bears the first one of its kind from now on."""
+        if stood == list(self._rules.typologies):
+            return
+        now = {t.id: i for i, t in enumerate(self._typologies)}
+        first = {KIND[t.subject]: i for i, t in reversed(list(enumerate(self._typologies)))}
+        state = self._state
+        dossiers = state.dossiers[: layout.used(state, "dossiers")]
+        pieces = state.evidence[: layout.used(state, "evidence")]
+        kinds = state.subjects["kind"][dossiers["subject"]]
+        for records, of in ((dossiers, kinds), (pieces, kinds[pieces["dossier"]])):
+            told = records["typology"] >= 0
+            instead = np.array([first.get(int(k), 0) for k in of], np.int64)
+            known = np.array([now.get(t, -1) for t in stood], np.int64)[records["typology"]]
+            records["typology"] = np.where(told, np.where(known >= 0, known, instead), -1)
 
     def sizes(self) -> dict[str, int]:
         """Bytes in use by part of the state."""
