@@ -74,3 +74,8 @@ def test_only_the_newest_few_stay(tmp_path: Path) -> None:
 def test_python_objects_are_no_state(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="objects"):
         snapshots.write(tmp_path, Snapshot(position=1, arrays={"x": np.array([{}], object)}))
+
+
+def test_nobody_else_may_look_into_the_folder(tmp_path: Path) -> None:
+    snapshots.write(tmp_path / "snapshots", some(1))
+    assert (tmp_path / "snapshots").stat().st_mode & 0o077 == 0

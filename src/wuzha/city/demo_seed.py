@@ -16,7 +16,7 @@ from wuzha.command import units, users
 from wuzha.command.public import Actor
 from wuzha.store import keys, opened, transaction
 from wuzha.store import sources as senders
-from wuzha.store.settings import Settings
+from wuzha.store.settings import Settings, make_home
 
 from .sources import sources
 
@@ -55,7 +55,7 @@ def _seat(seat: str, home: Path) -> dict[str, Any]:
     record = home / "demo.json"
     if record.exists():
         return dict(json.loads(record.read_text("utf-8")))
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     with opened(Settings(home=home, dsn=None)) as db, db.connect("web") as conn:
         root = _root(conn, "市反诈中心" if seat == "centre" else "城市数据持有单位")
         made: dict[str, Any] = {"logins": {}, "keys": {}}

@@ -73,11 +73,11 @@ def seal(folder: Path, batches: Iterable[LogBatch], last: int) -> int:
             raise ValueError(f"position {b.position} is not between {before.position} and {last}")
         by_table.setdefault(b.table, []).append(_marked(b, marks.late(b.table, b.source, b.rows)))
     rows = 0
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for table, parts in by_table.items():
         whole = pa.concat_tables(parts)
         rows += whole.num_rows
         _write(folder, table, whole, f"{before.position + 1:012d}-{last:012d}.parquet")
-    folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / "sealed.json", json.dumps({"position": last, "marks": marks.state()}).encode())
     return rows
 

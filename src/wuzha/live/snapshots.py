@@ -43,7 +43,7 @@ class Snapshot:
 
 def write(folder: Path, snapshot: Snapshot) -> Path:
     """The durable file of ``snapshot``; older ones beyond `KEEP` are removed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     listed, chunks, at = [], [], 0
     for name, array in snapshot.arrays.items():
         if array.dtype.hasobject:
