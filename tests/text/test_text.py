@@ -10,6 +10,7 @@ from wuzha.events import TABLES
 from wuzha.events.batch import conform
 from wuzha.events.datafile import DataFileError, parse
 from wuzha.text.annotate import hits
+from wuzha.text.extract import extract
 from wuzha.text.patterns import read
 
 
@@ -68,3 +69,15 @@ def test_what_a_text_names() -> None:
 def test_a_mistake_in_the_patterns_is_said_at_its_line() -> None:
     with pytest.raises(DataFileError, match=r"mine.toml:3:\d+: pattern"):
         read(parse('[[fanshi]]\nnumber = 1\nany = ["(x"]\nzh = "a"\nen = "b"\n', "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("加我QQ 123456789", ()),
+        ("加qq群：87654321 领红包", ()),
+        ("加微信号13800138000", ("+8613800138000",)),
+    ],
+)
+def test_a_chat_number_is_no_telephone(words: str, lines: tuple[str, ...]) -> None:
+    assert extract(words).lines == lines

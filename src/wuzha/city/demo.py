@@ -103,6 +103,7 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
             )
             senders[seat].start()
         _tell(urls, made["centre"]["logins"], wish, time.monotonic() - begun)
+        before = _alerts(data, "centre")
         told = caught_up = handed_over = False
         up = time.monotonic()
         while not stop.is_set() and (for_s is None or time.monotonic() - up < for_s):
@@ -114,7 +115,8 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
                     raise CommandError(f"the city could not be sent: {sender.failure}") from sender.failure
             if first_alert is None and _alerts(data, "centre"):
                 first_alert = time.monotonic() - begun
-                say(f"demo: the first alert stands at {urls['centre']}/desk after {first_alert:.0f} s")
+                words = "alerts of before stand" if before else "the first alert stands"
+                say(f"demo: {words} stands at {urls['centre']}/desk after {first_alert:.0f} s")
             if not caught_up and all(s.caught_up.is_set() for s in senders.values()):
                 caught_up = True
                 say(f"demo: the past is in ({sum(s.sent for s in senders.values()):,} events); following the clock")

@@ -90,6 +90,8 @@ def parse(text: str) -> exp.Expression:
         first = details[0]
         line, column = int(first.get("line") or 1), int(first.get("col") or 1)
         what = str(first.get("description") or error)
+        if what.startswith("Required keyword"):
+            what = "the condition is not complete: something is missing after an operator"
         raise PredicateError(what, line, max(column - len(str(first.get("highlight") or "x")) + 1, 1)) from error
     if len(trees) != 1 or trees[0] is None:
         raise PredicateError("want one expression")

@@ -25,6 +25,8 @@ _APP = re.compile(
     r"[“\"「《【(\[]?([A-Za-z][\w.+-]{1,24}|[\u4e00-\u9fff]{2,8}?)[”\"」》】)\]]?\s*(?:这个|的)?(?:app|软件|应用|客户端|程序|平台)",
     re.IGNORECASE,
 )
+_MOBILE = re.compile(r"1[3-9]\d{9}")
+_OTHER_NUMBER = re.compile(r"(?:qq|扣扣|企鹅|微信|vx|wx)(?:群|号|号码)*\W{0,3}$", re.IGNORECASE)
 _APP_WORDS = ("app", "软件", "应用", "客户端", "程序", "平台")
 _KNOWN = (
     "腾讯会议", "zoom", "钉钉", "飞书会议", "teamviewer", "todesk", "向日葵", "anydesk", "云服务", "百变小娱",
@@ -84,6 +86,8 @@ def extract(text: str) -> Found:
         raw = match[0]
         digits = re.sub(r"[ -]", "", raw)
         bare = digits.lstrip("+")
+        if not _MOBILE.fullmatch(bare) and _OTHER_NUMBER.search(rest, max(match.start() - 12, 0), match.start()):
+            continue  # a QQ or WeChat number is nobody's telephone
         if 15 <= len(bare) <= 19 and not digits.startswith(("+", "00")):
             accounts.append(bare)
             continue
