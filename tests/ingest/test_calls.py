@@ -124,3 +124,26 @@ def test_a_record_that_names_both_lines(tmp_path: Path) -> None:
     assert done.reasons == [(3, "not_a_line")] and done.rejects[0]["column"] == "主叫号码"
     got = done.row("calls")
     assert (got["caller"], got["cell"], got["duration_s"]) == ("+85221234567", "77", 60)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("9" * 20, "bad_duration"),
+        ("9" * 20 + "秒", "bad_duration"),
+        ("9223372036854775807", "above_maximum"),
+        ("99999999999秒", "above_maximum"),
+        ("9999:59:59", "above_maximum"),
+        ("604801", "above_maximum"),
+    ],
+)
+def test_a_duration_that_no_call_has_is_a_reject_and_never_null(tmp_path: Path, text: str, reason: str) -> None:
+    both = [
+        ["主叫号码", "被叫号码", "通话开始时间", "通话时长"],
+        ["13800138000", "13900139000", "2023-01-15 09:30:11", text],
+    ]
+    usual = ["13800138000", "13900139000", "2023-01-16 09:30:11", "604800"]
+    for n, rows in enumerate(([*both, usual], [HEADER, record(通话时长=text), record(通话时长="604800")])):
+        done = run("calls", csv_file(tmp_path / f"{n}.csv", rows), out=tmp_path / f"o{n}")
+        assert done.reasons == [(2, reason)] and done.rejects[0]["column"] == "通话时长"
+        assert done.row("calls")["duration_s"] == 604800

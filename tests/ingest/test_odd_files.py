@@ -12,6 +12,7 @@ import pytest
 import xlsxwriter
 
 from wuzha.ingest import ImportFailed, Summary, import_files
+from wuzha.ingest.cells import by_word, integers
 
 HEADER = ["交易卡号", "交易时间", "交易金额", "收付标志", "交易对手账卡号"]
 ROW = ["6222020200001111111", "2023-01-15 09:30:11", "1.00", "出", "6228480402564890018"]
@@ -99,3 +100,23 @@ def test_a_file_of_another_table_fails_with_its_rows_counted(tmp_path: Path) -> 
 def test_a_web_page_called_a_workbook_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImportFailed, match="HTML"):
         take(tmp_path, "a.xls", b"<html><table><tr><td>1</td></tr></table></html>")
+
+
+@pytest.mark.parametrize("amount", ["9" * 20, "99999999999999999.00", "9223372036854775808", "-9223372036854775808"])
+@pytest.mark.parametrize("header", ["交易金额", "交易金额（分）", "交易金额（万元）"])
+def test_an_amount_beyond_any_account_is_a_reject_and_never_null(tmp_path: Path, amount: str, header: str) -> None:
+    text = csv(row(amount=amount), row(amount="100")).replace("交易金额".encode(), header.encode())
+    done, rejects = take(tmp_path, "a.csv", text)
+    assert (done.accepted, rejects["row"].to_list(), rejects["reason"].to_list()) == (1, [2], ["bad_amount"])
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "9223372036854775808"])
+def test_whole_numbers_too_big_for_their_column_are_rejects(tmp_path: Path, number: str) -> None:
+    text = (
+        f"payer,payee,ts,amount_fen,fee_fen\n{ROW[0]},{ROW[4]},{ROW[1]},100,1\n{ROW[0]},{ROW[4]},{ROW[1]},5,{number}\n"
+    )
+    done, rejects = take(tmp_path, "a.csv", text.encode(), "transfers")
+    assert (done.accepted, rejects["row"].to_list(), rejects["column"].to_list()) == (1, [3], ["fee_fen"])
+    assert list(integers(pl.Series([number, "7"])).bad) == [True, False]
+    lists = by_word(pl.Series([number, "7"]), lambda t: [int(t)], pl.List(pl.Int64))
+    assert lists.bad.to_list() == [True, False] and lists.values.to_list() == [None, [7]]

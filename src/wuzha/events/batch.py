@@ -121,6 +121,8 @@ def check(table: Table, batch: pa.Table) -> tuple[pa.Table, list[Reject]]:
             )
         if c.minimum is not None:
             refuse(pc.less(values, c.minimum), c, "below_minimum", f"{c.zh}不得小于{c.minimum}")
+        if c.maximum is not None:
+            refuse(pc.greater(values, c.maximum), c, "above_maximum", f"{c.zh}不得大于{c.maximum}")
         if c.type == TIME and c.name in ("ts", "reported_at", "known_at"):
             first = pa.scalar(EARLIEST).cast(pa.date32()).cast(pa.timestamp("us")).cast(TIME)
             last = pa.scalar(LATEST).cast(pa.date32()).cast(pa.timestamp("us")).cast(TIME)

@@ -1,11 +1,12 @@
 """Money and people leaving the screen: cash, gold, parcels, rides, hotels. Four small tables of one kind."""
 
+from .money import LIMIT_FEN
 from .table import INT, TEXT, TIME, Column, Table
 
 _ACCOUNT = Column(name="account", type=TEXT, zh="账户", en="account", subject="account")
 _LINE = Column(name="line", type=TEXT, zh="号码", en="line", subject="line")
 _PERSON = Column(name="person", type=TEXT, zh="人员", en="person", subject="person")
-_AMOUNT = Column(name="amount_fen", type=INT, zh="金额（分）", en="fen", minimum=0)
+_AMOUNT = Column(name="amount_fen", type=INT, zh="金额（分）", en="fen", minimum=0, maximum=LIMIT_FEN)
 _PLACE = Column(name="place", type=TEXT, zh="地点", en="GB/T 2260 code")
 
 CASH = Table(

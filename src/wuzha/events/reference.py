@@ -75,6 +75,8 @@ def _row(column: Column) -> str:
         notes.append("**needed**")
     if column.minimum is not None:
         notes.append(f"at least {column.minimum}")
+    if column.maximum is not None:
+        notes.append(f"at most {column.maximum}")
     if column.subject:
         notes.append("subject key" if column.subject == "key" else f"subject `{column.subject}`")
     if column.vault:

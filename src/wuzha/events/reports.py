@@ -1,5 +1,6 @@
 """Reports of victims, the identifiers they name, and the results that officers and units record."""
 
+from .money import LIMIT_FEN
 from .table import INT, TEXT, TIME, Column, Table
 
 REPORTS = Table(
@@ -13,7 +14,7 @@ REPORTS = Table(
         Column(name="person", type=TEXT, zh="报警人", en="person who lost or nearly lost", subject="person"),
         Column(name="narrative", type=TEXT, zh="案情描述", en="what happened, in words"),
         Column(name="scam_type", type=TEXT, zh="诈骗类型", en="scam type"),
-        Column(name="loss_fen", type=INT, zh="损失金额（分）", en="loss, fen", minimum=0),
+        Column(name="loss_fen", type=INT, zh="损失金额（分）", en="loss, fen", minimum=0, maximum=LIMIT_FEN),
     ),
 )
 IDENTIFIERS = Table(
@@ -46,6 +47,8 @@ FINDINGS = Table(
         Column(name="code", type=TEXT, zh="结果码", en="result code"),
         Column(name="known_at", type=TIME, zh="获知时间", en="when it became known", required=True),
         Column(name="episode", type=INT, zh="预警序次", en="which of the person's alerts, from 1", minimum=1),
-        Column(name="amount_fen", type=INT, zh="金额（分）", en="money avoided or lost, fen", minimum=0),
+        Column(
+            name="amount_fen", type=INT, zh="金额（分）", en="money avoided or lost, fen", minimum=0, maximum=LIMIT_FEN
+        ),
     ),
 )

@@ -41,6 +41,8 @@ class Column:
     vault: bool = False
     #: Whole numbers below this are rejects (durations, sizes, amounts that may not be negative).
     minimum: int | None = None
+    #: Whole numbers above this are rejects: typing errors, or values that stand for something else.
+    maximum: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

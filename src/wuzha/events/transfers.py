@@ -3,6 +3,7 @@
 ``amount_fen`` is never negative: a reversal is a row of its own whose ``reverses`` names the row it undoes.
 """
 
+from .money import LIMIT_FEN
 from .table import BOOL, INT, TEXT, Column, Table
 
 CHANNELS = ("counter", "mobile", "web", "pos", "qr", "atm", "third_party", "crypto")
@@ -27,12 +28,12 @@ TRANSFERS = Table(
         _text("payee_name", "收款人户名", "name on the payee's account", vault=True),
         _text("payee_id", "收款人证件号", "identity number of the payee", vault=True),
         _text("payee_bank", "收款行", "bank of the payee"),
-        Column(name="amount_fen", type=INT, zh="金额（分）", en="fen", required=True, minimum=0),
+        Column(name="amount_fen", type=INT, zh="金额（分）", en="fen", required=True, minimum=0, maximum=LIMIT_FEN),
         _text("currency", "币种", "ISO 4217; CNY where null"),
         Column(name="channel", type=TEXT, zh="渠道", en="how it was ordered", values=CHANNELS),
         Column(name="ok", type=BOOL, zh="是否成功", en="false where it failed; null counts as done"),
         _text("reverses", "冲正原交易", "event_id of the row that this one undoes, same source"),
-        Column(name="fee_fen", type=INT, zh="手续费（分）", en="fee on top, fen", minimum=0),
+        Column(name="fee_fen", type=INT, zh="手续费（分）", en="fee on top, fen", minimum=0, maximum=LIMIT_FEN),
         Column(name="payer_balance_fen", type=INT, zh="付款方余额（分）", en="payer's balance after it, fen"),
         Column(name="payee_balance_fen", type=INT, zh="收款方余额（分）", en="payee's balance after it, fen"),
         Column(name="side", type=TEXT, zh="记账方", en="whose books the row comes from", values=SIDES),

@@ -1,5 +1,6 @@
 """Warnings (预警指令): pre-screened hints from above or from a holder. Anything but the identity may be missing."""
 
+from .money import LIMIT_FEN
 from .table import INT, TEXT, TEXTS, TIME, Column, Table
 
 STAGES = ("approach", "trust", "act", "pay")
@@ -28,7 +29,7 @@ WARNINGS = Table(
         Column(name="suspect_url", type=TEXT, zh="嫌疑网址", en="suspect's address"),
         Column(name="suspect_app", type=TEXT, zh="嫌疑应用", en="suspect's app"),
         Column(name="suspect_account", type=TEXT, zh="嫌疑账户", en="suspect's account", subject="account"),
-        Column(name="amount_fen", type=INT, zh="涉险资金（分）", en="money at risk, fen", minimum=0),
+        Column(name="amount_fen", type=INT, zh="涉险资金（分）", en="money at risk, fen", minimum=0, maximum=LIMIT_FEN),
         Column(name="sign_by", type=TIME, zh="签收时限", en="to be signed for by"),
         Column(name="feedback_by", type=TIME, zh="反馈时限", en="result owed by"),
     ),

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from wuzha.events.money import parse_yuan
+from wuzha.events.money import LIMIT_FEN, parse_yuan
 
 from .validation import DIGITS_LOST
 
@@ -60,8 +60,15 @@ def lost_digits(texts: pl.Series) -> pl.Series:
     return texts.str.contains(DIGITS_LOST).fill_null(False)
 
 
+def _fits(value: Any) -> bool:
+    """Whether whole numbers are ones of 64 bits: polars would make nulls of others without a word."""
+    if isinstance(value, list):
+        return all(map(_fits, value))
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
 def by_word(texts: pl.Series, read: Callable[[str], Any], dtype: Any) -> Read:
-    """Each distinct text read once; a ValueError makes all its cells bad."""
+    """Each distinct text read once; a ValueError, or a number too big for ``dtype``, makes all its cells bad."""
     if texts.null_count() == len(texts):
         return _nothing(texts, dtype)
     values: list[Any] = []
@@ -69,7 +76,10 @@ def by_word(texts: pl.Series, read: Callable[[str], Any], dtype: Any) -> Read:
     distinct = texts.drop_nulls().unique()
     for text in distinct.to_list():
         try:
-            values.append(read(text))
+            value = read(text)
+            if not _fits(value):
+                raise ValueError(f"{text[:60]!r} is too big")
+            values.append(value)
             fine.append(True)
         except (ValueError, ArithmeticError):
             values.append(None)
@@ -133,7 +143,10 @@ def _fen(text: str, unit: str) -> int:
     if unit == "分":
         if not re.fullmatch(r"[+-]?[\d,]+", plain):
             raise ValueError(text)
-        return int(plain.replace(",", ""))
+        fen = int(plain.replace(",", ""))
+        if abs(fen) > LIMIT_FEN:
+            raise ValueError(f"{text[:60]!r} is beyond any account")
+        return fen
     if unit in ("万元", "亿元") and re.fullmatch(r"[+-]?[¥￥]?[\d,.]+", plain):
         plain += unit
     return parse_yuan(plain)
@@ -163,10 +176,7 @@ def integers(texts: pl.Series) -> Read:
         plain = unicodedata.normalize("NFKC", text).replace(",", "")
         if not re.fullmatch(r"[+-]?\d{1,19}(\.0+)?", plain):
             raise ValueError(text)
-        number = int(plain.split(".")[0])
-        if not -(2**63) <= number < 2**63:
-            raise ValueError(text)
-        return number
+        return int(plain.split(".")[0])
 
     fast = texts.cast(pl.Int64, strict=False)
     left = fast.is_null() & texts.is_not_null()

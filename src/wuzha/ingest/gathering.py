@@ -152,7 +152,15 @@ def accept_frame(
         for c in table.all_columns
         if c.name in rows.columns
         and c.name not in ("source", "event_id")
-        and (c.required or c.values or c.minimum is not None or c.subject or c.type == TIME or c.name == "scam_type")
+        and (
+            c.required
+            or c.values
+            or c.minimum is not None
+            or c.maximum is not None
+            or c.subject
+            or c.type == TIME
+            or c.name == "scam_type"
+        )
     ]
     slim = rows.select([c.name for c in ruled]).with_columns(source=pl.lit("?"), event_id=pl.lit("?"))
     accepted, refused, mask = validate(table, slim.to_arrow())
