@@ -14,6 +14,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.importing import AS_OF, csv_file, run, statement, xlsx_file
 
@@ -172,3 +173,29 @@ def test_a_new_import_without_rejects_leaves_no_old_ones(tmp_path: Path) -> None
     out = tmp_path / "out"
     run("statements", csv_file(tmp_path / "a.csv", statement({"交易金额": "x"}, {})), out=out)
     assert not run("statements", csv_file(tmp_path / "b.csv", statement({})), out=out).rejects
+
+
+def test_a_file_that_is_no_text_is_refused_and_leaves_what_stands(tmp_path: Path) -> None:
+    good = csv_file(tmp_path / "good.csv", statement({}))
+    out = tmp_path / "out"
+    assert run("statements", good, out=out).summary.accepted == 1
+    noise = [random.Random(seed).randbytes(300_000) for seed in range(12)]
+    noise += [b"\xff\xfe" + noise[0], noise[1][:40], b"\x00\x00\x01" * 5000, b"\xff\xfe\xfd\n" * 900, b",,,\r\n" * 90]
+    for i, data in enumerate(noise):
+        path = tmp_path / f"{i}.csv"
+        path.write_bytes(data)
+        with pytest.raises(ImportFailed):
+            import_files("statements", [path], out, as_of=AS_OF)
+        done = run("statements", good, path, out=tmp_path / "both")
+        assert (done.summary.accepted, len(done.rejects)) == (1, 1), i
+        assert done.rejects[0]["reason"] == ("empty_file" if data[0:1] == b"," else "unknown_format"), i
+    blank = xlsx_file(tmp_path / "blank.xlsx", {"Sheet1": [], "Sheet2": [[None, " "]]})
+    with pytest.raises(ImportFailed, match="没有内容"):
+        import_files("statements", [blank], out, as_of=AS_OF)
+    assert len(pl.read_parquet(out / "transfers.parquet")) == 1
+
+
+def test_what_stands_below_many_blank_lines_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\n" * 80 + "\n".join(",".join(r) for r in statement({})), "utf-8")
+    done = run("statements", csv_file(tmp_path / "good.csv", statement({})), tmp_path / "a.csv")
+    assert done.reasons == [(81, "unknown_header"), (82, "unknown_header")]

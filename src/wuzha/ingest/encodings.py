@@ -18,6 +18,11 @@ import numpy.typing as npt
 #: Stands for a NUL byte, so that the row that holds it can be refused by name.
 NUL = "␀"
 
+_LOOKED_AT = 1 << 16
+#: Control characters that no line of text is laid out with; of noise they are a tenth.
+_CONTROLS = bytes(c for c in (*range(1, 32), 127) if c not in b"\t\n\v\f\r\x1a\x1b")
+_MOST_CONTROLS = 0.04
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
@@ -95,6 +100,16 @@ def _piece(data: memoryview) -> memoryview | None:
     except OSError:
         return None  # the compiled kernel could not be kept on a full disk; the slow way needs no disk
     return memoryview(out[:size].data) if size >= 0 else None
+
+
+def is_text(data: bytes, encoding: str) -> bool:
+    """Whether ``data``, read as ``encoding``, may be text at all: bytes of pictures, keys and noise hold control
+    characters all over. NUL bytes that pad cells are none of them, as long as they do not make up the file."""
+    head = data[:_LOOKED_AT]
+    if not head or encoding.startswith("utf-16"):
+        return True
+    odd = len(head) - len(head.translate(None, _CONTROLS))
+    return odd <= _MOST_CONTROLS * len(head) and head.count(0) <= len(head) // 2
 
 
 def is_utf8(data: bytes) -> bool:

@@ -15,7 +15,7 @@ from datetime import date, datetime, time, timedelta
 import polars as pl
 import python_calamine
 
-from .encodings import Decoded, to_utf8
+from .encodings import Decoded, is_text, to_utf8
 from .sources import Item
 
 #: The header stands within this many rows.
@@ -27,6 +27,8 @@ MAX_CELL_LINES = 50
 #: Below so many columns a text with commas in it looks like a row of its own.
 _NARROW = 4
 _DELIMITERS = (",", "\t", ";", "|")
+#: A file of nothing else holds nothing.
+_FILLING = b'\r\n\t ,;|"' + "\u3000".encode()
 
 
 class Unreadable(ValueError):
@@ -67,6 +69,11 @@ class Grid:
     head: list[list[str]]
     below: Callable[[int, int], Cells]
 
+    @property
+    def blank(self) -> bool:
+        """Whether its first rows hold nothing."""
+        return not any(cell and cell.strip() for row in self.head for cell in row)
+
 
 def _frame(rows: list[list[str | None]], width: int) -> pl.DataFrame:
     return pl.DataFrame({str(i): pl.Series([row[i] for row in rows], dtype=pl.String) for i in range(width)})
@@ -81,6 +88,10 @@ def text_grid(item: Item) -> Grid:
         raise Unreadable("empty_file", "文件是空的")
     decoded = to_utf8(item.data)
     text = decoded.text
+    if not is_text(item.data, decoded.encoding) or (decoded.broken and not text.strip(_FILLING)):
+        raise Unreadable("unknown_format", "不是文字，也不是表格文件")
+    if not text.strip(_FILLING):
+        raise Unreadable("empty_file", "文件里没有内容")
     if b"\n" not in text and b"\r" in text:
         text = text.replace(b"\r", b"\n")
     start = text[: 1 << 20].decode("utf-8", "ignore")

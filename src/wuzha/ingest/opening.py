@@ -20,7 +20,7 @@ from wuzha.events import TABLES, Table
 from .body import BodyError, json_rows, localised
 from .encodings import to_utf8
 from .gathering import Run, own_rows
-from .grids import Cells, Grid, Unreadable, cell_text, text_grid, typed_grid, workbook_grids
+from .grids import HEAD, Cells, Grid, Unreadable, cell_text, text_grid, typed_grid, workbook_grids
 from .sheets import read_grid
 from .sources import Item
 
@@ -41,7 +41,10 @@ def read(run: Run, item: Item) -> None:
             and item.data[:200].lstrip()[:1] != b"<"
             and _is_workbook(item)
         ) or _is_workbook(item):
-            for grid in workbook_grids(item):
+            grids = workbook_grids(item)
+            if all(grid.blank and len(grid.head) < HEAD for grid in grids):
+                raise Unreadable("empty_file", "工作簿里没有内容")
+            for grid in grids:
                 read_grid(run, grid)
         else:
             if item.suffix in (".xlsx", ".xlsm", ".xlsb", ".ods"):

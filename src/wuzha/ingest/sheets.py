@@ -19,8 +19,12 @@ from .statements import unknown_directions
 
 
 def read_grid(run: Run, grid: Grid) -> None:
-    if not any(any(cell and cell.strip() for cell in row) for row in grid.head):
-        run.notes.append(f"{place(grid.file, grid.sheet)}：空表")
+    if grid.blank:
+        below = _lines(grid, -1)
+        if below.height:
+            run.sheet_problem(grid.file, grid.sheet, "unknown_header", "没有找到表头", below)
+        else:
+            run.notes.append(f"{place(grid.file, grid.sheet)}：空表")
         return
     found = find(grid.head, run.mappings, set(run.tables))
     if found is None:
@@ -106,7 +110,7 @@ def _unknown(run: Run, grid: Grid) -> Found | None:
 
 def _lines(grid: Grid, row: int) -> pl.DataFrame:
     """The lines below ``row`` that hold anything: ``row`` (number in the file) and ``value`` (their cells in one)."""
-    width = max((len(cells) for cells in grid.head), default=0)
+    width = max(1, *(len(cells) for cells in grid.head), 0)
     cells = grid.below(row, width)
     text = pl.concat_str([pl.col(c) for c in cells.frame.columns], separator=" | ", ignore_nulls=True)
     lines = cells.frame.select(row=cells.row, value=text.str.strip_chars()).filter(pl.col("value") != "")
