@@ -94,19 +94,20 @@ def register(app: typer.Typer) -> None:
         own_account: str | None = typer.Option(
             None, "--own-account", help="Whose statement it is, where the file does not say."
         ),
-        as_of: str | None = typer.Option(None, "--as-of", help="The day that undated register rows are of."),
+        as_of: str | None = typer.Option(
+            None, "--as-of", help="The day that undated register rows are of (else when their file was last changed)."
+        ),
         basis: str | None = typer.Option(None, "--basis", help="Basis on which the rows are held."),
         basis_ref: str | None = typer.Option(None, "--basis-ref", help="The basis's document number."),
         basis_until: str | None = typer.Option(None, "--basis-until", help="The day on which the basis ends."),
         as_json: bool = JSON_OPTION,
     ) -> None:
         """Read files into event tables; what cannot be read goes to rejects, with its place and reason."""
-        from wuzha.events.clock import now
         from wuzha.ingest import ImportFailed, MappingError, WrongUse, import_files, total_bytes
         from wuzha.ingest.times import parse_time
 
         try:
-            when = parse_time(as_of)[0] if as_of else now().replace(microsecond=0)
+            when = parse_time(as_of)[0] if as_of else None
         except ValueError as error:
             say(f"wuzha: --as-of {as_of!r} 不是日期")
             raise typer.Exit(WRONG_USE) from error

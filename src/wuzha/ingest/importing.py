@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from wuzha.events import BASES, TABLES, Table
+from wuzha.events.clock import now
 
 from . import output
 from .gathering import REJECT_COLUMNS, Guide, Run, place
@@ -70,7 +71,7 @@ def import_files(
     files: list[Path],
     out: Path,
     *,
-    as_of: datetime,
+    as_of: datetime | None = None,
     source: str | None = None,
     mapping: Path | None = None,
     mapping_dir: Path | None = None,
@@ -83,9 +84,9 @@ def import_files(
 ) -> Summary:
     """Import ``files`` (files, folders, zip, gz) as ``kind`` (``statements`` or a table) into the folder ``out``.
 
-    ``as_of`` dates register rows that nothing else dates. ``progress`` is told each file's name and bytes as it is
-    begun. ImportFailed where nothing could be read or written, WrongUse where the call itself is wrong, MappingError
-    where a mapping file is.
+    ``as_of`` dates register rows that tell no time; without it they are of when their file was last changed.
+    ``progress`` is told each file's name and bytes as it is begun. ImportFailed where nothing could be read or written,
+    WrongUse where the call itself is wrong, MappingError where a mapping file is.
     """
     started = time.perf_counter()
     metadata = _basis(basis, basis_ref, basis_until)
@@ -102,7 +103,9 @@ def import_files(
     mappings = [*available(mapping_dir, mapping), *(own_mapping(t) for t in tables)]
     run = Run(
         kind=kind, tables=tables, mappings=mappings, folder=mapping_dir, guide=guide, draft_folder=out.parent,
-        settings=Settings(source=source or "import", as_of=as_of, own_account=own_account),
+        settings=Settings(
+            source=source or "import", as_of=as_of, begun=now().replace(microsecond=0), own_account=own_account
+        ),
     )  # fmt: skip
     for item in items(files):
         if progress is not None:
@@ -217,11 +220,14 @@ def _conflicts(run: Run, refused: pl.DataFrame) -> None:
 def _derived(run: Run, table: Table, frames: list[pl.DataFrame]) -> pl.DataFrame:
     """Rows of other tables that lines gave beside their own; those that break their table's rules are left out."""
     rows = pl.concat(frames, how="diagonal").drop("_row")
+    undated = rows.get_column("_undated").fill_null(False) if "_undated" in rows.columns else pl.lit(False)
+    rows = rows.drop("_undated", strict=False)
     arrow = rows.with_columns(source=pl.lit(run.settings.source), event_id=pl.lit("?")).to_arrow()
-    accepted, refused, _ = validate(table, arrow)
+    accepted, refused, mask = validate(table, arrow)
     if refused:
         run.notes.append(f"{table.zh}：{len(refused)} 行附带的{table.zh}不合规则，未写（如 {refused[0].message}）")
     frame = pl.DataFrame(pl.from_arrow(accepted)).with_columns(
-        event_id=pl.lit(None, pl.String), _unit=pl.lit(0, pl.Int64), _row=pl.lit(0, pl.Int64)
-    )
+        event_id=pl.lit(None, pl.String), _unit=pl.lit(0, pl.Int64), _row=pl.lit(0, pl.Int64),
+        _undated=undated.filter(pl.Series(pl.from_arrow(mask))) if isinstance(undated, pl.Series) else undated,
+    )  # fmt: skip
     return settle(table, frame).rows

@@ -31,8 +31,10 @@ class Settings:
     """What an import is told beside its files."""
 
     source: str
-    #: ``ts`` of register rows whose sheet and file tell no time.
-    as_of: datetime
+    #: ``ts`` of register rows whose sheet tells no time, where the user gave it.
+    as_of: datetime | None
+    #: ``ts`` of such rows where neither the user nor the file tells a time.
+    begun: datetime
     own_account: str | None = None
 
 
@@ -248,8 +250,9 @@ class Reading:
         return ts, self.precision
 
     def register_time(self) -> pl.Series:
-        """``ts`` of rows that tell none: when the file was last changed, else as told."""
-        return pl.repeat(self.changed or self.settings.as_of, self.height, eager=True).cast(pl.Datetime("us", "UTC"))
+        """``ts`` of rows that tell none: as the user said, else when the file was last changed."""
+        told = self.settings.as_of or self.changed or self.settings.begun
+        return pl.repeat(told, self.height, eager=True).cast(pl.Datetime("us", "UTC"))
 
     # ---- money
 

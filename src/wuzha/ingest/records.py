@@ -26,7 +26,8 @@ _LENIENT = {"roaming"}
 
 
 def records(reading: Reading) -> pl.DataFrame:
-    """The sheet's rows as the table's columns, with ``_row`` and the mapping's ``x_`` texts."""
+    """The sheet's rows as the table's columns, with ``_row``, the mapping's ``x_`` texts, and ``_undated``: whose time
+    is the register's or the file's."""
     table = reading.mapping.declared
     columns: dict[str, pl.Series] = {}
     for c in table.all_columns:
@@ -39,8 +40,10 @@ def records(reading: Reading) -> pl.DataFrame:
             columns[c.name] = column
     if "ts" not in columns:
         columns["ts"] = reading.register_time()
+        columns["_undated"] = pl.repeat(True, reading.height, dtype=pl.Boolean, eager=True)
     elif table.late_allowance_s > 365 * 86400:
         # Registers: a row without its own time counts as of the file's.
+        columns["_undated"] = columns["ts"].is_null()
         columns["ts"] = columns["ts"].fill_null(reading.register_time())
     if table.name == "calls":
         for side in ("caller", "callee"):
@@ -162,7 +165,7 @@ def also(reading: Reading, rows: pl.DataFrame) -> dict[str, list[pl.DataFrame]]:
                 columns.append(
                     pl.format(pattern, *[pl.col(u) for u in used]).alias(name) if used else pl.lit(template).alias(name)
                 )
-        frame = rows.select(*columns, "_row")
+        frame = rows.select(*columns, "_row", *(c for c in ("_undated",) if c in rows.columns))
         needed = [n for n, t in more.columns.items() if "{" in t]
         out.setdefault(more.table, []).append(frame.drop_nulls(needed))
     return out

@@ -37,10 +37,10 @@ class Settled:
 
 def settle(table: Table, rows: pl.DataFrame) -> Settled:
     """``rows``: the table's columns and ``_unit`` (sheet), ``_row``; of statements also ``_own``, ``_balance``,
-    ``_reversal``; of call records ``_side``."""
+    ``_reversal``; of call records ``_side``; of registers ``_undated`` (``ts`` is the file's)."""
     if rows.height == 0:
         return Settled(rows=_ordered(table, rows), duplicates=0, merged=0, refused=_nothing())
-    rows = _with_ids(table, rows)
+    rows = _with_ids(table, _as_of_latest(table, rows))
     rows, duplicates, refused = _once(rows)
     if "_own" in rows.columns:
         rows = _undone(_in_sequence(rows))
@@ -79,6 +79,19 @@ def _text(frame: pl.DataFrame, columns: list[str]) -> pl.Series:
 def _hash(texts: pl.Series) -> U64:
     column = texts.to_arrow()
     return hash_text(column.cast(pa.string()))
+
+
+def _as_of_latest(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Undated rows alike in all else are of the latest of their files' times: a copy saved later says nothing new."""
+    if "_undated" not in rows.columns:
+        return rows
+    undated = rows.get_column("_undated").fill_null(False)
+    if rows.get_column("ts").filter(undated).n_unique() < 2:
+        return rows
+    alike = _hash(_text(rows, [c.name for c in table.all_columns if c.name != "ts"]))
+    latest = pl.when("_u").then(pl.col("ts").max().over("_alike", "_u")).otherwise("ts")
+    ts = rows.select("ts", _u=undated, _alike=pl.Series(alike, dtype=pl.UInt64)).select(ts=latest)
+    return rows.with_columns(ts.get_column("ts"))
 
 
 def _with_ids(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
