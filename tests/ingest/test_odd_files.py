@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 import xlsxwriter
+import xlwt
 
 from wuzha.ingest import ImportFailed, Summary, import_files
 from wuzha.ingest.cells import by_word, integers
@@ -120,3 +122,50 @@ def test_whole_numbers_too_big_for_their_column_are_rejects(tmp_path: Path, numb
     assert list(integers(pl.Series([number, "7"])).bad) == [True, False]
     lists = by_word(pl.Series([number, "7"]), lambda t: [int(t)], pl.List(pl.Int64))
     assert lists.bad.to_list() == [True, False] and lists.values.to_list() == [None, [7]]
+
+
+def sheet(kind: str, rows: list[list[object]]) -> bytes:
+    """A workbook as ``kind`` (xls, xlsx) with ``rows`` below the usual header; days and times as such."""
+    buffer = io.BytesIO()
+    if kind == "xls":
+        old = xlwt.Workbook()
+        page = old.add_sheet("a")
+        for i, cells in enumerate([HEADER, *rows]):
+            for j, cell in enumerate(cells):
+                style = xlwt.easyxf(num_format_str="yyyy-mm-dd hh:mm:ss" if isinstance(cell, date) else "General")
+                page.write(i, j, cell, style)
+        old.save(buffer)
+        return buffer.getvalue()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True, "default_date_format": "yyyy-mm-dd"}) as book:
+        new = book.add_worksheet("a")
+        for i, cells in enumerate([HEADER, *rows]):
+            new.write_row(i, 0, cells)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["xls", "xlsx"])
+def test_numeric_cells_are_exact_to_the_last_digit_or_refused(tmp_path: Path, kind: str) -> None:
+    exact = [123456789012345, 1000000000000007, 6222020200001111, 6222020200001110, 2**53 - 1, 2**53]
+    lost = [2**53 + 2, 6222020200001111111]
+    rows = [[ROW[0], f"2023-01-15 09:30:{i:02d}", 1, "出", n] for i, n in enumerate(exact + lost)]
+    _, rejects = take(tmp_path, f"a.{kind}", sheet(kind, rows))
+    assert pl.read_parquet(tmp_path / "out" / "transfers.parquet")["payee"].to_list() == [str(n) for n in exact]
+    assert rejects["row"].to_list() == [8, 9] and set(rejects["reason"]) == {"digits_lost"}
+
+
+@pytest.mark.parametrize("kind", ["xls", "xlsx"])
+def test_a_column_that_a_spreadsheet_cut_to_fifteen_digits_is_refused(tmp_path: Path, kind: str) -> None:
+    cut = [6222020200001110, 6228480402564890, 4392250000001230]
+    rows = [[ROW[0], f"2023-01-15 09:30:{i:02d}", 1, "出", n] for i, n in enumerate([*cut, 123456789012345])]
+    done, rejects = take(tmp_path, f"a.{kind}", sheet(kind, rows))
+    assert (done.accepted, rejects["row"].to_list()) == (1, [2, 3, 4])
+    assert set(rejects["reason"]) == {"digits_lost"}
+
+
+@pytest.mark.parametrize("kind", ["xls", "xlsx"])
+def test_a_day_without_a_time_says_so_beside_others_that_have_one(tmp_path: Path, kind: str) -> None:
+    days = [date(2023, 1, 15), datetime(2023, 1, 16, 9, 30, 5), date(2023, 1, 17)]
+    take(tmp_path, f"a.{kind}", sheet(kind, [[ROW[0], day, 1, "出", ROW[4]] for day in days]))
+    rows = pl.read_parquet(tmp_path / "out" / "transfers.parquet").sort("ts")
+    assert rows["ts_precision_s"].to_list() == [86400, 1, 86400]
+    assert [t.astimezone(ZoneInfo("Asia/Shanghai")).day for t in rows["ts"]] == [15, 16, 17]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -17,11 +18,14 @@ import python_calamine
 
 from .encodings import Decoded, is_text, to_utf8
 from .sources import Item
+from .validation import EXACT
 
 #: The header stands within this many rows.
 HEAD = 60
 #: Cells longer than this are no field of a statement.
 MAX_CELL = 32_767 * 4
+#: Whole numbers of more than fifteen digits.
+_FIFTEEN = 1e15
 #: A quoted cell may run over so many lines.
 MAX_CELL_LINES = 50
 #: Below so many columns a text with commas in it looks like a row of its own.
@@ -269,11 +273,12 @@ def workbook_grids(item: Item) -> list[Grid]:
 def _sheet_grid(item: Item, name: str, sheet: python_calamine.CalamineSheet) -> Grid:
     rows = sheet.to_python(skip_empty_area=False)
     width = max((len(r) for r in rows), default=0)
-    timed = [False] * width
+    whole = [False] * width
     for r in rows:
         for i, value in enumerate(r):
-            timed[i] = timed[i] or (isinstance(value, datetime) and value.time() != time(0))
-    texts = [[cell_text(value, timed[i]) for i, value in enumerate(row)] for row in rows]
+            if isinstance(value, float) and _FIFTEEN <= abs(value) <= EXACT and value % 10:
+                whole[i] = True
+    texts = [[cell_text(value, whole[i]) for i, value in enumerate(row)] for row in rows]
 
     def below(i: int, wanted: int) -> Cells:
         body: list[list[str | None]] = [
@@ -296,14 +301,21 @@ def _sheet_grid(item: Item, name: str, sheet: python_calamine.CalamineSheet) -> 
     return Grid(file=item.name, sheet=name, changed=item.changed, head=[list(r) for r in texts[:HEAD]], below=below)
 
 
-def cell_text(value: object, timed: bool = False) -> str:
-    """A cell's value as text. Numbers of more than fifteen digits show themselves as such: ``6.22202E+18``."""
+def cell_text(value: object, whole: bool = True) -> str:
+    """A cell's value as text; a day without a time stays one, whatever its neighbours have.
+
+    Whole numbers to 2**53 show every digit; those beyond, whose last digits may be others, show as ``6.22202E+18``.
+    So do numbers of sixteen digits that end in 0 where not ``whole``: a spreadsheet keeps fifteen digits of what is
+    typed into it and writes 0 for the next.
+    """
     if value is None or value == "":
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, int | float):
-        if abs(value) >= 1e15:
+        if abs(value) > EXACT or (abs(value) >= _FIFTEEN and (value % 1 or not (whole or value % 10))):
             mantissa, _, exponent = f"{float(value):.14E}".partition("E")
             return f"{mantissa.rstrip('0').rstrip('.')}E+{int(exponent)}"
         if float(value).is_integer():
@@ -311,9 +323,9 @@ def cell_text(value: object, timed: bool = False) -> str:
         # Fifteen digits are what a spreadsheet holds; more would be the noise of binary fractions.
         return f"{value:.15g}" if "e" not in f"{value:.15g}" else f"{value:.15f}".rstrip("0")
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S") if timed or value.time() != time(0) else value.strftime("%Y-%m-%d")
+        return value.strftime("%Y-%m-%d %H:%M:%S") if value.time() != time(0) else value.strftime("%Y-%m-%d")
     if isinstance(value, date):
-        return value.strftime("%Y-%m-%d") + (" 00:00:00" if timed else "")
+        return value.strftime("%Y-%m-%d")
     if isinstance(value, time):
         return value.strftime("%H:%M:%S")
     if isinstance(value, timedelta):

@@ -24,7 +24,8 @@ from wuzha.events.table import TEXT, Column
 DIGITS_LOST = r"^\s*[+-]?\d(\.\d+)?[eE]\+?\d+\s*$"
 #: A number that a program took for a decimal: ``622848040256.0``. Beyond 2**53 its last digits may be others.
 _POINT_ZERO = r"^\s*['’`\"]?(\d+)\.0+\s*$"
-_EXACT = 2**53
+#: Whole numbers to here pass through a binary fraction unchanged.
+EXACT = 2**53
 _ACCOUNT_JUNK = re.compile(r"[\s\-'’`\"\u200b\ufeff]+")
 #: Texts longer than this are no field of an event.
 MAX_TEXT = 1_000_000
@@ -50,7 +51,7 @@ def _no_point(text: str) -> str:
     whole = re.match(_POINT_ZERO, text)
     if whole is None:
         return text
-    if int(whole[1]) > _EXACT:
+    if int(whole[1]) > EXACT:
         raise Refused("digits_lost", "号码曾被当作小数，末几位可能已变")
     return whole[1]
 
