@@ -169,3 +169,27 @@ def test_a_day_without_a_time_says_so_beside_others_that_have_one(tmp_path: Path
     rows = pl.read_parquet(tmp_path / "out" / "transfers.parquet").sort("ts")
     assert rows["ts_precision_s"].to_list() == [86400, 1, 86400]
     assert [t.astimezone(ZoneInfo("Asia/Shanghai")).day for t in rows["ts"]] == [15, 16, 17]
+
+
+@pytest.mark.parametrize("below", [
+    "合 计,,3.00,,", "合　　计：,,3.00,,", "总 计,,,,", "共 3 笔,,,,", "共3笔记录,,,,", ',,"共 1,024 条记录",,',
+    "第 1 页 共 3 页,,,,", "------------------------,,,,", "------,------,------,------,------", "＝＝＝＝＝＝,,,,",
+    "已收入:1笔,100.00元,,,", "已支出：12笔，3.00元,,,,",
+    "导出时间:[2023-02-01 10:00:00]    用户:张三,,,,", "T o t a l,,3.00,,",
+])  # fmt: skip
+def test_sums_and_footers_are_no_rows(tmp_path: Path, below: str) -> None:
+    done, _ = take(tmp_path, "a.csv", csv(row()) + f"{below}\n".encode())
+    assert (done.rows, done.accepted) == (1, 1)
+    if below.startswith("导出"):
+        return
+    contacts = "证照号码,客户名称\n110101199001010015,张三\n"
+    done, _ = take(tmp_path, "b.csv", contacts.encode() + (below.split(",")[0] or "共3笔").encode() + b",\n")
+    assert (done.rows, done.accepted) == (1, 1)
+
+
+@pytest.mark.parametrize("own", ["-----", "共 3 笔"])
+def test_what_begins_like_a_footer_but_holds_a_row_is_one(tmp_path: Path, own: str) -> None:
+    done, _ = take(tmp_path, "a.csv", csv(row(), row(own=own, ts="2023-01-15 09:30:12")))
+    assert done.rows == 2
+    done, rejects = take(tmp_path, "b.csv", csv(row(), row(own="-----", ts="someday")))
+    assert done.rows == 2 and rejects["row"].to_list() == [3]

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wuzha.events import TABLES
 
-from .cells import bare_word
+from .cells import bare_word, words
 from .mapping import Joined, Mapping, plain_header
+
+#: A line drawn across the sheet, as it stands below the rows of some exports.
+_LINE = r"([-－—─━–_=＝*＊]\s*){3,}$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +120,22 @@ def title_values(mapping: Mapping, above: str) -> dict[str, str]:
 
 def total_words() -> tuple[str, ...]:
     """First words of rows that sum up others, in their bare form."""
-    from .cells import words
-
     return tuple(bare_word(w) for w in words()["totals"]["words"])
+
+
+@lru_cache(maxsize=1)
+def total_pattern() -> str:
+    """What the first cell of such a row begins with, as a pattern over lower-case text: blanks may part the letters."""
+    told = [r"\s*".join("[:：]" if ch == ":" else re.escape(ch) for ch in word) for word in total_words()]
+    return r"^[\s:：]*(?:" + "|".join([*told, *words()["totals"]["patterns"], _LINE]) + ")"
+
+
+def is_line(text: str) -> bool:
+    """Whether a cell is nothing but a line drawn with characters."""
+    return re.fullmatch(_LINE, text) is not None
+
+
+def is_total(text: str) -> bool:
+    """Whether the whole of a first cell is of sums or footers, for tables whose rows have no time."""
+    bare = bare_word(text)
+    return bare.rstrip(":") in total_words() or any(re.fullmatch(p, bare) for p in words()["totals"]["patterns"])

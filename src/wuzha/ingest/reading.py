@@ -17,7 +17,7 @@ from wuzha.events.money import LIMIT_FEN
 
 from .cells import BLANKS, WRAPPERS, Read, bare_word, words
 from .grids import Cells
-from .layouts import Found, sources_of, title_values, total_words
+from .layouts import Found, is_line, is_total, sources_of, title_values, total_pattern
 from .mapping import plain_header
 from .times import parse_time, parse_times
 
@@ -170,8 +170,7 @@ class Reading:
             return
         first = self.frame.select(pl.coalesce(pl.all()).alias("t")).to_series()
         keep = first.is_not_null()
-        pattern = r"^[\s:：]*(" + "|".join(re.escape(w).replace(":", "[:：]") for w in total_words()) + ")"
-        sums = first.str.to_lowercase().str.contains(pattern).fill_null(False)
+        sums = first.str.to_lowercase().str.contains(total_pattern()).fill_null(False)
         if sums.any():
             for i in sums.arg_true().to_list():
                 keep[i] = not self._sums_up(i, bare_word(first[i]))
@@ -186,9 +185,11 @@ class Reading:
 
     def _sums_up(self, i: int, first: str) -> bool:
         """Whether row ``i``, which begins with a word of sums, has no time of its own."""
+        if is_line(first):
+            return all(is_line(cell) for cell in self.frame.row(i) if cell)
         times = [*self._columns("ts"), *self._columns("ts_date")]
         if not times:
-            return first.rstrip(":") in total_words()
+            return is_total(first)
         for column in times:
             text = self.frame.get_column(str(column))[i] if str(column) in self.frame.columns else None
             if text is not None:
