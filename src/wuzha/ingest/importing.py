@@ -99,6 +99,8 @@ def import_files(
             raise WrongUse(f"没有这个文件：{path}")
     if out.exists() and not out.is_dir():
         raise WrongUse(f"{out} 不是文件夹")
+    if mapping_dir is not None and mapping_dir.exists() and not mapping_dir.is_dir():
+        raise WrongUse(f"--mapping-dir {mapping_dir} 不是文件夹；单个映射文件用 --mapping")
     tables = STATEMENT_TABLES if kind == "statements" else (kind,)
     mappings = [*available(mapping_dir, mapping), *(own_mapping(t) for t in tables)]
     run = Run(
