@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .output import JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, progress, say
+from .output import JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, asking, emit, finish, progress, say
 
 if TYPE_CHECKING:
     from wuzha.ingest.grids import Grid
@@ -17,48 +17,56 @@ if TYPE_CHECKING:
 #: Where mappings that were learned are kept.
 MAPPING_DIR = Path("~/.config/wuzha/mappings")
 
+#: Directions as people say them.
+_DIRECTION_WORDS = {
+    "in": ("收入", "进"), "out": ("支出", "出"), "caller": ("主叫",), "callee": ("被叫",), "forwarded": ("呼转",),
+}  # fmt: skip
+
 
 class _Terminal:
     """The person at the terminal, asked once about what no mapping knows."""
 
     def direction(self, mapping: Mapping, word: str, samples: list[str]) -> str | None:
+        from wuzha.ingest.cells import words
         from wuzha.ingest.mapping import DIRECTIONS
 
-        say(f"\n{mapping.zh}：不认识的方向 {word!r}。例：")
-        for sample in samples:
-            say(f"  {sample[:160]}")
         meanings = DIRECTIONS[mapping.shape]
-        words = {"in": "收入（进）", "out": "支出（出）", "caller": "主叫", "callee": "被叫", "forwarded": "呼转"}
-        for number, meaning in enumerate(meanings, 1):
-            say(f"  {number}. {words[meaning]}")
-        say("  0. 不导入这些行")
-        answer = typer.prompt("它表示", default="0", err=True).strip()
-        return meanings[int(answer) - 1] if answer.isdigit() and 0 < int(answer) <= len(meanings) else None
+        shared = words()["direction" if mapping.shape == "one_sided" else "call_direction"]
+        with asking():
+            say(f"\n{mapping.zh}：不认识的方向 {word!r}。例：")
+            for sample in samples:
+                say(f"  {sample[:160]}")
+            for number, meaning in enumerate(meanings, 1):
+                say(f"  {number}. {_shown(meaning)}")
+            say("  0. 不导入这些行")
+            while True:
+                answer = typer.prompt("它表示", err=True)
+                chosen = _direction_of(answer, meanings, shared)
+                if chosen == "":
+                    return None
+                if chosen is not None:
+                    return chosen
+                say(f"  没有 {answer.strip()!r}；请回答 0–{len(meanings)} 的编号或上面的词")
 
     def header(self, grid: Grid, row: int, proposal: str) -> str | None:
-        from wuzha.ingest.guiding import draft, propose
+        from wuzha.ingest.guiding import draft, missing, propose, values_below
         from wuzha.ingest.mapping import MappingError, parse, targets
 
         tables, shape = _table_of(proposal)
         cells = [cell for cell in grid.head[row] if cell.strip()]
-        say(f"\n{grid.file} {grid.sheet}：表头没有登记过。逐列说明：回车接受建议，- 不用，? 列出名称。")
-        proposed = {cell: target for cell, (target, _) in propose(cells, tables).items()}
-        chosen: dict[str, str] = {}
+        values = {cell: values_below(grid, row, grid.head[row].index(cell)) for cell in cells}
+        proposed = {cell: target for cell, (target, _) in propose(cells, tables, values).items()}
         allowed = targets(tables[0], shape)
-        for cell in cells:
-            at = grid.head[row].index(cell)
-            samples = [r[at] for r in grid.head[row + 1 : row + 6] if at < len(r) and r[at].strip()][:3]
-            say(f"  {cell}    例：{'、'.join(samples)[:100]}")
-            while True:
-                answer = typer.prompt("    是", default=proposed.get(cell, "-"), err=True).strip()
-                if answer == "?":
-                    say("    " + ", ".join(allowed))
-                elif answer == "-" or answer in allowed:
-                    break
-                else:
-                    say(f"    没有 {answer!r}；? 列出可用的名称")
-            if answer != "-":
-                chosen[cell] = answer
+        with asking():
+            say(f"\n{grid.file} {grid.sheet}：表头没有登记过。逐列说明：回车接受建议，- 不用，? 列出名称。")
+            chosen = _columns_told(cells, values, proposed, allowed)
+            while wanted := missing(tables, chosen.values()):
+                say(f"还缺：{'；'.join(' 或 '.join(group) for group in wanted)}。再问其余的列；都答 - 则不导入这张表")
+                left = [cell for cell in cells if cell not in chosen] or cells
+                told = _columns_told(left, values, {}, allowed)
+                if not told:
+                    return None
+                chosen |= told
         text = draft(grid, row, tables, chosen)
         try:
             parse(text, "mapping")
@@ -66,6 +74,43 @@ class _Terminal:
             say(f"这样还不能用：{error}")
             return None
         return text
+
+
+def _columns_told(
+    cells: list[str], values: dict[str, list[str]], proposed: dict[str, str], allowed: tuple[str, ...]
+) -> dict[str, str]:
+    """The target of each header cell that the person gives one."""
+    chosen: dict[str, str] = {}
+    for cell in cells:
+        say(f"  {cell}    例：{'、'.join(values[cell])[:100]}")
+        while True:
+            answer = typer.prompt("    是", default=proposed.get(cell, "-"), err=True).strip()
+            if answer == "?":
+                say("    " + ", ".join(allowed))
+            elif answer == "-" or answer in allowed:
+                break
+            else:
+                say(f"    没有 {answer!r}；? 列出可用的名称")
+        if answer != "-":
+            chosen[cell] = answer
+    return chosen
+
+
+def _shown(meaning: str) -> str:
+    first, *more = _DIRECTION_WORDS[meaning]
+    return f"{first}（{'、'.join(more)}）" if more else first
+
+
+def _direction_of(answer: str, meanings: tuple[str, ...], shared: dict[str, str]) -> str | None:
+    """What an answer says: one of ``meanings``, "" for leaving the rows out, None where it is no answer."""
+    from wuzha.ingest.cells import bare_word
+
+    known = {bare_word(word): meaning for word, meaning in shared.items() if meaning in meanings}
+    for number, meaning in enumerate(meanings, 1):
+        said = (str(number), f"{number}.", meaning, _shown(meaning), *_DIRECTION_WORDS[meaning])
+        known |= {bare_word(word): meaning for word in said}
+    known |= {"0": "", "0.": "", bare_word("不导入"): "", bare_word("不导入这些行"): ""}
+    return known.get(bare_word(answer))
 
 
 def _table_of(proposal: str) -> tuple[tuple[str, ...], str]:
@@ -111,7 +156,7 @@ def register(app: typer.Typer) -> None:
         except ValueError as error:
             say(f"wuzha: --as-of {as_of!r} 不是日期")
             raise typer.Exit(WRONG_USE) from error
-        asking = not as_json and sys.stdin.isatty() and sys.stderr.isatty()
+        can_ask = not as_json and sys.stdin.isatty() and sys.stderr.isatty()
         try:
             present = [f for f in files if f.exists()]
             with progress("导入", total=total_bytes(present) or None) as advance:
@@ -124,7 +169,7 @@ def register(app: typer.Typer) -> None:
                 summary = import_files(
                     kind, files, out, source=source, as_of=when, mapping=mapping,
                     mapping_dir=mapping_dir.expanduser(), own_account=own_account, basis=basis, basis_ref=basis_ref,
-                    basis_until=basis_until, guide=_Terminal() if asking else None, progress=begun,
+                    basis_until=basis_until, guide=_Terminal() if can_ask else None, progress=begun,
                 )  # fmt: skip
         except WrongUse as error:
             say(f"wuzha: {error}")

@@ -49,6 +49,23 @@ def finish(code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+#: Bars on the screen now.
+_bars: list[Progress] = []
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """While the person at the terminal is asked: no bar redraws itself over the question."""
+    stopped = list(_bars)
+    for bar in stopped:
+        bar.stop()
+    try:
+        yield
+    finally:
+        for bar in stopped:
+            bar.start()
+
+
 @contextmanager
 def progress(words: str, total: float | None = None) -> Iterator[Any]:
     """A progress bar on standard error; yields a function that advances it. Silent where nobody watches."""
@@ -57,4 +74,8 @@ def progress(words: str, total: float | None = None) -> Iterator[Any]:
         console=console, transient=True, disable=not console.is_terminal,
     ) as bar:  # fmt: skip
         task = bar.add_task(words, total=total)
-        yield lambda n=1: bar.advance(task, n)
+        _bars.append(bar)
+        try:
+            yield lambda n=1: bar.advance(task, n)
+        finally:
+            _bars.remove(bar)

@@ -6,18 +6,83 @@ Kept true here: what is saved is a mapping file like any other; nothing that a u
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+import polars as pl
 
 from wuzha.events import TABLES
 
+from .cells import bare_word, fen, words
 from .grids import Grid
-from .mapping import Joined, Mapping, MappingError, parse, plain_header, shipped, targets
+from .mapping import Joined, Mapping, MappingError, needed, parse, plain_header, shipped, targets
+from .times import parse_time
+
+#: What the first values of a column may be, and the targets that each kind may fill where nothing else does.
+_KINDS = {"time": ("ts",), "day": ("ts_date", "ts"), "clock": ("ts_time",), "direction": ("direction",),
+          "amount": ("amount",)}  # fmt: skip
+_DAY = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d|(19|20)\d{6}$|(19|20)\d{12}$")
+_CLOCK = re.compile(r"([01]?\d|2[0-3])[:：时点]\d{1,2}([:：分]\d{1,2}秒?)?分?$")
 
 
-def propose(header: list[str], tables: tuple[str, ...]) -> dict[str, tuple[str, float]]:
-    """For each header cell the likeliest target and how like it is, 0–1; each target is proposed once."""
+def values_below(grid: Grid, row: int, at: int) -> list[str]:
+    """The first filled cells of column ``at`` below the header ``row``."""
+    return [r[at].strip() for r in grid.head[row + 1 : row + 6] if at < len(r) and r[at].strip()][:3]
+
+
+def kind_of(values: list[str], shape: str) -> str:
+    """What all of ``values`` are: one of ``time day clock direction amount``, or "" where nothing can be said."""
+    if not values:
+        return ""
+    directions = words()["call_direction" if shape == "call_record" else "direction"]
+    if all(bare_word(v) in {bare_word(w) for w in directions} for v in values):
+        return "direction"
+    if all(_CLOCK.match(v) for v in values):
+        return "clock"
+    if all(_DAY.match(v) for v in values):
+        try:
+            return "time" if any(parse_time(v)[1] < 86400 for v in values) else "day"
+        except ValueError:
+            return ""
+    # Long numbers are accounts; 1, 2, 3 … number the rows.
+    if any(re.fullmatch(r"\+?\d{9,}", v) for v in values) or _counts_up(values):
+        return ""
+    return "amount" if not fen(pl.Series(values, dtype=pl.String)).bad.any() else ""
+
+
+def _counts_up(values: list[str]) -> bool:
+    return len(values) > 1 and all(
+        a.isdecimal() and b.isdecimal() and int(b) == int(a) + 1 for a, b in itertools.pairwise(values)
+    )
+
+
+def _contradicts(target: str, kind: str) -> bool:
+    """Whether values of ``kind`` cannot be what ``target`` wants."""
+    if target in ("ts", "ts_date", "ts_time"):
+        fitting = {"ts": ("time", "day"), "ts_date": ("day",), "ts_time": ("clock",)}[target]
+        return kind != "" and kind not in fitting
+    if target in ("amount", "amount_in", "amount_out"):
+        return kind not in ("", "amount")
+    return target == "direction" and kind not in ("", "direction")
+
+
+def missing(tables: tuple[str, ...], chosen: Iterable[str]) -> list[tuple[str, ...]]:
+    """What every row needs and none of the ``chosen`` targets fills: groups of which one is wanted."""
+    filled = set(chosen)
+    return [group for group in needed(tables[0], _shape(tables)) if not filled.intersection(group)]
+
+
+def propose(
+    header: list[str], tables: tuple[str, ...], values: dict[str, list[str]] | None = None
+) -> dict[str, tuple[str, float]]:
+    """For each header cell the likeliest target and how like it is, 0–1; each target is proposed once.
+
+    ``values``: the first values below a header cell. What they are not is not proposed; what no name
+    tells, they may.
+    """
     shape = _shape(tables)
     known: dict[str, str] = {}
     for mapping in shipped().values():
@@ -32,12 +97,13 @@ def propose(header: list[str], tables: tuple[str, ...]) -> dict[str, tuple[str, 
                 known.setdefault(c.name, c.name)
                 known.setdefault(plain_header(c.zh)[0], c.name.removesuffix("_fen"))
     allowed = set(targets(tables[0], shape))
+    kinds = {cell: kind_of((values or {}).get(cell, []), shape) for cell in header}
     scored = []
     for i, cell in enumerate(header):
         plain = plain_header(cell)[0]
         for name, target in known.items():
             like = difflib.SequenceMatcher(None, plain, name).ratio() if plain else 0.0
-            if target in allowed and like >= 0.5:
+            if target in allowed and like >= 0.5 and not _contradicts(target, kinds[cell]):
                 scored.append((like, -i, cell, target))
     proposal: dict[str, tuple[str, float]] = {}
     used: set[str] = set()
@@ -45,6 +111,18 @@ def propose(header: list[str], tables: tuple[str, ...]) -> dict[str, tuple[str, 
         if cell not in proposal and target not in used:
             proposal[cell] = (target, round(like, 2))
             used.add(target)
+    if used.intersection(("amount_in", "amount_out")):
+        used.add("amount")
+    for cell in header:
+        if cell not in proposal:
+            # A day alone is a whole time where no clock stands beside it.
+            fitting = _KINDS.get(kinds[cell], ())
+            if kinds[cell] == "day" and "clock" not in kinds.values():
+                fitting = ("ts",)
+            guess = next((t for t in fitting if t in allowed and t not in used), None)
+            if guess is not None and not (guess.startswith("ts") and "ts" in used):
+                proposal[cell] = (guess, 0.5)
+                used.add(guess)
     return proposal
 
 
@@ -56,7 +134,7 @@ def draft(grid: Grid, row: int, tables: tuple[str, ...], chosen: dict[str, str] 
     """A mapping file for a header: proposed (or ``chosen``) targets, the rest as comments with sample values."""
     header = [cell for cell in grid.head[row] if cell.strip()]
     shape, table = _shape(tables), tables[0]
-    proposal = propose(header, tables)
+    proposal = propose(header, tables, {c: values_below(grid, row, grid.head[row].index(c)) for c in header})
     picked = chosen if chosen is not None else {cell: target for cell, (target, _) in proposal.items()}
     name = re.sub(r"\W+", "_", Path(grid.file).stem + ("_" + grid.sheet if grid.sheet else "")).strip("_") or "layout"
     lines = [
@@ -76,8 +154,7 @@ def draft(grid: Grid, row: int, tables: tuple[str, ...], chosen: dict[str, str] 
     left = [cell for cell in header if cell not in picked]
     for cell in left:
         at = grid.head[row].index(cell)
-        samples = [r[at] for r in grid.head[row + 1 : row + 6] if at < len(r) and r[at].strip()][:3]
-        shown = re.sub(r"[\x00-\x1f\x7f]+", " ", "、".join(samples))[:80]
+        shown = re.sub(r"[\x00-\x1f\x7f]+", " ", "、".join(values_below(grid, row, at)))[:80]
         lines.append(f"# ? = [{_quoted(cell)}]    # {shown}")
     return "\n".join(lines) + "\n"
 

@@ -200,13 +200,14 @@ def parse(text: str, path: str, base: dict[str, Mapping] | None = None) -> Mappi
     )
     _check_values(mapping, file)
     filled = {*columns, *mapping.constants, *mapping.title}
-    for group in _needed(table, shape):
+    for group in needed(table, shape):
         if not filled.intersection(group):
             raise file.error(f"nothing fills {' or '.join(group)}, which every row needs", "columns")
     return mapping
 
 
-def _needed(table: str, shape: str) -> Iterable[tuple[str, ...]]:
+def needed(table: str, shape: str) -> Iterable[tuple[str, ...]]:
+    """Groups of targets; a mapping of this table and shape fills one of each."""
     if shape in _NEEDED:
         return _NEEDED[shape]
     groups = []
@@ -258,11 +259,11 @@ def _header(
         if any(not isinstance(g, list) or not g or not all(isinstance(n, str) for n in g) for g in groups):
             raise file.error("header wants a list of names or of lists of names", "", "header")
         return tuple(tuple(plain_header(name)[0] for name in group) for group in groups)
-    needed = {name for group in _needed(table, shape) for name in group} or set(columns)
+    every = {name for group in needed(table, shape) for name in group} or set(columns)
     groups = [
         [name for source in sources for name in (source.join if isinstance(source, Joined) else (source,))]
         for target, sources in columns.items()
-        if target in needed
+        if target in every
     ]
     return tuple(tuple(plain_header(name)[0] for name in group) for group in groups)
 
