@@ -116,7 +116,7 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
             if first_alert is None and _alerts(data, "centre"):
                 first_alert = time.monotonic() - begun
                 words = "alerts of before stand" if before else "the first alert stands"
-                say(f"demo: {words} stands at {urls['centre']}/desk after {first_alert:.0f} s")
+                say(f"demo: {words} at {urls['centre']}/desk after {first_alert:.0f} s")
             if not caught_up and all(s.caught_up.is_set() for s in senders.values()):
                 caught_up = True
                 say(f"demo: the past is in ({sum(s.sent for s in senders.values()):,} events); following the clock")
