@@ -109,8 +109,8 @@ class Done:
                 None,
             )
         self.rejects = pl.read_parquet(out / "rejects.parquet").to_dicts()
-        assert len(self.rejects) == s.rejected
-        assert (out / "rejects.xlsx").exists() == bool(s.rejected)
+        assert len(self.rejects) == s.rejected + s.beside
+        assert (out / "rejects.xlsx").exists() == bool(self.rejects)
 
     def table(self, name: str) -> pl.DataFrame:
         return pl.read_parquet(self.out / f"{name}.parquet")

@@ -182,6 +182,9 @@ def register(app: typer.Typer) -> None:
         for note in summary.notes:
             say(note)
         emit(summary.as_json(), as_json=as_json)
+        if summary.beside:
+            say(f"{summary.beside} 行附带的他表记录未写，原因见 {out / 'rejects.xlsx'}")
         if summary.rejected:
             say(f"{summary.rejected} 行未导入，原因见 {out / 'rejects.xlsx'}")
+        if summary.rejected or summary.beside:
             finish(WITH_REJECTS)

@@ -5,6 +5,7 @@ Kept true here: every row given to it ends among the accepted or among the refus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,6 +51,8 @@ class Run:
     guide: Guide | None
     draft_folder: Path
     rows: int = 0
+    #: Refused rows of other tables that accepted lines gave beside their own; not counted in ``rows``.
+    beside: int = 0
     files: int = 0
     read: int = 0
     batches: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
@@ -124,23 +127,37 @@ def accept(run: Run, file: str, sheet: str, table: Table, rows: pa.Table, number
         pl.when(pl.col("event_id") != "?").then(pl.col("event_id")).alias("event_id"),
         _row=pl.Series(pl.from_arrow(numbers.filter(mask))).cast(pl.Int64),
     )
-    return _accepted(run, file, sheet, table, frame, refused, numbers.to_pylist() if refused else [], {})
+    return _accepted(run, file, sheet, table, frame, refused, numbers.to_pylist() if refused else [], lambda _, c: c)
 
 
 def _accepted(
     run: Run, file: str, sheet: str, table: Table, frame: pl.DataFrame, refused: list[Reject], where: list[int],
-    headers: dict[str, str],
+    header: Callable[[int, str], str],
 ) -> pl.DataFrame:  # fmt: skip
-    """Keep accepted rows with the sheet they come from; tell the refused ones, ``where``: their numbers in the file."""
+    """Keep accepted rows with the sheet they come from; tell the refused ones, ``where``: their numbers in the file,
+    ``header``: the file's name for a row's column."""
     told = [
-        (where[r.row], headers.get(r.column, r.column), (r.value or "")[:200] or None, r.reason, r.message)
-        for r in refused
+        (where[r.row], header(r.row, r.column), (r.value or "")[:200] or None, r.reason, r.message) for r in refused
     ]
     run.refuse(file, sheet, pl.DataFrame(told, schema=REJECT_SCHEMA, orient="row"))
     run.units.append((file, sheet))
     frame = frame.with_columns(_unit=pl.lit(len(run.units) - 1, pl.Int64))
     run.batches.setdefault(table.name, []).append(frame)
     return frame
+
+
+def fed_by(headers: dict[str, str], column: str, side: str | int | None) -> str:
+    """The file's header behind a table's column; ``side``: whose books the row is from (``payer``; 0: the caller)."""
+    bare = column.removesuffix("_fen")
+    names = [column, bare, f"{column}_date", {"scam_type": "type_code"}.get(column, column)]
+    for first, second, caller, paid in (("payer", "payee", False, "payer"), ("caller", "callee", True, 0)):
+        head, _, rest = bare.partition("_")
+        if side is not None and head in (first, second):
+            whose = "own" if (side == paid) == (head == first) else "other"
+            names.insert(0, f"{whose}_line" if caller else f"{whose}_{rest or 'account'}")
+    if column == "amount_fen":
+        names.append("amount_out" if side == "payer" else "amount_in")
+    return next((headers[name] for name in names if name in headers), column)
 
 
 def accept_frame(
@@ -162,6 +179,12 @@ def accept_frame(
             or c.name == "scam_type"
         )
     ]
+    whose = next((c for c in ("side", "_side") if c in rows.columns), None)
+    sides = rows.get_column(whose) if whose is not None else None
+
+    def header(place: int, column: str) -> str:
+        return fed_by(headers, column, None if sides is None or sides[place] == -1 else sides[place])
+
     slim = rows.select([c.name for c in ruled]).with_columns(source=pl.lit("?"), event_id=pl.lit("?"))
     accepted, refused, mask = validate(table, slim.to_arrow())
     rows = rows.with_columns(_place=pl.int_range(pl.len()))
@@ -183,8 +206,9 @@ def accept_frame(
         ):
             if failing.any():
                 bad = rows.filter(failing.fill_null(False))
+                columns = [header(place, name) for place in bad.get_column("_place")]
                 told = bad.select(
-                    row="_row", column=pl.lit(headers.get(name, name)), value=pl.col(name).str.slice(0, 200),
+                    row="_row", column=pl.Series(columns, dtype=pl.String), value=pl.col(name).str.slice(0, 200),
                     reason=pl.lit(reason), message=pl.lit(message),
                 )  # fmt: skip
                 run.refuse(file, sheet, told)
@@ -195,4 +219,4 @@ def accept_frame(
             rows = rows.with_columns(pl.col("source").fill_null(run.settings.source))
         elif c.name not in rows.columns:
             rows = rows.with_columns(pl.lit(None, POLARS[c.type]).alias(c.name))
-    return _accepted(run, file, sheet, table, rows.drop("_place"), refused, where, headers)
+    return _accepted(run, file, sheet, table, rows.drop("_place"), refused, where, header)

@@ -1,7 +1,8 @@
 """The import itself: files in, one folder of tables and rejects out.
 
-Kept true here: ``rows = accepted + rejected + duplicates + merged``; a file that cannot be read is one rejected row of
-its own and stops nothing; when no file can be read, nothing is written.
+Kept true here: ``rows = accepted + rejected + duplicates + merged``, where what lines give beside their own row is not
+counted; a file that cannot be read is one rejected row of its own and stops nothing; when no file can be read, nothing
+is written.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .gathering import REJECT_COLUMNS, Guide, Run, place
 from .layouts import own_mapping
 from .mapping import available
 from .opening import read
-from .reading import Settings
+from .reading import REJECT_SCHEMA, Settings
 from .settling import settle
 from .sources import Item, Problem, items, size
 from .times import parse_date
@@ -55,6 +56,8 @@ class Summary:
     seconds: float
     tables: dict[str, int]
     out: str
+    #: Rejects that are no rows: rows of other tables that accepted lines should have given beside their own.
+    beside: int = 0
     #: Columns with something in them that no column of the table takes: ``{file, sheet, columns}``.
     not_taken: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -63,7 +66,8 @@ class Summary:
         """The summary as the command prints it."""
         names = ("rows", "accepted", "rejected", "duplicates", "merged", "files", "seconds", "tables", "out",
                  "not_taken")  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        told = {name: getattr(self, name) for name in names}
+        return told | ({"beside": self.beside} if self.beside else {})
 
 
 def import_files(
@@ -202,7 +206,8 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
     except OSError as error:
         raise ImportFailed(f"写不进 {out}：{error.strerror or error}；没有写下任何文件") from error
     return Summary(
-        rows=run.rows, accepted=accepted, rejected=rejects.height, duplicates=duplicates, merged=merged,
+        rows=run.rows, accepted=accepted, rejected=rejects.height - run.beside, beside=run.beside,
+        duplicates=duplicates, merged=merged,
         files=run.files,
         seconds=round(time.perf_counter() - started, 3), tables={name: rows.height for name, rows in tables.items()},
         out=str(out), not_taken=run.not_taken, notes=run.notes,
@@ -220,16 +225,20 @@ def _conflicts(run: Run, refused: pl.DataFrame) -> None:
 
 
 def _derived(run: Run, table: Table, frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Rows of other tables that lines gave beside their own; those that break their table's rules are left out."""
-    rows = pl.concat(frames, how="diagonal").drop("_row")
-    undated = rows.get_column("_undated").fill_null(False) if "_undated" in rows.columns else pl.lit(False)
-    rows = rows.drop("_undated", strict=False)
+    """Rows of other tables that lines gave beside their own; those that break their table's rules are refused."""
+    told = pl.concat(frames, how="diagonal")
+    rows = told.select(c for c in told.columns if not c.startswith("_"))
     arrow = rows.with_columns(source=pl.lit(run.settings.source), event_id=pl.lit("?")).to_arrow()
     accepted, refused, mask = validate(table, arrow)
-    if refused:
-        run.notes.append(f"{table.zh}：{len(refused)} 行附带的{table.zh}不合规则，未写（如 {refused[0].message}）")
-    frame = pl.DataFrame(pl.from_arrow(accepted)).with_columns(
-        event_id=pl.lit(None, pl.String), _unit=pl.lit(0, pl.Int64), _row=pl.lit(0, pl.Int64),
-        _undated=undated.filter(pl.Series(pl.from_arrow(mask))) if isinstance(undated, pl.Series) else undated,
-    )  # fmt: skip
-    return settle(table, frame).rows
+    for r in refused:
+        line = told.row(r.row, named=True)
+        file, sheet = run.units[line["_unit"]]
+        column = line.get(f"_header_{r.column}") or r.column
+        message = f"附带的{table.zh}未写，本行照常导入：{r.message}"
+        reject = (line["_row"], column, (r.value or "")[:200] or None, r.reason, message)
+        run.refuse(file, sheet, pl.DataFrame([reject], schema=REJECT_SCHEMA, orient="row"))
+    run.beside += len(refused)
+    kept = told.filter(pl.Series(pl.from_arrow(mask), dtype=pl.Boolean))
+    inner = [c for c in ("_unit", "_row", "_undated") if c in kept.columns]
+    frame = pl.DataFrame(pl.from_arrow(accepted)).with_columns(event_id=pl.lit(None, pl.String))
+    return settle(table, frame.with_columns(kept.select(inner).get_columns())).rows

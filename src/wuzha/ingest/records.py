@@ -152,12 +152,17 @@ def _scam_words() -> dict[str, str]:
 
 
 def also(reading: Reading, rows: pl.DataFrame) -> dict[str, list[pl.DataFrame]]:
-    """Rows of other tables that the mapping's ``[[also]]`` takes from accepted rows; a blank gives none."""
+    """Rows of other tables that the mapping's ``[[also]]`` takes from accepted rows; a blank gives none.
+
+    Beside their columns: ``_unit`` and ``_row`` of the line, ``_header_…``: the file's column behind a column."""
     out: dict[str, list[pl.DataFrame]] = {}
     for more in reading.mapping.also:
         columns = []
+        headers = []
         for name, template in more.columns.items():
             used = re.findall(r"\{([^{}]*)\}", template)
+            if used:
+                headers.append(pl.lit(reading.header(used[0])).alias(f"_header_{name}"))
             if template == "{" + "".join(used) + "}" and len(used) == 1:
                 columns.append(pl.col(used[0]).alias(name))
             else:
@@ -165,7 +170,7 @@ def also(reading: Reading, rows: pl.DataFrame) -> dict[str, list[pl.DataFrame]]:
                 columns.append(
                     pl.format(pattern, *[pl.col(u) for u in used]).alias(name) if used else pl.lit(template).alias(name)
                 )
-        frame = rows.select(*columns, "_row", *(c for c in ("_undated",) if c in rows.columns))
+        frame = rows.select(*columns, *headers, "_row", "_unit", *(c for c in ("_undated",) if c in rows.columns))
         needed = [n for n, t in more.columns.items() if "{" in t]
         out.setdefault(more.table, []).append(frame.drop_nulls(needed))
     return out

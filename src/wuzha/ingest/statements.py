@@ -68,7 +68,9 @@ def one_sided(reading: Reading) -> pl.DataFrame:
         texts = reading.text(target)
         side[target] = reading.money(target, cells.fen(texts, reading.unit(target)), texts)
     own = side["own_account"]
-    reading.refuse(own.is_null(), reading.header("own_account"), own, "missing", "本方账号缺失")
+    reading.refuse(
+        own.is_null(), reading.header("own_account"), own, "missing", "本方账号缺失，请用 --own-account 给出"
+    )
     frame = frame.with_columns(**side)
     out = pl.col("_out")
     columns: dict[str, pl.Expr] = {}
@@ -124,7 +126,8 @@ def _flow(reading: Reading) -> tuple[pl.Series, pl.Series, pl.Series]:
         direction=pl.coalesce("word", "by_column", by_sign),
     )
     amount, direction = frame.get_column("value"), frame.get_column("direction")
-    reading.refuse(amount.is_null(), reading.header("amount"), reading.text("amount"), "missing", "金额缺失")
+    fed = next((t for t in parts if t in reading.sources), "amount")
+    reading.refuse(amount.is_null(), reading.header(fed), reading.text("amount"), "missing", "金额缺失")
     reading.refuse(
         direction.is_null(), reading.header("direction"), direction, "blank_direction", "方向为空，不能判断收付"
     )
