@@ -106,7 +106,7 @@ def _write(tables: tuple[tuple[Any, Path], ...]) -> None:
 
 
 def _keep_memory() -> None:
-    """What has been freed is used again, not given back to the system and asked for anew: saves a twentieth of the time."""
+    """What has been freed is used again, not given back to the system and asked for anew: a twentieth of the time."""
     import ctypes
 
     import pyarrow as pa
