@@ -37,11 +37,13 @@ def emit(result: dict[str, Any], *, as_json: bool) -> None:
     """The command's result: one JSON object, or ``name  value`` lines for people, on standard output."""
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()  # in its place among the words, also where both go to one pipe
         return
     width = max((len(k) for k in result), default=0)
     for name, value in result.items():
         shown = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else value
         sys.stdout.write(f"{name:<{width}}  {shown}\n")
+    sys.stdout.flush()
 
 
 def finish(code: int) -> NoReturn:
