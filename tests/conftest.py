@@ -41,9 +41,10 @@ def enterable_tmp() -> Iterator[Path]:
 
 
 def _clear_leavings(memory: Path) -> None:
-    """Folders of runs that were killed would fill the memory: those whose process is gone are removed."""
+    """Folders of runs that were killed would fill the memory: those that name a process which is gone are removed."""
     for left in memory.glob(f"{_OURS}*"):
-        if not psutil.pid_exists(int(left.name.removeprefix(_OURS).split("-")[0])):
+        owner = left.name.removeprefix(_OURS).split("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
 
 
