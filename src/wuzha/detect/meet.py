@@ -206,6 +206,20 @@ def _bound_for(S, old, to, begin, now):
 
 
 @inner
+def _threaded(records, head, one):
+    """Head of a list, newest first, with record ``one`` in its place."""
+    newer, k = np.int64(-1), head
+    while k > one:
+        newer = k
+        k = np.int64(records[k].next)
+    records[one].next = k
+    if newer < 0:
+        return one
+    records[newer].next = one
+    return head
+
+
+@inner
 def _moved_evidence(S, seed, d, begin, now):
     """Each piece to whose it is by now; every list stays in the order of the log."""
     x = S.dossiers[d]
@@ -227,15 +241,7 @@ def _moved_evidence(S, seed, d, begin, now):
         x.n_evidence -= 1
         to = _bound_for(S, old, p, begin, now)
         y = S.dossiers[to]
-        newer, k = np.int64(-1), np.int64(y.evidence)
-        while k > e:
-            newer = k
-            k = np.int64(S.evidence[k].next)
-        if newer < 0:
-            y.evidence = e
-        else:
-            S.evidence[newer].next = e
-        v.next = k
+        y.evidence = _threaded(S.evidence, np.int64(y.evidence), e)
         v.dossier = to
         y.n_evidence += 1
         e = following
@@ -262,15 +268,7 @@ def _moved_warnings(S, seed, d, begin, now):
             S.joined[before].next = following
         to = _bound_for(S, old, p, begin, now)
         y = S.dossiers[to]
-        newer, k = np.int64(-1), np.int64(y.warnings)
-        while k > w:
-            newer = k
-            k = np.int64(S.joined[k].next)
-        if newer < 0:
-            y.warnings = w
-        else:
-            S.joined[newer].next = w
-        v.next = k
+        y.warnings = _threaded(S.joined, np.int64(y.warnings), w)
         v.dossier = to
         w = following
 
