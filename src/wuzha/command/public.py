@@ -18,6 +18,8 @@ MAY: dict[str, frozenset[str]] = {
     "analyst": frozenset({"desk.read", "reveal", "wall.read"}),
     "auditor": frozenset({"desk.read", "wall.read", "audit.read"}),
 }
+#: What runs by itself may move work on, and never open a file's names.
+_MACHINE = frozenset({"desk.read", "desk.act", "desk.take_over"})
 ACTS = frozenset().union(*MAY.values())
 
 
@@ -35,7 +37,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """The officer who acts: their user, unit (the scope of every transaction), roles and language."""
+    """The officer who acts: their user, unit (the scope of every transaction), roles and language.
+
+    ``user_id`` 0 is the machine (`machine`), which has no roles.
+    """
 
     user_id: int
     unit_id: int
@@ -53,6 +58,13 @@ class Actor:
         if unknown:
             raise ValueError(f"unknown roles {', '.join(sorted(unknown))}")
         object.__setattr__(self, "may", frozenset().union(*(MAY[r] for r in self.roles)))
+
+
+def machine(unit_id: int, what: str) -> Actor:
+    """The machine itself, acting in a unit's scope; ``what`` says which part of it, for the audit."""
+    actor = Actor(user_id=0, unit_id=unit_id, login=f"machine:{what}", name="", roles=frozenset())
+    object.__setattr__(actor, "may", _MACHINE)
+    return actor
 
 
 def require(actor: Actor, act: str) -> None:

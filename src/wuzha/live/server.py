@@ -65,6 +65,8 @@ def serve(
             supervisor.start(Child("worker", _python("wuzha.live.process"), environment, stop_s=25.0))
             say("Doors: starting")
             supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
+            if settings.role == "centre":
+                supervisor.start(Child("rounds", _python("wuzha.respond.rounds"), environment))
             url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
             if _await_ready(url, supervisor, stop, say):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")

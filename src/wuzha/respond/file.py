@@ -128,7 +128,7 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
         contacts=many(
             "SELECT c.*, u.name AS officer, s.kind AS to_kind, s.value AS to_value,"
             " EXISTS (SELECT 1 FROM wuzha.contacts x WHERE x.undoes = c.contact_id) AS undone"
-            " FROM wuzha.contacts c JOIN wuzha.users u ON u.user_id = c.user_id"
+            " FROM wuzha.contacts c LEFT JOIN wuzha.users u ON u.user_id = c.user_id"
             " LEFT JOIN wuzha.subjects s ON s.subject_id = c.to_id WHERE c.alert_id = %s ORDER BY c.contact_id",
             alert_id,
         ),

@@ -113,8 +113,8 @@ def record(
         "INSERT INTO wuzha.contacts (alert_id, at, user_id, kind, code, words, key, to_id, amount_fen, undoes, before)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING contact_id",
         (
-            alert["alert_id"], at, actor.user_id, kind, code, words, f"{actor.user_id}:{key}", to_id, amount_fen,
-            undoes, json.dumps(before, default=str),
+            alert["alert_id"], at, actor.user_id or None, kind, code, words, f"{actor.user_id}:{key}", to_id,
+            amount_fen, undoes, json.dumps(before, default=str),
         ),
     ).fetchone()  # fmt: skip
     assert row is not None
@@ -136,7 +136,7 @@ def audit_step(
         conn,
         at=at,
         actor=actor.login,
-        user_id=actor.user_id,
+        user_id=actor.user_id or None,
         unit_id=alert["unit_id"],
         action=f"alert.{kind}",
         object=f"alert:{alert['alert_id']}",

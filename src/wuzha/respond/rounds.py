@@ -1,0 +1,68 @@
+"""The desk's rounds: what is done when a time has come, without anybody pressing a button.
+
+Kept true here: a round runs in one transaction a root of the unit tree, as the machine, and does a thing once however
+often it runs; a round that fails is logged and leaves the others running; of several processes one makes the rounds.
+Nothing here restricts a person: rounds move work, remind, and end what has ended.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+
+from wuzha import store
+from wuzha.command.public import Actor, machine
+from wuzha.events import clock
+
+Round = Callable[[psycopg.Connection[Any], Actor, datetime], int]
+
+#: Every round by name, in the order in which they are made; each returns how many things it did.
+ROUNDS: dict[str, Round] = {}
+#: Seconds between two rounds, by the wall clock.
+EVERY_S = 1.0
+_LOCK = 0x77757A6872
+
+log = structlog.get_logger(__name__)
+
+
+def go_round(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> dict[str, int]:
+    """Make every round once over each root of the unit tree; how many things each did. Role wuzha_web."""
+    done: dict[str, int] = {}
+    roots = [r[0] for r in conn.execute("SELECT unit_id FROM wuzha.units WHERE parent_id IS NULL ORDER BY unit_id")]
+    for name, work in ROUNDS.items():
+        for root in roots:
+            at = now or clock.now()
+            try:
+                with store.transaction(conn, unit=root, user=None, now=at):
+                    done[name] = done.get(name, 0) + work(conn, machine(root, name), at)
+            except psycopg.OperationalError:
+                raise
+            except Exception as error:
+                log.error("round failed", round=name, error=type(error).__name__, exc_info=error)
+    return done
+
+
+def run() -> int:
+    """Make the rounds until SIGTERM. Returns the exit code; the parent starts a process again that could not go on."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with store.opened(upgrade=False) as db, db.connect("web") as conn:
+        while not stop.wait(EVERY_S):
+            row = conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+            if row is not None and row[0]:
+                break
+        while not stop.wait(EVERY_S):
+            go_round(conn)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

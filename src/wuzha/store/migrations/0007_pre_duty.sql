@@ -1,0 +1,4 @@
+-- Duty: shifts, hand-over, overflow, escalation, transfers between units.
+-- Run as wuzha_owner.
+
+SET LOCAL search_path = wuzha;
