@@ -92,7 +92,14 @@ def register(app):
             raise KeyboardInterrupt
         if what == "pipe":
             raise BrokenPipeError
+        if what == "fault":
+            raise ZeroDivisionError("a fault of ours")
+        if what == "said":
+            output.say("wuzha proof: say it with --this")
+            output.finish(output.WRONG_USE)
         output.emit({"rows": 3, "place": "杭州"}, as_json=as_json)
+        if what == "unsound":
+            output.finish(output.FAILED)
         if what == "rejects":
             output.finish(output.WITH_REJECTS)
 register(main.app)
@@ -121,15 +128,48 @@ def test_rejects_are_exit_3_with_the_result_printed() -> None:
 
 def test_a_failure_is_one_sentence_and_exit_1() -> None:
     done = python(COMMAND, "proof", "error", "--json")
-    assert (done.returncode, done.stdout) == (output.FAILED, "")
+    assert done.returncode == output.FAILED
+    assert json.loads(done.stdout) == {"error": "no such folder: /地方; name another", "exit_code": 1}
+    assert done.stdout.count("\n") == 1
     assert done.stderr.endswith("wuzha: no such folder: /地方; name another\n")
     assert "Traceback" not in done.stderr
+    for_people = python(COMMAND, "proof", "error")
+    assert (for_people.returncode, for_people.stdout, for_people.stderr) == (output.FAILED, "", done.stderr)
 
 
 def test_ctrl_c_says_so() -> None:
-    done = python(COMMAND, "proof", "stop")
+    done = python(COMMAND, "proof", "stop", "--json")
     assert done.returncode == 130
+    assert json.loads(done.stdout) == {"error": "stopped", "exit_code": 130}
+    assert done.stderr.endswith("wuzha: stopped\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("proof", "said"), output.WRONG_USE, "say it with --this"),
+        (("proof",), output.WRONG_USE, "Missing argument 'what'."),
+        (("proof", "fine", "--nosuch"), output.WRONG_USE, "No such option: --nosuch"),
+        (("nosuch",), output.WRONG_USE, "No such command 'nosuch'."),
+        (("proof", "fault"), output.FAILED, "ZeroDivisionError: a fault of ours"),
+    ],
+)
+def test_however_a_command_fails_json_says_so(words: tuple[str, ...], code: int, error: str) -> None:
+    done = python(COMMAND, *words, "--json")
+    assert done.returncode == code
+    assert json.loads(done.stdout) == {"error": error, "exit_code": code}
+    assert done.stderr.strip()
+
+
+def test_a_result_that_is_bad_news_stays_the_only_object() -> None:
+    done = python(COMMAND, "proof", "unsound", "--json")
+    assert done.returncode == output.FAILED
+    assert json.loads(done.stdout) == {"rows": 3, "place": "杭州"}
+
+
+def test_json_after_two_dashes_is_no_option() -> None:
+    assert python(COMMAND, "proof", "error", "--", "--json").stdout == ""
 
 
 def test_a_reader_that_has_gone_is_no_crash() -> None:

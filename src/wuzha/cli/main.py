@@ -12,7 +12,7 @@ import typer
 
 from wuzha import __version__
 
-from .output import FAILED, CommandError, say
+from .output import DONE, FAILED, STOPPED, WRONG_USE, CommandError, failed, say
 
 app = typer.Typer(
     name="wuzha",
@@ -50,15 +50,41 @@ def load() -> typer.Typer:
 
 def run() -> None:
     """Entry point of the ``wuzha`` script."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run the command; returns the exit code. However it fails, with ``--json`` it says so in one object."""
+    words: str | None = None
     try:
-        load()()
+        ended = load()(standalone_mode=False)
+        code = ended if isinstance(ended, int) else DONE
+        if code == STOPPED:  # Typer has caught the Ctrl-C
+            say("wuzha: stopped")
     except CommandError as error:
         say(f"wuzha: {error}")
-        sys.exit(FAILED)
-    except BrokenPipeError:
-        # The reader has what it wanted (`wuzha … | head`); the flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
+        code = FAILED
+    except (KeyboardInterrupt, typer.Abort):
         say("wuzha: stopped")
-        sys.exit(130)
+        code = STOPPED
+    except BrokenPipeError:
+        return _unread()
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # none of Click's own: a fault of ours, with its traceback
+            failed(FAILED, arguments, f"{type(error).__name__}: {error}")
+            raise
+        from typer.rich_utils import rich_format_error
+
+        rich_format_error(error)  # type: ignore[arg-type]
+        code, words = WRONG_USE, str(error.format_message())
+    try:
+        failed(code, arguments, words)
+    except BrokenPipeError:
+        return _unread()
+    return code
+
+
+def _unread() -> int:
+    """The reader has what it wanted (`wuzha … | head`); the flush at exit must not complain either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED

@@ -1,14 +1,16 @@
 """How commands speak.
 
-Kept true here: with ``--json`` one JSON object goes to standard output and nothing else does; words and progress go to
-standard error. Exit codes: 0 done; 1 failed, nothing written; 2 wrong use; 3 done, with rejects.
+Kept true here: with ``--json`` one JSON object goes to standard output and nothing else does, also where the command
+fails: then it is ``{"error": words, "exit_code": code}``. Words and progress go to standard error. Exit codes: 0 done;
+1 failed, nothing written; 2 wrong use; 3 done, with rejects.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -17,6 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 DONE, FAILED, WRONG_USE, WITH_REJECTS = 0, 1, 2, 3
+#: Ctrl-C, as shells have it.
+STOPPED = 130
 
 #: Words for people; never standard output.
 console = Console(stderr=True, highlight=False)
@@ -28,13 +32,23 @@ class CommandError(Exception):
     """The command cannot go on: its message is for the user, in one or two sentences, with what to do."""
 
 
+#: What was said last, and whether a result stands on standard output: what a failure's object needs to know.
+_said = ""
+_emitted = False
+_SPEAKER = re.compile(r"^wuzha( \w+)*: ")
+
+
 def say(text: str) -> None:
     """One line of words on standard error."""
+    global _said
+    _said = text
     console.print(text, markup=False, soft_wrap=True)
 
 
 def emit(result: dict[str, Any], *, as_json: bool) -> None:
     """The command's result: one JSON object, or ``name  value`` lines for people, on standard output."""
+    global _emitted
+    _emitted = True
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
         sys.stdout.flush()  # in its place among the words, also where both go to one pipe
@@ -49,6 +63,16 @@ def emit(result: dict[str, Any], *, as_json: bool) -> None:
 def finish(code: int) -> NoReturn:
     """Leave with an exit code."""
     raise typer.Exit(code)
+
+
+def failed(code: int, arguments: Sequence[str], words: str | None = None) -> None:
+    """With ``--json`` among the arguments, the object of a failure without a result: the machine that called reads why,
+    and with which exit code the command ends. ``words`` where nothing was said to people."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if code in (DONE, WITH_REJECTS) or "--json" not in options or _emitted:
+        return
+    error = words if words is not None else _SPEAKER.sub("", _said, count=1)
+    emit({"error": error, "exit_code": code}, as_json=True)
 
 
 #: Bars on the screen now.

@@ -21,7 +21,8 @@ _HEAD = """\
 本页由 `make reference` 从代码生成，请勿手改。This page is written by `make reference` from the code.
 
 With `--json` a command prints one JSON object on standard output and nothing else there; words and progress go to
-standard error. Exit codes: **0** done; **1** failed, nothing written; **2** wrong use; **3** done, with rejects.
+standard error. Where it fails without a result, the object is `{"error": "…", "exit_code": 1}`. Exit codes: **0** done;
+**1** failed, nothing written; **2** wrong use; **3** done, with rejects; 130 stopped by Ctrl-C.
 """
 
 
