@@ -77,3 +77,25 @@ def live_command(
 
     say("making events and starting a holder; then they are offered at the rate asked for")
     emit(live.run(offered_per_s=rate, seconds=20.0 if quick else seconds, seed=seed), as_json=as_json)
+
+
+@bench.command("desk")
+def desk_command(
+    officers: int = typer.Option(30, "--officers", min=1, help="Officers at once."),
+    alerts: int = typer.Option(1_000_000, "--alerts", min=100, help="Alerts in the table."),
+    seconds: float = typer.Option(600.0, "--seconds", min=1.0, help="How long they work."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Simulated officers at the pages of a centre: how long each page takes, and whether two ever worked one person."""
+    from . import desk
+
+    say("starting a centre and filling its table; then the officers begin")
+    emit(
+        desk.run(
+            officers=officers, alerts=min(alerts, 20_000) if quick else alerts,
+            seconds=min(seconds, 20.0) if quick else seconds, seed=seed,
+        ),
+        as_json=as_json,
+    )  # fmt: skip

@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,13 +23,12 @@ import pyarrow as pa
 from wuzha.city import generator
 from wuzha.city.scripts import load
 from wuzha.events import RAW_TABLES
-from wuzha.store import Database, keys, opened, sources
-from wuzha.store.settings import Settings
+from wuzha.store import Database, keys, sources
 
 from .machine import machine
+from .serving import served
 
 BATCH = 1_000
-_READY_S = 900.0
 
 
 def run(*, offered_per_s: int, seconds: float, seed: int) -> dict[str, Any]:
@@ -47,21 +40,8 @@ def run(*, offered_per_s: int, seconds: float, seed: int) -> dict[str, Any]:
     the log's head; CPU and bytes of all the server's processes, database included.
     """
     bodies = _bodies(int(offered_per_s * seconds), seed)
-    with tempfile.TemporaryDirectory(prefix="wuzha-bench-") as folder:
-        Path(folder).chmod(0o711)
-        home, port = Path(folder) / "home", _free_port()
-        server = subprocess.Popen(
-            [sys.executable, "-m", "wuzha", "serve", "--role", "holder", "--data", str(home), "--port", str(port)],
-            env={**os.environ, "WUZHA_LOG_LEVEL": "error"}, stdout=sys.stderr.fileno(),
-        )  # fmt: skip
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _await(server, url)
-            with opened(Settings(home=home, dsn=None), upgrade=False) as db:
-                return _measure(db, home, url, bodies, offered_per_s) | {"machine": machine()}
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(60)
+    with served("holder") as (db, home, url):
+        return _measure(db, home, url, bodies, offered_per_s) | {"machine": machine()}
 
 
 def _bodies(rows: int, seed: int) -> list[tuple[str, bytes, int]]:
@@ -188,24 +168,3 @@ def _spent(home: Path) -> tuple[float, int]:
         except psutil.Error:
             continue
     return cpu, written
-
-
-def _await(server: subprocess.Popen[bytes], url: str) -> None:
-    until = time.monotonic() + _READY_S
-    with httpx.Client(trust_env=False, timeout=2) as client:
-        while time.monotonic() < until:
-            if server.poll() is not None:
-                raise RuntimeError("the server ended by itself; its words above say why")
-            try:
-                if client.get(f"{url}/v1/ready").status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.2)
-    raise RuntimeError(f"the server was not ready within {_READY_S:.0f} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
