@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
+from tests.refusing import refusing
 
 from wuzha.events import clock
-from wuzha.store import Connection, keys, sources
+from wuzha.live import appender
+from wuzha.store import Connection, Database, keys, sources
 
 from .conftest import Opened
 
@@ -183,6 +186,25 @@ def test_a_full_queue_is_429_with_retry_after_and_a_full_disk_507(opened: Opened
     full = opened(free_space=1 << 62)
     answer = post(full, key, [call(2)])
     assert answer.status_code == 507 and answer.json()["type"] == "urn:wuzha:disk_nearly_full"
+
+
+def test_a_database_without_room_is_507_and_one_that_is_away_503(
+    opened: Opened, sender: Callable[..., str], db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "_PATIENCE_S", 0.0)
+    key, client = sender(), opened()
+    with refusing(db, "wuzha.log", "disk_full"):
+        answer = post(client, key, [call(1)])
+        assert (answer.status_code, answer.json()["type"]) == (507, "urn:wuzha:disk_nearly_full")
+        assert answer.headers["content-type"] == "application/problem+json" and answer.headers["retry-after"]
+    with refusing(db, "wuzha.log", "cannot_connect_now"):
+        answer = post(client, key, [call(1)])
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:wuzha:no_database")
+        # Where there is no room for its own log PostgreSQL stops, and can no longer say why.
+        client.app.state.doors._free = (time.monotonic() + 60, 0)  # type: ignore[attr-defined]
+        answer = post(client, key, [call(1)])
+        assert (answer.status_code, answer.json()["type"]) == (507, "urn:wuzha:disk_nearly_full")
+    assert post(client, key, [call(1)]).json()["accepted"] == 1
 
 
 def test_rejects_are_kept_without_names(client: TestClient, sender: Callable[..., str], engine: Connection) -> None:

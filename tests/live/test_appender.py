@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import psycopg
 import pytest
+from tests.refusing import refusing, tries
 
 from wuzha.live.appender import Appender, Batch, QueueFull, Receipt, Stopped
 from wuzha.store import Connection, Database
@@ -93,3 +95,28 @@ def test_stopping_commits_what_waits_and_takes_nothing_more(db: Database, engine
     assert [f.result(0).position for f in futures] == [1, 2, 3, 4, 5]
     with pytest.raises(Stopped):
         appender.submit(batch(0))
+
+
+def test_who_goes_away_while_waiting_takes_nobody_along(appender: Appender, engine: Connection) -> None:
+    with engine.transaction():
+        engine.execute("LOCK TABLE wuzha.log IN EXCLUSIVE MODE")  # the first group waits, the others queue behind it
+        first = appender.submit(batch(0))
+        while not first.running():
+            pass
+        gone, stays = appender.submit(batch(100)), appender.submit(batch(200))
+        assert gone.cancel() and not first.cancel(), "what is being committed is answered"
+    assert first.result(10).accepted == 10 and stays.result(10).accepted == 10
+    assert appender.submit(batch(300)).result(10).accepted == 10, "the thread goes on"
+    assert engine.execute("SELECT sum(n) FROM wuzha.log").fetchone() == (30,)
+    assert appender.waiting_rows == 0
+
+
+def test_a_disk_that_is_full_is_said_at_once_and_the_next_batch_stands(
+    appender: Appender, engine: Connection, db: Database
+) -> None:
+    with refusing(db, "wuzha.log", "disk_full") as conn:
+        with pytest.raises(psycopg.errors.DiskFull):
+            appender.submit(batch(0)).result(10)
+        assert tries(conn) == 1
+    assert appender.submit(batch(0)).result(10).accepted == 10
+    assert engine.execute("SELECT count(*), max(position) FROM wuzha.log").fetchone() == (1, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +81,23 @@ def test_python_objects_are_no_state(tmp_path: Path) -> None:
 def test_nobody_else_may_look_into_the_folder(tmp_path: Path) -> None:
     snapshots.write(tmp_path / "snapshots", some(1))
     assert (tmp_path / "snapshots").stat().st_mode & 0o077 == 0
+
+
+def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    old = snapshots.write(tmp_path, some(5))
+    killed = tmp_path / ".00000000000000000007.snapshot.4711"
+    killed.write_bytes(b"of a worker that was killed while it wrote")
+    # A file of this process may not grow beyond a little: the write itself fails, as on a full disk.
+    program = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from wuzha.live import snapshots\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "big = snapshots.Snapshot(position=9, arrays={'a': np.zeros(10**6)})\n"
+        "try:\n    snapshots.write(Path(sys.argv[1]), big)\n"
+        "except OSError:\n    sys.exit(28)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == 28
+    assert list(tmp_path.iterdir()) == [old]

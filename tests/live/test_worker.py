@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
+from tests.refusing import refusing
 
 from wuzha import detect, text
 from wuzha.detect.files import Collected
-from wuzha.live import aside, snapshots
+from wuzha.live import aside, snapshots, worker
 from wuzha.live.late import Watermarks
 from wuzha.live.lease import LeaseLost
 from wuzha.live.settings import Settings
@@ -271,3 +273,32 @@ def test_a_batch_that_cannot_be_worked_on_is_set_aside_and_the_line_goes_on(
         path.unlink()
     follow(db, given, until)
     assert engine.execute("SELECT count(*) FROM wuzha.rejects").fetchone() == (1,)
+
+
+def test_a_database_without_room_is_no_fault_of_the_batches(
+    db: Database, engine: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = list(small_city()[:8])
+    until, given = fill(db, sent), settings(tmp_path)
+    monkeypatch.setattr(worker, "_TRIES", 2)
+    for _ in range(aside.TRIES + 1):
+        with refusing(db, "wuzha.persons", "disk_full"), pytest.raises(psycopg.errors.DiskFull):
+            follow(db, given, until)
+    assert not reached(engine) and aside.count(tmp_path) == 0
+    follow(db, given, until)
+    assert reached(engine) == until
+
+
+def test_a_snapshot_without_room_is_put_off_and_the_line_goes_on(
+    db: Database, engine: Connection, tmp_path: Path
+) -> None:
+    given = settings(tmp_path, snapshot_events=1)
+    given.snapshots.touch()  # no folder, so nothing can be written there
+    sent = small_city()
+    follow(db, given, fill(db, list(sent[:4])))
+    follow(db, given, fill(db, list(sent[4:8])))
+    assert reached(engine) == 8
+    given.snapshots.unlink()
+    until = fill(db, list(sent[8:12]))
+    follow(db, given, until)
+    assert engine.execute("SELECT snapshot_position FROM wuzha.partitions").fetchone() == (until,)

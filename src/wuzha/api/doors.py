@@ -29,6 +29,9 @@ from .problems import Problem
 #: Bodies held at once, as sent, beyond which senders are asked to come again.
 _BODIES = 256 * 1024 * 1024
 
+#: PostgreSQL writes ahead into files of this size, and stops where it cannot make the next.
+_WAL = 16 * 1024 * 1024
+
 bearer = HTTPBearer(auto_error=False, scheme_name="key", description="API key of a registered source")
 
 
@@ -81,6 +84,10 @@ class Doors:
             free = shutil.disk_usage(self.settings.home).free
             self._free = (time.monotonic(), free)
         return free
+
+    def full(self, least: int = _WAL) -> bool:
+        """Whether senders are to be told that there is no room: below what is kept free, ``least`` in any case."""
+        return self.free_space() < max(self.settings.free_space, least)
 
     def take_body(self, size: int) -> None:
         """Count a body in. 429 where too many are held."""

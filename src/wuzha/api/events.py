@@ -28,7 +28,7 @@ from wuzha.store.sources import Source
 
 from . import body as bodies
 from .doors import Doors, bearer, busy, doors, source_of
-from .problems import Problem, documented
+from .problems import Problem, disk_full, documented
 
 router = APIRouter()
 
@@ -164,11 +164,8 @@ def _ground(source: Source, basis: str | None, ref: str | None, until: datetime 
 
 
 def _room(d: Doors) -> None:
-    if d.free_space() < d.settings.free_space:
-        raise Problem(
-            507, "disk_nearly_full", "The disk is nearly full / 磁盘空间不足",
-            "nothing was taken; what was acknowledged is kept; send again when there is room", {"Retry-After": "60"},
-        )  # fmt: skip
+    if d.full(least=0):
+        raise disk_full()
     if d.appender.waiting_rows > d.settings.queue_rows:
         raise busy(2)
 

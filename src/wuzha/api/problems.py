@@ -50,6 +50,14 @@ def answer(
     return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def disk_full() -> Problem:
+    """507: what was sent stays the sender's until there is room."""
+    return Problem(
+        507, "disk_nearly_full", "The disk is nearly full / 磁盘空间不足",
+        "nothing was taken; what was acknowledged is kept; send again when there is room", {"Retry-After": "60"},
+    )  # fmt: skip
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI ``responses`` for these statuses, each a problem."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
@@ -93,8 +101,11 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(psycopg.OperationalError)
-    async def _away(_: Request, error: psycopg.OperationalError) -> JSONResponse:
+    async def _away(request: Request, error: psycopg.OperationalError) -> JSONResponse:
         log.warning("database away", error=type(error).__name__)
+        # Where even its own log finds no room, PostgreSQL stops: then it is the disk that says why it is away.
+        if isinstance(error, psycopg.errors.DiskFull) or request.app.state.doors.full():
+            return disk_full().response()
         words = "The database does not answer / 数据库无响应"
         return answer(503, "no_database", words, "nothing was taken; send again", {"Retry-After": "2"})
 

@@ -94,18 +94,26 @@ class Appender:
         self._thread.join(_PATIENCE_S + 5)
 
     def _take(self) -> list[_Waiting]:
+        """The next group; empty only when stopping. From then on its futures cannot be cancelled any more."""
+        group: list[_Waiting] = []
+        rows = 0
         with self._changed:
-            while not self._queue and not self._stopping:
-                self._changed.wait()
-            group: list[_Waiting] = []
-            rows = 0
-            while self._queue and len(group) < _GROUP_BATCHES:
-                n = self._queue[0].batch.rows.num_rows
-                if group and rows + n > _GROUP_ROWS:
+            while not group:
+                while not self._queue and not self._stopping:
+                    self._changed.wait()
+                if not self._queue:
                     break
-                group.append(self._queue.popleft())
-                rows += n
-            return group
+                while self._queue and len(group) < _GROUP_BATCHES:
+                    n = self._queue[0].batch.rows.num_rows
+                    if group and rows + n > _GROUP_ROWS:
+                        break
+                    waiting = self._queue.popleft()
+                    if waiting.future.set_running_or_notify_cancel():
+                        group.append(waiting)
+                        rows += n
+                    else:  # its sender has gone, and was told nothing
+                        self._rows -= n
+        return group
 
     def _run(self) -> None:
         store_log.warm()
@@ -137,6 +145,12 @@ class Appender:
                 for waiting, receipt in zip(group, receipts, strict=True):
                     self.committed_rows += receipt.accepted
                     waiting.future.set_result(receipt)
+                return conn
+            except psycopg.errors.DiskFull as error:
+                # Nothing of the transaction stands, and waiting makes no room.
+                log.error("no room for the log", error=str(error))
+                for waiting in group:
+                    waiting.future.set_exception(error)
                 return conn
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # The commit may or may not stand. Trying again is safe: what stands is then found as a duplicate.

@@ -62,13 +62,17 @@ class Keeping(threading.Thread):
 
 
 def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, expire: bool) -> None:
-    """One round: seal whole segments that are due, trim, and where ``expire`` drop what is over."""
+    """One round: seal whole segments that are due, trim, and where ``expire`` drop what is over; the latter two also
+    where the disk has no room to seal."""
     row = conn.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
     if row is None or not row[0]:
         return
     try:
-        while seal_due(conn, settings, now):
-            pass
+        try:
+            while seal_due(conn, settings, now):
+                pass
+        except OSError as error:
+            log.error("sealing put off", error=str(error))
         trim(conn, settings, now)
         if expire:
             dropped = history.expire(settings.history, now)

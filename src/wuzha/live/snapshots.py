@@ -61,15 +61,21 @@ def write(folder: Path, snapshot: Snapshot) -> Path:
         digest.update(chunk)
     path = folder / f"{snapshot.position:020d}.snapshot"
     temporary = folder / f".{path.name}.{os.getpid()}"
-    with temporary.open("wb") as file:
-        file.write(_HEAD.pack(MAGIC, FORMAT, 4 + len(head) + at, digest.digest()))
-        file.write(struct.pack("<I", len(head)))
-        file.write(head)
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    for left in folder.glob(".*.snapshot.*"):  # of a worker that was killed while it wrote
+        left.unlink(missing_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            file.write(_HEAD.pack(MAGIC, FORMAT, 4 + len(head) + at, digest.digest()))
+            file.write(struct.pack("<I", len(head)))
+            file.write(head)
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk gets its room back
+        raise
     sync_folder(folder)
     for old in listing(folder)[KEEP:]:
         old.unlink(missing_ok=True)

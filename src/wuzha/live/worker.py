@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 _ROWS_A_COMMIT = 100_000
 _IDLE_S = 0.05
 _UNITS_S = 10.0
+#: Tries to write one result, two seconds apart at last: two minutes, then the worker is started anew.
+_TRIES = 60
 
 
 def block_of(table: str, rows: pa.Table, position: int, late: npt.NDArray[np.bool_]) -> detect.Block:
@@ -129,10 +131,15 @@ class Worker:
 
     def _snapshot(
         self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, marks: Watermarks, at: int
-    ) -> None:
+    ) -> int:
+        """Write one; returns how many events are not in it: 0, or 1 where it could not be written."""
         begun = time.monotonic()
         state = snapshots.Snapshot(position=at, arrays=engine.snapshot(), meta={"marks": marks.state()})
-        path = snapshots.write(self._settings.snapshots, state)
+        try:
+            path = snapshots.write(self._settings.snapshots, state)
+        except OSError as error:  # a full disk: the older snapshots and the log still make the state
+            log.error("snapshot put off", position=at, error=str(error))
+            return 1
         done = conn.execute(
             "UPDATE wuzha.partitions SET snapshot = %s, snapshot_position = %s WHERE partition = %s AND epoch = %s",
             [path.name, at, lease.partition, lease.epoch],
@@ -140,6 +147,7 @@ class Worker:
         if done.rowcount != 1:
             raise LeaseLost("another worker took over while a snapshot was written")
         log.info("snapshot", position=at, bytes=path.stat().st_size, seconds=round(time.monotonic() - begun, 2))
+        return 0
 
     # ------------------------------------------------------------ the loop
 
@@ -164,8 +172,8 @@ class Worker:
                         " newest whole snapshot; put a snapshot or the log back from the backup"
                     )
                 if since and time.monotonic() - last_snapshot > self._settings.snapshot_s:
-                    self._snapshot(conn, lease, engine, marks, at)
-                    last_snapshot, since = time.monotonic(), 0
+                    since = self._snapshot(conn, lease, engine, marks, at)
+                    last_snapshot = time.monotonic()
                 self.stop_asked.wait(_IDLE_S)
                 continue
             replaying = at < committed
@@ -201,18 +209,19 @@ class Worker:
             if at >= committed and (
                 since >= self._settings.snapshot_events or time.monotonic() - last_snapshot > self._settings.snapshot_s
             ):
-                self._snapshot(conn, lease, engine, marks, at)
-                last_snapshot, since = time.monotonic(), 0
+                since = self._snapshot(conn, lease, engine, marks, at)
+                last_snapshot = time.monotonic()
         if at >= committed and since:
             self._snapshot(conn, lease, engine, marks, at)
 
     @contextmanager
     def _blamed(self, first: int, last: int) -> Iterator[None]:
         """An error of the work itself is noted against these batches before it ends the worker: its state may be half
-        changed, so the next one starts from what is committed."""
+        changed, so the next one starts from what is committed. A database that is away or a disk that is full for
+        however long is no fault of the batches."""
         try:
             yield
-        except (LeaseLost, psycopg.OperationalError, psycopg.InterfaceError, MemoryError):
+        except (LeaseLost, psycopg.OperationalError, psycopg.InterfaceError, MemoryError, OSError):
             raise
         except Exception as error:
             if self._aside.failed(first, last, error):
@@ -230,11 +239,13 @@ class Worker:
         self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found
     ) -> psycopg.Connection[Any]:
         """Write until it stands: a connection that breaks leaves open whether the commit did."""
-        for attempt in range(60):
+        for attempt in range(_TRIES):
             try:
                 results.write(conn, lease, at, found, self._scribe)
                 return conn
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if attempt + 1 == _TRIES:
+                    raise
                 log.warning("results not written; trying again", error=type(error).__name__)
                 conn.close()
                 time.sleep(min(0.1 * (attempt + 1), 2.0))
@@ -248,7 +259,7 @@ class Worker:
                     if row[0] == at:
                         self._scribe.numbers.undone()
                         return conn
-        raise RuntimeError("the database stayed away")
+        raise AssertionError("each try returns or raises")
 
     def _reconnect(self) -> psycopg.Connection[Any] | None:
         try:
