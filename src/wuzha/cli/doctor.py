@@ -68,6 +68,7 @@ def findings(data: Path | None) -> Iterator[Finding]:
     if settings.dsn is None:
         yield _binaries()
     yield _folder(settings)
+    yield _tiers()
     yield _space(settings.home)
     yield from _database(settings)
     yield _browser()
@@ -143,6 +144,21 @@ def _folder(settings: Settings) -> Finding:
     if words.exists() and words.stat().st_mode & 0o077:
         return Finding(name="folder", state="fail", words=f"{words} can be read by others", mend=f"chmod 600 {words}")
     return Finding(name="folder", state="ok", words=f"{home}")
+
+
+def _tiers() -> Finding:
+    from wuzha.respond import tiers
+
+    path = tiers.own_file()
+    if not path.exists():
+        return Finding(name="tiers", state="ok", words="the desk's clocks are those that were shipped")
+    try:
+        tables = tiers.read(path.read_text("utf-8"), str(path))
+    except (OSError, ValueError) as error:
+        return Finding(
+            name="tiers", state="fail", words=str(error), mend="mend that line; the last good table stays in force"
+        )
+    return Finding(name="tiers", state="ok", words=f"{path}, {len(tables)} dated tables")
 
 
 def _space(home: Path) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 KINDS = ("channel", "result", "outcome", "purpose")
 _COLUMNS = {
     "channel": {"key", "zh", "en", "to", "results"},
-    "result": {"zh", "en", "reached", "live"},
+    "result": {"zh", "en", "reached", "live", "silent"},
     "outcome": {"zh", "en", "final", "reached", "money"},
     "purpose": {"zh", "en"},
 }
@@ -33,6 +33,7 @@ class Code:
     results: tuple[str, ...] = ()
     reached: bool = False
     live: bool = False
+    silent: bool = False
     final: bool = False
     money: str | None = None
 

@@ -55,6 +55,8 @@ def contact(
         changes["state"] = "reached"
     elif alert["state"] == "signed":
         changes["state"] = "contacting"
+    if codes()["result"][result].silent and rung.to == "person":
+        changes["tries"] = alert["tries"] + 1
     return record(
         conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id
     )  # fmt: skip

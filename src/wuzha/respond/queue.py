@@ -1,7 +1,9 @@
 """The queue: whom do I call next?
 
-Kept true here: one order for everybody — danger first, then the time left, then money at risk, then the older evidence;
-no filter hides an urgent alert from the counts; the order is total, so pages (keyset) neither skip nor repeat.
+Kept true here: one order for everybody — danger first, strictly; inside a level by ``rank_at``, in which time left,
+money and tries without a word stand together (migration 0007 holds the formula, docs/desk.md explains it); what stands
+on the automatic-call list comes last in its level. No filter hides an urgent alert from the counts; the order is total
+and does not move with the clock, so pages (keyset) neither skip nor repeat, and it is one walk of an index.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from .tiers import joins, overdue
 
 PAGE = 100
 STATES = ("open", "new", "signed", "contacting", "reached", "closed")
-SCOPES = ("all", "unit", "mine")
+SCOPES = ("all", "unit", "mine", "left", "given", "overflow", "late")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +69,15 @@ class Filters:
 
 
 #: The sort key, ascending. Closed alerts have no clock: the newest closed comes first.
-_ORDER = (
-    "-a.level_rank, coalesce(d.due,"
-    " timestamptz '2100-01-01' + (timestamptz '2100-01-01' - coalesce(a.closed_at, a.raised_at))),"
-    " -coalesce(a.amount_fen, 0), a.last_evidence_at, a.alert_id"
-)
+_ORDER = "a.rank_no, a.rank_at, a.alert_id"
+_CLOSED = "a.closed_at DESC, a.alert_id DESC"
 _COLUMNS = """
     a.alert_id, a.person_id, a.episode, a.unit_id, a.line_id, a.raised_at, a.high_at, a.last_evidence_at,
     a.committed_at, a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state,
     a.signed_at, a.signed_by,
     a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, d.due,
+    a.rank_no, a.rank_at, a.tries AS silent, a.robot_at, a.offered_at, a.moved_at,
+    (SELECT max(x.rung) FROM wuzha.escalations x WHERE x.alert_id = a.alert_id) AS rung,
     clocks.sign_due, clocks.contact_due, clocks.meet_due,
     n.name AS unit_name, s.value AS person, l.value AS line, p.name, p.born, p.gender, p.place, p.occupation,
     o.name AS officer,
@@ -106,7 +107,18 @@ _FROM = """
 """
 
 
-def _where(actor: Actor, f: Filters) -> tuple[str, list[Any]]:
+#: Open files whose officer's shift is over (and who has no other now): (now, now). The next officer may take them.
+LEFT = """a.signed_by IN (
+    SELECT h.user_id FROM wuzha.shifts h WHERE h.removed_at IS NULL AND h.ends_at <= %s
+       AND NOT EXISTS (SELECT 1 FROM wuzha.shifts o WHERE o.user_id = h.user_id AND o.removed_at IS NULL
+                          AND o.ends_at > %s AND o.starts_at < h.ends_at + interval '1 day'
+                          AND o.starts_at <= wuzha.scope_time()))"""
+#: Given to the officer's own unit by another, not signed for yet: (unit, user).
+GIVEN = """(a.offered_at IS NOT NULL AND a.unit_id IN (SELECT ancestor FROM wuzha.unit_closure WHERE descendant = %s)
+    AND a.signed_by IS DISTINCT FROM %s)"""
+
+
+def _where(actor: Actor, f: Filters, now: datetime) -> tuple[str, list[Any]]:
     # One that another alert has taken in is that alert's work from then on.
     clauses: list[str] = ["a.merged_into IS NULL"]
     values: list[Any] = []
@@ -121,6 +133,20 @@ def _where(actor: Actor, f: Filters) -> tuple[str, list[Any]]:
     elif f.scope == "unit":
         clauses.append("a.unit_id = %s")
         values.append(actor.unit_id)
+    elif f.scope == "left":
+        clauses.append(LEFT)
+        values += [now, now]
+    elif f.scope == "given":
+        clauses.append(GIVEN)
+        values += [actor.unit_id, actor.user_id]
+    elif f.scope == "overflow":
+        clauses.append("a.alert_id IN (SELECT o.alert_id FROM wuzha.overflows o WHERE o.undone_at IS NULL)")
+    elif f.scope == "late":
+        clauses.append(
+            "a.alert_id IN (SELECT x.alert_id FROM wuzha.escalations x WHERE x.to_user = %s"
+            " OR (x.rung = 2 AND x.to_unit = %s))"
+        )
+        values += [actor.user_id, actor.unit_id]
     if f.level:
         clauses.append("a.level = %s")
         values.append(f.level)
@@ -136,11 +162,12 @@ def _where(actor: Actor, f: Filters) -> tuple[str, list[Any]]:
     return " AND ".join(clauses), values
 
 
-def _cursor(after: str) -> tuple[int, datetime, int, datetime, int] | None:
-    """A page's last sort key, as the address carries it; None where it is none of ours."""
+def _cursor(after: str) -> tuple[int, datetime, int] | None:
+    """A page's last sort key, as the address carries it; None where it is none of ours. ``rank_no`` 9: of closed ones."""
     try:
-        level, due, amount, evidence, alert = after.split("~")
-        return int(level), datetime.fromisoformat(due), int(amount), datetime.fromisoformat(evidence), int(alert)
+        rank, at, alert = after.split("~")
+        when = datetime.fromisoformat(at)
+        return (int(rank), when, int(alert)) if when.tzinfo and 0 <= int(rank) <= 9 and int(alert) < 2**63 else None
     except ValueError:
         return None
 
@@ -151,38 +178,30 @@ def rows(
     """A page of the queue in order, and the cursor of the next one (empty at the end)."""
     require(actor, "desk.read")
     now = now or clock.now()
-    where, values = _where(actor, f)
+    where, values = _where(actor, f, now)
+    closed = f.state == "closed"
+    order = _CLOSED if closed else _ORDER
     cursor = _cursor(f.after) if f.after else None
-    if cursor:
-        where += f" AND ({_ORDER}) > (%s, %s, %s, %s, %s)"
-        values += cursor
+    if cursor and closed == (cursor[0] == 9):
+        where += " AND (a.closed_at, a.alert_id) < (%s, %s)" if closed else f" AND ({_ORDER}) > (%s, %s, %s)"
+        values += cursor[1:] if closed else cursor
     page = (
         conn.cursor(row_factory=dict_row)
         .execute(
             "WITH page AS MATERIALIZED ("  # the order first, the words for one page only
-            f" SELECT a.alert_id, ROW_NUMBER() OVER (ORDER BY {_ORDER}) AS place"
-            f" FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT {PAGE + 1})"
+            f" SELECT a.alert_id, ROW_NUMBER() OVER (ORDER BY {order}) AS place"
+            f" FROM wuzha.alerts a WHERE {where} ORDER BY {order} LIMIT {PAGE + 1})"
             f" SELECT {_COLUMNS} FROM page JOIN wuzha.alerts a USING (alert_id) {joins(now)} {_FROM}"
             " ORDER BY page.place",
             values,
         )
         .fetchall()
     )
-    more = len(page) > PAGE
-    page = page[:PAGE]
-    if not more:
+    if len(page) <= PAGE:
         return page, ""
-    last = page[-1]
-    far = datetime.fromisoformat("2100-01-01T00:00:00+00:00")
-    due = last["due"] or far + (far - (last["closed_at"] or last["raised_at"]))
-    key = (
-        -last["level_rank"],
-        due.isoformat(),
-        -(last["amount_fen"] or 0),
-        last["last_evidence_at"].isoformat(),
-        last["alert_id"],
-    )
-    return page, "~".join(str(v) for v in key)
+    last = page[PAGE - 1]
+    key = (9, last["closed_at"]) if closed else (last["rank_no"], last["rank_at"])
+    return page[:PAGE], f"{key[0]}~{key[1].isoformat()}~{last['alert_id']}"
 
 
 def one(
@@ -201,14 +220,22 @@ def one(
 
 
 def first_unsigned(conn: psycopg.Connection[Any], actor: Actor, f: Filters, *, now: datetime) -> int | None:
-    """The first unsigned alert of the queue that no other transaction holds, locked for this one."""
-    where, values = _where(actor, replace(f, state="new", scope="unit" if f.scope == "unit" else "all", after=""))
-    row = conn.execute(
-        f"SELECT a.alert_id FROM wuzha.alerts a {joins(now)} WHERE {where} ORDER BY {_ORDER} LIMIT 1"
-        " FOR UPDATE OF a SKIP LOCKED",
-        values,
-    ).fetchone()
-    return None if row is None else int(row[0])
+    """The first alert to sign for that no other transaction holds, locked for this one: unsigned, or given to the
+    officer's unit. What the automatic calls have comes when nothing else is left."""
+    where, values = _where(
+        actor, replace(f, state="open", scope="unit" if f.scope == "unit" else "all", after=""), now
+    )  # fmt: skip
+    where += f" AND (a.state = 'new' OR {GIVEN})"
+    values += [actor.unit_id, actor.user_id]
+    for listed in ("a.robot_at IS NULL", "a.robot_at IS NOT NULL"):
+        row = conn.execute(
+            f"SELECT a.alert_id FROM wuzha.alerts a WHERE {where} AND {listed} ORDER BY {_ORDER} LIMIT 1"
+            " FOR UPDATE OF a SKIP LOCKED",
+            values,
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
 
 
 def counts(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> dict[str, int]:
