@@ -22,6 +22,7 @@ import httpx
 import psycopg
 
 from wuzha.store import Database, opened
+from wuzha.store.embedded import ServerError
 from wuzha.store.settings import Settings as StoreSettings
 from wuzha.store.settings import make_home
 
@@ -34,6 +35,8 @@ _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page
 #: The very first start on a machine compiles the engine's kernels.
 _READY_S = 900.0
 _LONG_S = 15.0
+#: A database that does not come up again is given this time before the next try.
+_AGAIN_S = 2.0
 
 
 class CannotServe(Exception):
@@ -172,4 +175,8 @@ def _watch(
                 db.connect("web", connect_timeout=5).close()
             except psycopg.OperationalError:
                 say("Database: it does not answer; starting it again")
-                databases.enter_context(opened(upgrade=False))
+                try:
+                    databases.enter_context(opened(upgrade=False))
+                except (ServerError, psycopg.OperationalError, OSError) as error:  # no room on the disk, say
+                    say(f"Database: {error}; trying again in {_AGAIN_S:g} s")
+                    stop.wait(_AGAIN_S)
