@@ -44,19 +44,20 @@ def own_mapping(table: str) -> Mapping:
 def find(head: list[list[str]], mappings: list[Mapping], tables: set[str]) -> Found | None:
     """The header and mapping of a sheet whose first rows are ``head``; None where no mapping knows any of them.
 
-    Mappings come by precedence; among several that fit a row, more names known wins, then precedence. Only mappings
-    that give one of ``tables`` are asked.
+    Mappings come by precedence; among several that fit a row, more names known wins, then precedence; the shipped lists
+    of warnings give way to any other. Only mappings that give one of ``tables`` are asked.
     """
     for i, row in enumerate(head):
         plain = {plain_header(cell)[0] for cell in row if cell and cell.strip()}
         if len(plain) < 2 and len(row) > 1:
             continue
-        best: tuple[int, int] | None = None
+        best: tuple[bool, int, int] | None = None
         chosen: Mapping | None = None
         for rank, mapping in enumerate(mappings):
             if mapping.table not in tables or not all(plain.intersection(group) for group in mapping.header):
                 continue
-            score = (len(plain & mapping.names()), -rank)
+            # Lists of warnings differ in words more than in names: one's own layout is right however little it names.
+            score = (not mapping.path.startswith("mappings/warnings_"), len(plain & mapping.names()), -rank)
             if best is None or score > best:
                 best, chosen = score, mapping
         if chosen is not None:

@@ -63,6 +63,19 @@ class Also:
     columns: dict[str, str]
 
 
+#: What an answer to a warning may fill of the workbook that it came in.
+ANSWERS = ("result", "at", "officer", "unit", "words", "amount")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """Where results go back to: ``columns``, part of an answer → the file's names for it; ``results``, our outcome →
+    the sender's own word or code."""
+
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    results: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
     """One layout. ``columns``: target → the file's names for it, the first filled one counts."""
@@ -81,6 +94,7 @@ class Mapping:
     step: tuple[str, str] | None = None
     also: tuple[Also, ...] = ()
     drop: tuple[str, ...] = ()
+    feedback: Feedback | None = None
     path: str = ""
 
     @property
@@ -91,6 +105,8 @@ class Mapping:
     def names(self) -> set[str]:
         """Every header name that it knows, in its one form."""
         known = set(self.drop)
+        for answers in self.feedback.columns.values() if self.feedback is not None else ():
+            known.update(answers)
         for sources in self.columns.values():
             for source in sources:
                 known.update(source.join if isinstance(source, Joined) else (source,))
@@ -150,7 +166,7 @@ class _File:
 
 _KEYS = {
     "name", "zh", "table", "shape", "header", "columns", "values", "patterns", "title", "constants", "units", "step",
-    "also", "drop", "extends",
+    "also", "drop", "extends", "feedback",
 }  # fmt: skip
 
 
@@ -196,6 +212,7 @@ def parse(text: str, path: str, base: dict[str, Mapping] | None = None) -> Mappi
         step=_step(raw, file),
         also=_also(raw, table, columns, file),
         drop=tuple(raw.get("drop", ())),
+        feedback=_feedback(raw, table, file),
         path=path,
     )
     _check_values(mapping, file)
@@ -308,6 +325,33 @@ def _texts(raw: dict[str, Any], key: str, file: _File, allowed: set[str]) -> dic
     return out
 
 
+def _feedback(raw: dict[str, Any], table: str, file: _File) -> Feedback | None:
+    told = raw.get("feedback")
+    if told is None:
+        return None
+    if table != "warnings":
+        raise file.error(f"answers are owed to warnings only, not to {table}", "feedback")
+    if not isinstance(told, dict):
+        raise file.error("want lines of part = [names of columns]", "feedback")
+    columns: dict[str, tuple[str, ...]] = {}
+    for part, names in told.items():
+        if part == "results":
+            continue
+        if part not in ANSWERS:
+            raise file.error(f"unknown part {part!r}; one of {', '.join(ANSWERS)}, results", "feedback", part)
+        listed = [names] if isinstance(names, str) else names
+        if not isinstance(listed, list) or not listed or not all(isinstance(n, str) and n.strip() for n in listed):
+            raise file.error(f"{part}: want names of columns", "feedback", part)
+        columns[part] = tuple(listed)
+    results = told.get("results", {})
+    if not isinstance(results, dict):
+        raise file.error("want lines of outcome = word", "feedback.results")
+    for outcome, word in results.items():
+        if not isinstance(word, str) or not word.strip():
+            raise file.error(f"{outcome} wants a text", "feedback.results", outcome)
+    return Feedback(columns=columns, results=dict(results))
+
+
 def _step(raw: dict[str, Any], file: _File) -> tuple[str, str] | None:
     step = raw.get("step")
     if step is None:
@@ -366,7 +410,7 @@ def _extend(raw: dict[str, Any], file: _File, base: dict[str, Mapping]) -> Mappi
     if known is None:
         raise file.error(f"extends the unknown mapping {raw['extends']!r}", "", "extends")
     for key in raw:
-        if key not in ("extends", "values", "patterns", "columns", "constants", "units", "name", "header"):
+        if key not in ("extends", "values", "patterns", "columns", "constants", "units", "name", "header", "feedback"):
             raise file.error(f"a mapping that extends another may not set {key!r}", "", key)
     columns = dict(known.columns)
     if "columns" in raw:
@@ -387,6 +431,7 @@ def _extend(raw: dict[str, Any], file: _File, base: dict[str, Mapping]) -> Mappi
         constants=known.constants | _texts(raw, "constants", file, allowed),
         units=known.units | _texts(raw, "units", file, set(columns)),
         header=_header(raw, columns, known.table, known.shape, file) if "header" in raw else known.header,
+        feedback=_feedback(raw, known.table, file) or known.feedback,
         path=file.path,
     )
     _check_values(mapping, file)
