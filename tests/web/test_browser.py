@@ -32,6 +32,7 @@ def address(page: Page, app: Any) -> Iterator[str]:
 
 def log_in(page: Page, address: str, login: str) -> None:
     page.goto(address + "/login")
+    page.locator("input[name=login]:focus").wait_for()  # on a busy machine it comes after the page
     page.keyboard.type(login)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

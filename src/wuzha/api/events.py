@@ -106,11 +106,11 @@ async def send_events(
     begun = time.perf_counter()
     d = doors(request)
     try:
+        _room(d)  # first: a database without room may be away, and asking it whose key this is takes half a minute
         source = await run_in_threadpool(source_of, request)
         _may(table, source)
         ground = _ground(source, basis, basis_ref, basis_until)
         kind = bodies.content_type(request)
-        _room(d)
         limit = d.settings.body_limit
         body = await bodies.read(request, limit=limit, inflated=d.settings.inflated_limit)
         d.take_body(len(body))
