@@ -27,7 +27,7 @@ def generate_command(
     scripts: Path | None = typer.Option(None, "--scripts", help="Folder of scam scripts (*.toml) that replace or add."),
     start: str | None = typer.Option(None, "--start", help="First day, YYYY-MM-DD; 2026-03-02 unless given."),
     scam_rate: float | None = typer.Option(
-        None, "--scam-rate", help="Share of people who lose money in a week; 0.007."
+        None, "--scam-rate", help="Share of people who lose money in a week; 0.007 unless given."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:

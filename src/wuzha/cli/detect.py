@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
     def detect(
         folder: Path = typer.Argument(..., help="Folder of event tables, each as NAME.parquet. Labels are never read."),
         out: Path = typer.Option(..., "--out", help="Alerts go here; suspects.parquet stands beside it."),
-        rules: Path | None = typer.Option(None, "--rules", help="Folder with features.toml, rules/ and typologies/."),
+        rules: Path | None = typer.Option(
+            None, "--rules", help="Folder with features.toml, rules/ and typologies/; default: the shipped."
+        ),
         language: str = typer.Option("zh", "--language", help="Language of the reasons: zh or en."),
         as_json: bool = JSON_OPTION,
     ) -> None:

@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
         at: str | None = typer.Option(
             None, "--at", help="ISO time up to which the folder is read; default: all of it."
         ),
-        subject: str | None = typer.Option(None, "--subject", help="Only this subject (kind:value)."),
+        subject: str | None = typer.Option(
+            None, "--subject", help="Whose figures, as kind:value; needed with a folder."
+        ),
         as_json: bool = JSON_OPTION,
     ) -> None:
         """List the declared features, or compute them over a folder as of a time."""

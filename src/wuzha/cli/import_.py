@@ -142,7 +142,9 @@ def register(app: typer.Typer) -> None:
         as_of: str | None = typer.Option(
             None, "--as-of", help="The day that undated register rows are of (else when their file was last changed)."
         ),
-        basis: str | None = typer.Option(None, "--basis", help="Basis on which the rows are held."),
+        basis: str | None = typer.Option(
+            None, "--basis", help="The ground: warning, case_query, consent, own_report, open_data or holder_own."
+        ),
         basis_ref: str | None = typer.Option(None, "--basis-ref", help="The basis's document number."),
         basis_until: str | None = typer.Option(None, "--basis-until", help="The day on which the basis ends."),
         as_json: bool = JSON_OPTION,
