@@ -41,7 +41,7 @@ FINDINGS = Table(
             type=TEXT,
             zh="种类",
             en="what was settled",
-            values=("alert_closed", "suspect_confirmed", "suspect_cleared", "warning_answered"),
+            values=("alert_closed", "suspect_confirmed", "suspect_cleared", "warning_answered", "line_engaged"),
             required=True,
         ),
         Column(name="code", type=TEXT, zh="结果码", en="result code"),
