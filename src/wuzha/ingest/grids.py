@@ -24,6 +24,8 @@ from .validation import EXACT
 HEAD = 60
 #: Cells longer than this are no field of a statement.
 MAX_CELL = 32_767 * 4
+#: The stream of a compound file in which an encrypted xlsx stands.
+_LOCKED = "EncryptedPackage".encode("utf-16-le")
 #: Whole numbers of more than fifteen digits.
 _FIFTEEN = 1e15
 #: A quoted cell may run over so many lines.
@@ -262,6 +264,8 @@ def workbook_grids(item: Item) -> list[Grid]:
     except python_calamine.PasswordError as error:
         raise Unreadable("encrypted", "工作簿有密码，请解密后导入") from error
     except (python_calamine.CalamineError, OSError, ValueError, KeyError) as error:
+        if _LOCKED in item.data:
+            raise Unreadable("encrypted", "工作簿有密码，请解密后导入") from error
         raise Unreadable("corrupt_file", f"工作簿已损坏：{error}") from error
     except BaseException as error:
         # The reader is native code: what it cannot read may end in a panic, which is no Exception.

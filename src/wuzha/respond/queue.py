@@ -88,7 +88,7 @@ _COLUMNS = """
                                          'level', w.level_upstream, 'reason', w.reasons[1])
                       ORDER BY w.ts)
        FROM wuzha.alert_warnings w LEFT JOIN wuzha.sources q ON q.name = w.source
-      WHERE w.alert_id = a.alert_id) AS warnings
+      WHERE w.alert_id = a.alert_id AND w.off_from IS DISTINCT FROM w.alert_id) AS warnings
 """
 _FROM = """
     LEFT JOIN wuzha.units n ON n.unit_id = a.unit_id
@@ -114,8 +114,7 @@ LEFT = """a.signed_by IN (
                           AND o.ends_at > %s AND o.starts_at < h.ends_at + interval '1 day'
                           AND o.starts_at <= wuzha.scope_time()))"""
 #: Given to the officer's own unit by another, not signed for yet: (unit, user).
-GIVEN = """(a.offered_at IS NOT NULL AND a.unit_id IN (SELECT ancestor FROM wuzha.unit_closure WHERE descendant = %s)
-    AND a.signed_by IS DISTINCT FROM %s)"""
+GIVEN = "(a.offered_at IS NOT NULL AND a.unit_id = %s AND a.signed_by IS DISTINCT FROM %s)"
 
 
 def _where(actor: Actor, f: Filters, now: datetime) -> tuple[str, list[Any]]:
@@ -163,7 +162,7 @@ def _where(actor: Actor, f: Filters, now: datetime) -> tuple[str, list[Any]]:
 
 
 def _cursor(after: str) -> tuple[int, datetime, int] | None:
-    """A page's last sort key, as the address carries it; None where it is none of ours. ``rank_no`` 9: of closed ones."""
+    """A page's last sort key, as the address carries it; None where it is none of ours. 9: of closed ones."""
     try:
         rank, at, alert = after.split("~")
         when = datetime.fromisoformat(at)
@@ -266,4 +265,5 @@ def fingerprint(conn: psycopg.Connection[Any]) -> str:
         " FROM wuzha.alerts WHERE state <> 'closed'"
     ).fetchone()
     closed = conn.execute("SELECT max(closed_at) FROM wuzha.alerts WHERE closed_at IS NOT NULL").fetchone()
-    return f"{row}{closed}"
+    told = conn.execute("SELECT max(escalation_id) FROM wuzha.escalations").fetchone()
+    return f"{row}{closed}{told}"

@@ -21,10 +21,22 @@ from wuzha import store
 from wuzha.command.public import Actor, machine
 from wuzha.events import clock
 
+from . import answers, books, escalate, lookback, overflow, releases, sender, tiers, verify, waves
+
 Round = Callable[[psycopg.Connection[Any], Actor, datetime], int]
 
 #: Every round by name, in the order in which they are made; each returns how many things it did.
-ROUNDS: dict[str, Round] = {}
+ROUNDS: dict[str, Round] = {
+    "clocks": tiers.put_in_force,
+    "overflow": overflow.round,
+    "escalate": escalate.round,
+    "answers": answers.round,
+    "workbooks": books.round,
+    "release": releases.round,
+    "lookback": lookback.round,
+    "tell_codes": verify.tell,
+    "waves": waves.join_later,
+}
 #: Seconds between two rounds, by the wall clock.
 EVERY_S = 1.0
 _LOCK = 0x77757A6872
@@ -59,8 +71,11 @@ def run() -> int:
             row = conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
             if row is not None and row[0]:
                 break
+        sending = sender.Sender(lambda: db.connect("web"))
+        sending.start()
         while not stop.wait(EVERY_S):
             go_round(conn)
+        sending.stop()
     return 0
 
 

@@ -19,13 +19,15 @@ from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 from wuzha.store import audit
 
+from . import answers
+
 #: Where a state may go. Undo goes back along the same way.
 MOVES: dict[str, tuple[str, ...]] = {
     "new": ("signed",),
     "signed": ("signed", "contacting", "reached", "closed"),
     "contacting": ("contacting", "reached", "closed"),
     "reached": ("reached", "closed"),
-    "closed": (),
+    "closed": ("new",),  # opened again
 }
 #: The desk's columns of an alert; what a step keeps of them is what an undo restores.
 COLUMNS = (
@@ -95,29 +97,37 @@ def record(
     to_id: int | None = None,
     amount_fen: int | None = None,
     undoes: int | None = None,
+    reason: str | None = None,
+    quiet: bool = False,
 ) -> Done:
-    """Change the alert's desk columns, write the contact row and the audit row; all in the caller's transaction."""
+    """Change the alert's desk columns, write the contact row and the audit row; all in the caller's transaction.
+
+    ``quiet``: nothing changed that the officer who has the file must see before their own next step (no new version).
+    """
     at = at or clock.now()
     state = changes.get("state", alert["state"])
     if undoes is None and state != alert["state"] and state not in MOVES[alert["state"]]:
         raise Refused("wrong_state", state=alert["state"])
     words = (words or "").strip()[:2000] or None
-    names = [*changes, "version"]
-    assignments = ", ".join(f"{name} = %s" for name in names)
-    conn.execute(
-        f"UPDATE wuzha.alerts SET {assignments} WHERE alert_id = %s",
-        [*changes.values(), alert["version"] + 1, alert["alert_id"]],
-    )
+    if not quiet:
+        changes = {**changes, "version": alert["version"] + 1}
+    if changes:
+        assignments = ", ".join(f"{name} = %s" for name in changes)
+        conn.execute(
+            f"UPDATE wuzha.alerts SET {assignments} WHERE alert_id = %s", [*changes.values(), alert["alert_id"]]
+        )
     before = {name: alert[name] for name in COLUMNS}
     row = conn.execute(
-        "INSERT INTO wuzha.contacts (alert_id, at, user_id, kind, code, words, key, to_id, amount_fen, undoes, before)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING contact_id",
+        "INSERT INTO wuzha.contacts (alert_id, at, user_id, kind, code, words, key, to_id, amount_fen, undoes, before,"
+        " reason) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING contact_id",
         (
             alert["alert_id"], at, actor.user_id or None, kind, code, words, f"{actor.user_id}:{key}", to_id,
-            amount_fen, undoes, json.dumps(before, default=str),
+            amount_fen, undoes, json.dumps(before, default=str), reason,
         ),
     ).fetchone()  # fmt: skip
     assert row is not None
+    if "outcome" in changes:
+        answers.follow(conn, actor, alert["alert_id"], changes["outcome"], at)
     audit_step(conn, actor, alert, kind, at=at, detail={"code": code, "amount_fen": amount_fen, "undoes": undoes})
     return Done(alert_id=alert["alert_id"], contact_id=row[0], at=at)
 

@@ -208,6 +208,7 @@ def overdue(now: datetime) -> tuple[str, str]:
                      WHEN 'contacting' THEN a.level_at + tier.contact
                      WHEN 'reached' THEN a.level_at + tier.meet END < %(now)s
         OR EXISTS (SELECT 1 FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed'
+                      AND w.off_from IS DISTINCT FROM w.alert_id
                       AND CASE a.state WHEN 'new' THEN w.sign_by ELSE w.feedback_by END < %(now)s))""",
     )
 
@@ -219,7 +220,8 @@ def joins(now: datetime) -> str:
     return f"""
     {_tier_join(now)}
     CROSS JOIN LATERAL (SELECT min(w.sign_by) AS sign_by, min(w.feedback_by) AS feedback_by
-                          FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed') own
+                          FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed'
+                           AND w.off_from IS DISTINCT FROM w.alert_id) own
     CROSS JOIN LATERAL (SELECT least(a.level_at + tier.sign, own.sign_by) AS sign_due,
                                least(a.level_at + tier.contact, own.feedback_by) AS contact_due,
                                least(a.level_at + tier.meet, own.feedback_by) AS meet_due) clocks

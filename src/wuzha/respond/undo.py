@@ -20,7 +20,9 @@ from .step import COLUMNS, Done, lock, record, repeated
 from .tiers import tiers
 
 #: Steps that cannot be taken back: a close has told the engine; an undo is final.
-FINAL = ("close", "undo", "reveal")
+FINAL = ("close", "undo", "reveal", "reopen", "loss_reported", "flag_cleared", "warning_off", "warning_on")
+#: What stands in tables of its own is not taken back by a step's columns: a measure is released, a flag taken down.
+FINAL_FAMILIES = ("measure_", "release_", "notice_", "flag_", "followup_", "transfer", "overflow", "locate")
 
 
 def undoable(
@@ -38,7 +40,9 @@ def undoable(
         )
         .fetchone()
     )
-    if last is None or last["kind"] in FINAL or last["user_id"] != actor.user_id:
+    if last is None or last["user_id"] != actor.user_id:
+        return None
+    if last["kind"] in FINAL or last["kind"].startswith(FINAL_FAMILIES):
         return None
     until = last["at"] + clock.stretch(tiers(now).undo_s)
     return None if now > until else {**last, "until": until}
@@ -64,4 +68,10 @@ def undo(
         raise Refused("too_late")
     before = last["before"] if isinstance(last["before"], dict) else json.loads(last["before"])
     changes = {name: before.get(name) for name in COLUMNS} if last["kind"] != "note" else {}
+    if last["kind"] == "visit":  # with the step goes the order to the station
+        conn.execute(
+            "UPDATE wuzha.dispatches SET state = 'recalled', done_at = %s WHERE alert_id = %s AND sent_by = %s"
+            " AND sent_at = %s AND state = 'sent'",
+            (now, alert_id, actor.user_id, last["at"]),
+        )
     return record(conn, actor, alert, "undo", key=key, changes=changes, at=now, code=last["kind"], undoes=contact_id)
