@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import entry_points
 
 from fastapi import APIRouter, FastAPI
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
 from starlette.routing import Mount
 
 from wuzha import __version__
+from wuzha.live.listening import listen
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
 from wuzha.store import opened
@@ -76,26 +73,9 @@ def run(host: str, port: int) -> None:
     with opened(upgrade=False) as db:
         shared = Doors(db=db, settings=settings()).open()
         try:
-            asyncio.run(_serve(compose(shared), host, port))
+            asyncio.run(listen(compose(shared), host, port))
         finally:
             shared.close()
-
-
-async def _serve(app: FastAPI, host: str, port: int) -> None:
-    server = Server(
-        app, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.error, websockets=False,
-        backlog=1024,
-    )  # fmt: skip
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait({serving}, timeout=5)
-    stopping.cancel()
 
 
 if __name__ == "__main__":

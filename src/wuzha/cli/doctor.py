@@ -243,6 +243,7 @@ def _inside(settings: Settings, db: Database) -> Iterator[Finding]:
             )  # fmt: skip
         yield from _house(db)
         yield _audit(settings, db)
+        yield from _exchange(settings, db)
 
 
 def _clocks_agree(db: Database) -> Finding:
@@ -303,6 +304,31 @@ def _house(db: Database) -> Iterator[Finding]:
                 )  # fmt: skip
         if sound:
             yield Finding(name="sources", state="ok", words=f"{len(listed)} registered, each with its basis")
+
+
+def _exchange(settings: Settings, db: Database) -> Iterator[Finding]:
+    from wuzha.store import exchange, zone_keys
+
+    from .exchange import words_of
+
+    try:
+        zone = zone_keys.load(settings.home)
+    except zone_keys.KeysError as error:
+        yield Finding(name="exchange", state="fail", words=str(error), mend="mend it or restore it from a backup")
+        return
+    if zone is None:
+        return
+    with db.connect("web") as conn:
+        standing = exchange.status(conn, zone)
+    if not standing:
+        yield Finding(
+            name="exchange", state="note", words=f"zone {zone.name} knows no other", mend="wuzha exchange trust CARD"
+        )
+    for one in standing:
+        yield Finding(
+            name="exchange", state="ok" if one.sound else "warn", words=f"{one.peer}: {words_of(one)}",
+            mend=None if one.sound else "do both folders reach the other zone? wuzha exchange status on both sides",
+        )  # fmt: skip
 
 
 def _audit(settings: Settings, db: Database) -> Finding:

@@ -23,7 +23,9 @@ app = typer.Typer(
 )
 
 #: Modules of this package that define ``register(app)``.
-_OWN: tuple[str, ...] = ("import_", "serve", "admin", "audit", "doctor", "detect", "features", "rules", "text")
+_OWN: tuple[str, ...] = (
+    "import_", "serve", "admin", "audit", "exchange", "doctor", "detect", "features", "rules", "text",
+)  # fmt: skip
 
 
 def _version(value: bool) -> None:

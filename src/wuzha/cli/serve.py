@@ -16,6 +16,7 @@ class Role(StrEnum):
 
     holder = "holder"
     centre = "centre"
+    public = "public"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def serve(
-        role: Role = typer.Option(..., help="holder: raw events stay here, warnings leave; centre: the police desk."),
+        role: Role = typer.Option(
+            ..., help="holder: raw events stay here, warnings leave; centre: the police desk; public: the page /verify."
+        ),
         data: Path | None = typer.Option(None, help="Folder of the deployment's data. Default: WUZHA_HOME."),
         host: str = typer.Option("127.0.0.1", help="Address to listen on."),
         port: int = typer.Option(8000, min=1, max=65535, help="Port to listen on."),

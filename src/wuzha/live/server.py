@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from wuzha.store import Database, opened
+from wuzha.store import Database, opened, zone_keys
 from wuzha.store.embedded import ServerError
 from wuzha.store.settings import Settings as StoreSettings
 from wuzha.store.settings import make_home
@@ -32,6 +32,17 @@ from .supervise import Child, Supervisor
 
 #: Settings of PostgreSQL under which an acknowledgement is durable, and the values that are not.
 _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page_writes": ("off",)}
+_DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
+_ENGINE = ("engine", "wuzha.live.process", 25.0)
+#: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
+#: police network has no engine and no desk: its own doors, and letters.
+PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
+    "holder": (_ENGINE, _DOORS),
+    "centre": (_ENGINE, _DOORS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE),
+    "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
+}
+#: What the first unit of a new deployment is called, where the role has units.
+FIRST_UNIT = {"centre": "反诈中心", "holder": "数据持有单位"}
 #: The very first start on a machine compiles the engine's kernels.
 _READY_S = 900.0
 _LONG_S = 15.0
@@ -63,22 +74,34 @@ def serve(
             db = databases.enter_context(opened())
             with db.connect("web") as conn:
                 refuse_unsafe(conn)
-                first_unit(conn, "反诈中心" if settings.role == "centre" else "数据持有单位")
-            say("Engine: starting")
-            supervisor.start(Child("worker", _python("wuzha.live.process"), environment, stop_s=25.0))
-            say("Doors: starting")
-            supervisor.start(Child("doors", _python("wuzha.api.app", host, str(port)), environment))
-            if settings.role == "centre":
-                supervisor.start(Child("rounds", _python("wuzha.respond.rounds"), environment))
+                if settings.role in FIRST_UNIT:
+                    first_unit(conn, FIRST_UNIT[settings.role])
+            for name, module, stop_s in PROCESSES[settings.role]:
+                if name == "exchange" and settings.role == "centre" and not _has_zones(settings.home):
+                    continue
+                say(f"{name.capitalize()}: starting")
+                place = (host, str(port)) if name == "doors" else ()
+                supervisor.start(Child(name, _python(module, *place), environment, stop_s=stop_s))
             url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
             if _await_ready(url, supervisor, stop, say):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
-                _greet(db, settings.home, say)
+                if settings.role in FIRST_UNIT:
+                    _greet(db, settings.home, say)
+                elif not _has_zones(settings.home):
+                    say("It knows no zone yet and can confirm nothing: wuzha exchange keys makes its keys")
             _watch(db, databases, supervisor, stop, say)
         finally:
             say("Stopping")
             supervisor.stop()
     say("Stopped; everything acknowledged is kept")
+
+
+def _has_zones(home: Path) -> bool:
+    """Whether this deployment has keys of a zone. CannotServe where they are damaged or readable by others."""
+    try:
+        return zone_keys.load(home) is not None
+    except zone_keys.KeysError as error:
+        raise CannotServe(str(error)) from error
 
 
 def _greet(db: Database, home: Path, say: Callable[[str], None]) -> None:

@@ -22,8 +22,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WUZHA_", extra="ignore")
 
-    #: The seat: a holder keeps its raw events; a centre takes warnings, reports, and raw rows with a basis.
-    role: Literal["holder", "centre"] = "centre"
+    #: The seat: a holder keeps its raw events; a centre takes warnings, reports, and raw rows with a basis; public is
+    #: the page on the Internet, which reaches the centre only by letters in folders.
+    role: Literal["holder", "centre", "public"] = "centre"
     #: Folder of everything that this deployment keeps: database, history, snapshots.
     home: Path = Field(default_factory=default_home)
     #: A holder's centre, and the file with the key that the centre gave it.
@@ -53,6 +54,14 @@ class Settings(BaseSettings):
     seal_s: float = Field(default=3600.0, gt=0)
     #: A sealed log row is kept this long for cited events and replays; above the engine's 72 h look-back.
     log_keep_s: float = Field(default=4 * 86400.0, ge=0)
+
+    #: Public page: how old its knowledge may be and still confirm an officer's code.
+    verify_fresh_s: float = Field(default=120.0, gt=0)
+    #: Public page: questions that one address may ask in ten minutes, and wrong ones that all may in a minute.
+    verify_tries: int = Field(default=10, gt=0)
+    verify_wrong: int = Field(default=120, gt=0)
+    #: Public page: addresses of proxies whose X-Forwarded-For is believed, parted by commas.
+    proxies: str = ""
 
     @property
     def history(self) -> Path:

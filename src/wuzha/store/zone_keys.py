@@ -148,12 +148,17 @@ def load(home: Path) -> Zone | None:
     return Zone(name=str(raw["name"]), signing=signing, boxing=boxing, peers=peers, folder=where.parent)
 
 
+def read_card(path: Path) -> Card:
+    """A zone's card from a file. KeysError where it is none."""
+    return _card(_read(path, "wuzha_zone"), path)
+
+
 def trust(home: Path, card: Path, *, inbox: Path, outbox: Path) -> Peer:
     """Know a zone from now on by its card; a newer card of the same name takes the older one's place."""
     mine = load(home)
     if mine is None:
         raise KeysError(f"{folder(home)} has no keys of this zone yet: wuzha exchange keys")
-    their = _card(_read(card, "wuzha_zone"), card)
+    their = read_card(card)
     if their.name == mine.name:
         raise KeysError(f"{card} is a card of {their.name}, which is this zone's own name")
     if inbox.absolute() == outbox.absolute():

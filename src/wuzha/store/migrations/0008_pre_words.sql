@@ -124,6 +124,7 @@ BEGIN
 END $$;
 GRANT SELECT, INSERT, UPDATE ON exchange_peers, exchange_inbox, public_codes TO wuzha_web;
 GRANT SELECT, INSERT ON exchange_aside TO wuzha_web;
+GRANT DELETE ON public_codes TO wuzha_web;               -- what is over is not kept
 
 CREATE POLICY web ON phrases FOR SELECT TO wuzha_web USING ((SELECT wuzha.scope_unit()) IS NOT NULL);
 CREATE POLICY web_propose ON phrases FOR INSERT TO wuzha_web

@@ -1,0 +1,67 @@
+"""The process that carries letters between this zone and the others.
+
+Kept true here: one process a deployment carries; a folder that is away, a damaged key file or a handler that fails is
+logged once and tried again; nothing is lost by waiting.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+
+import structlog
+
+from wuzha import store
+from wuzha.live.logs import configure
+from wuzha.live.settings import settings
+from wuzha.store import exchange, zone_keys
+
+from . import verify
+
+log = structlog.get_logger(__name__)
+
+#: What each role understands of what comes in; a kind that is not here is kept and reported.
+HANDLERS: dict[str, Mapping[str, exchange.Handler]] = {"centre": {}, "public": verify.HANDLERS}
+#: Seconds between two rounds, by the wall clock.
+EVERY_S = 1.0
+_LOCK = 0x77757A6878
+
+
+def run() -> int:
+    """Carry until SIGTERM. Returns the exit code; the parent starts a process again that could not go on."""
+    configure("exchange")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    told: set[str] = set()
+    with store.opened(upgrade=False) as db, db.connect("web") as conn:
+        while not stop.wait(EVERY_S):
+            row = conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+            if row is not None and row[0]:
+                break
+        while not stop.wait(EVERY_S):
+            troubles: set[str] = set()
+            try:
+                zone = zone_keys.load(settings().home)
+                done = exchange.carry(conn, zone, HANDLERS.get(settings().role, {})) if zone else []
+            except zone_keys.KeysError as error:
+                troubles.add(str(error))
+                done = []
+            for one in done:
+                troubles.update(f"{one.peer}: {words}" for words in one.trouble)
+                for name, reason in one.aside:
+                    log.warning("file set aside", peer=one.peer, file=name, reason=reason)
+                if one.refused:
+                    log.error("messages could not take effect", peer=one.peer, n=one.refused)
+            for words in sorted(troubles - told):
+                log.warning("exchange waits", why=words)
+            if told and not troubles:
+                log.info("exchange goes on")
+            told = troubles
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())
