@@ -14,6 +14,7 @@ from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
 from .codes import codes
+from .safety import check_kin
 from .step import Done, lock, mine, record, repeated
 
 
@@ -28,11 +29,13 @@ def contact(
     key: str,
     to_id: int | None = None,
     words: str | None = None,
+    reason: str | None = None,
     now: datetime | None = None,
 ) -> Done:
     """Record a try to reach the person. ``channel`` and ``result`` are codes; ``to_id`` the line or kin that was tried.
 
-    Refused: taken, changed, closed, not_signed, unknown_code.
+    Kin are told by `safety.check_kin` only: ``reason`` says why, ``words`` what they were told.
+    Refused: taken, changed, closed, not_signed, unknown_code; of kin: kin_forbidden, kin_reason, kin_words.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -43,8 +46,10 @@ def contact(
         return done
     alert = lock(conn, alert_id)
     mine(alert, actor, version)
-    if to_id is not None and not _theirs(conn, alert, to_id):
+    if to_id is not None and not theirs(conn, alert, to_id):
         raise Refused("unknown_code", code=to_id)
+    if rung.to == "kin":
+        check_kin(conn, alert, result=result, reason=reason, words=words)
     reached = codes()["result"][result].reached and rung.to == "person"
     changes: dict[str, Any] = {}
     if alert["contacted_at"] is None:
@@ -58,11 +63,12 @@ def contact(
     if codes()["result"][result].silent and rung.to == "person":
         changes["tries"] = alert["tries"] + 1
     return record(
-        conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id
+        conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id,
+        reason=reason if rung.to == "kin" else None,
     )  # fmt: skip
 
 
-def _theirs(conn: psycopg.Connection[Any], alert: dict[str, Any], to_id: int) -> bool:
+def theirs(conn: psycopg.Connection[Any], alert: dict[str, Any], to_id: int) -> bool:
     """True where ``to_id`` is the alert's line, one joined to the person, or one of somebody joined to the person."""
     if to_id in (alert["line_id"], alert["person_id"]):
         return True

@@ -24,7 +24,7 @@ _CLASSES = ("4xx", "5xx", "6xx")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What an answer of the exchange means: the result to propose (None: the officer says it), and whether forwarded."""
+    """What an answer of the exchange means: the result to propose (None: the officer says it); forwarded or not."""
 
     result: str | None = None
     forwarded: bool = False

@@ -128,12 +128,24 @@ CREATE TABLE robot_files (                             -- each file of results t
 );
 CREATE INDEX robot_files_unit ON robot_files (unit_id, file_id);
 
+-- ---------------------------------------------------------------- engaged lines
+
+CREATE TABLE line_findings (                           -- each busy or forwarded call, looked at once its undo is past
+    contact_id bigint PRIMARY KEY REFERENCES contacts,
+    alert_id   bigint NOT NULL REFERENCES alerts,
+    at         timestamptz NOT NULL,
+    code       text                                    -- engaged, forwarded; null: no evidence yet
+);
+CREATE INDEX line_findings_alert ON line_findings (alert_id);
+CREATE INDEX contacts_engaged ON contacts (at) WHERE code IN ('busy','forwarded');
+
 -- ---------------------------------------------------------------- who may
 
 DO $$
 DECLARE t text;
 BEGIN
-    FOREACH t IN ARRAY ARRAY['phone_calls','call_backs','robot_lists','robot_rows','robot_results','robot_files'] LOOP
+    FOREACH t IN ARRAY ARRAY['phone_calls','call_backs','robot_lists','robot_rows','robot_results','robot_files',
+                             'line_findings'] LOOP
         EXECUTE format('ALTER TABLE wuzha.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE wuzha.%I FORCE ROW LEVEL SECURITY', t);
     END LOOP;
@@ -148,9 +160,11 @@ BEGIN
                        ' OR EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.alert_id = %I.alert_id))', t, t);
     END LOOP;
 END $$;
+CREATE POLICY web ON line_findings TO wuzha_web USING
+    (EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.alert_id = line_findings.alert_id));
 CREATE POLICY web ON robot_results TO wuzha_web USING
     (EXISTS (SELECT 1 FROM wuzha.robot_rows r WHERE r.row_id = robot_results.row_id));
-GRANT SELECT, INSERT ON phone_calls, call_backs, robot_lists, robot_rows, robot_results, robot_files TO wuzha_web;
+GRANT SELECT, INSERT ON phone_calls, call_backs, robot_lists, robot_rows, robot_results, robot_files, line_findings TO wuzha_web;
 GRANT UPDATE (alert_id, user_id, extension, at, state, state_at, taken_by, taken_until, sip, why, forwarded, proposed,
               number, line_id, ref, answered_at, missed_at, ended_at, recording, contact_id, put_away_at, callback_id)
     ON phone_calls TO wuzha_web;
