@@ -37,19 +37,25 @@ class Filters:
     unit: int | None = None
     state: str = "open"
     search: str = ""
+    wave: int | None = None
     after: str = ""
 
     @classmethod
     def of(cls, query: dict[str, str]) -> Filters:
         """Filters of an address; what is unknown there is dropped, so that an old bookmark still opens."""
-        unit = query.get("unit", "")
+
+        def number(name: str) -> int | None:
+            text = query.get(name, "")
+            return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+
         return cls(
             scope=query.get("scope", "") if query.get("scope") in SCOPES else "all",
             level=query.get("level", "") if query.get("level") in LEVELS else "",
             scam_type=query.get("type", "") if query.get("type") in scam_types() else "",
-            unit=int(unit) if unit.isascii() and unit.isdigit() and len(unit) < 18 else None,
+            unit=number("unit"),
             state=query.get("state", "") if query.get("state") in STATES else "open",
             search=query.get("q", "").strip()[:100],
+            wave=number("wave"),
             after=query.get("after", "") if _cursor(query.get("after", "")) else "",
         )
 
@@ -63,6 +69,7 @@ class Filters:
             "unit": "" if f.unit is None else str(f.unit),
             "state": "" if f.state == "open" else f.state,
             "q": f.search,
+            "wave": "" if f.wave is None else str(f.wave),
             "after": f.after,
         }
         return urlencode({k: v for k, v in pairs.items() if v})
@@ -155,6 +162,9 @@ def _where(actor: Actor, f: Filters, now: datetime) -> tuple[str, list[Any]]:
     if f.unit is not None:
         clauses.append("a.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)")
         values.append(f.unit)
+    if f.wave is not None:
+        clauses.append("a.alert_id IN (SELECT alert_id FROM wuzha.wave_alerts WHERE wave_id = %s)")
+        values.append(f.wave)
     if f.search:
         clauses.append("a.alert_id IN (SELECT alert_id FROM wuzha.search_alerts(%s))")
         values.append(f.search)

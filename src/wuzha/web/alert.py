@@ -10,12 +10,12 @@ from fastapi.responses import RedirectResponse, Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock, money
-from wuzha.respond import contact, file, outcome, reveal, sign, tiers, undo
+from wuzha.respond import contact, file, outcome, reveal, sign, tiers, undo, waves
 from wuzha.respond.codes import codes
 from wuzha.respond.next_step import next_step, standing
 from wuzha.respond.phrases import phrases
 
-from . import catalogue, timeline, words
+from . import catalogue, protect, timeline, words
 from .context import STATUS, Context, posted, signed_in
 from .masks import Sight
 
@@ -32,6 +32,8 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         found = file.read(conn, ctx.actor, alert_id, now=now)
         until = reveal.revealed_until(conn, ctx.actor, alert_id, now=now)
         last = undo.undoable(conn, ctx.actor, alert_id, now=now)
+        held_by = waves.of_alert(conn, alert_id)
+        more = protect.values(conn, found, now=now)
     alert = found.alert
     names = [alert["name"], *(k["name"] for k in found.kin)]
     sight = Sight(open=until is not None, names=tuple(n for n in names if n))
@@ -50,8 +52,9 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
     return ctx.page(
         "alert.html", status=status, now=now, file=found, alert=alert, sight=sight, until=until, undoable=last,
         undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=step,
-        talk=talk, rungs=rungs, codes=codes(), good=_GOOD, said=said, words_of=timeline.words_of, say=say,
-        mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
+        talk=talk, waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
+        words_of=timeline.words_of, say=say, mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
+        **more,
     )  # fmt: skip
 
 
@@ -125,6 +128,7 @@ def contacts(alert_id: int, ctx: Context = Depends(posted)) -> Response:
                 conn, ctx.actor, alert_id, channel=form.get("channel", ""), result=form.get("result", ""),
                 version=_whole(ctx, "version"), key=form.get("click", ""),
                 to_id=int(to) if to.isascii() and to.isdigit() and len(to) < 18 else None, words=form.get("words"),
+                reason=form.get("reason"),
             )  # fmt: skip
     except Refused as refused:
         return _conflict(ctx, alert_id, refused)

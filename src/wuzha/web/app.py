@@ -25,6 +25,7 @@ from . import (
     admin_sources,
     admin_units,
     admin_users,
+    after,
     alert,
     audit,
     context,
@@ -32,14 +33,16 @@ from . import (
     figures,
     live,
     login,
+    measures,
     render,
     wall,
+    waves,
 )
 
 log = structlog.get_logger(__name__)
 
 #: One file a page; each has its router.
-PAGES = (login, desk, alert, wall, figures, live, admin_units, admin_users, admin_sources, audit)
+PAGES = (login, desk, alert, wall, figures, live, admin_units, admin_users, admin_sources, audit, measures, after, waves)
 
 
 def create(pool: ConnectionPool[Any]) -> FastAPI:

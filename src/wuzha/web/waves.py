@@ -1,0 +1,133 @@
+"""Waves: many people whom one thing has touched, worked as one item."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import xlsxwriter
+from fastapi import APIRouter, Depends
+from fastapi.responses import RedirectResponse, Response
+
+from wuzha.command.public import Refused
+from wuzha.events import clock
+from wuzha.respond import waves
+
+from . import catalogue, words
+from .context import STATUS, Context, posted, signed_in
+from .masks import Sight
+
+router = APIRouter(prefix="/waves")
+
+_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def _list(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
+    with ctx.db() as conn:
+        return ctx.page(
+            "waves.html", status=status, waves=waves.waves(conn, ctx.actor), said=said, form=ctx.form,
+            making=waves.in_the_making(conn, ctx.actor),
+        )  # fmt: skip
+
+
+def _one(ctx: Context, wave_id: int, *, said: Refused | None = None, status: int = 200) -> Response:
+    with ctx.db() as conn:
+        found = waves.read(conn, ctx.actor, wave_id)
+    return ctx.page("wave.html", status=status, found=found, wave=found.wave, total=found.total, said=said)
+
+
+def _step(ctx: Context, wave_id: int, verb: Any) -> Response:
+    try:
+        with ctx.db() as conn:
+            verb(conn, ctx.actor, wave_id)
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _one(ctx, wave_id, said=refused, status=409)
+    return RedirectResponse(f"/waves/{wave_id}", status_code=303)
+
+
+@router.get("")
+def show(ctx: Context = Depends(signed_in)) -> Response:
+    """Waves, and those in the making."""
+    return _list(ctx)
+
+
+@router.post("")
+def make(ctx: Context = Depends(posted)) -> Response:
+    """One work item of everybody whom a mark has touched."""
+    f = ctx.form
+    try:
+        with ctx.db() as conn:
+            made = waves.make(
+                conn, ctx.actor, mark=f.get("mark", ""), title=f.get("title", ""), key=f.get("click", ""),
+            )  # fmt: skip
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _list(ctx, said=refused, status=409)
+    return RedirectResponse(f"/waves/{made}", status_code=303)
+
+
+@router.get("/{wave_id}")
+def one(wave_id: int, ctx: Context = Depends(signed_in)) -> Response:
+    """A wave's figures, by unit."""
+    return _one(ctx, wave_id)
+
+
+@router.post("/{wave_id}/hand-out")
+def hand_out(wave_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Hand other units their share."""
+    return _step(ctx, wave_id, waves.hand_out)
+
+
+@router.post("/{wave_id}/sign")
+def sign(wave_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Sign for one's share."""
+    return _step(ctx, wave_id, waves.sign_share)
+
+
+@router.post("/{wave_id}/close")
+def close(wave_id: int, ctx: Context = Depends(posted)) -> Response:
+    """End it."""
+    return _step(ctx, wave_id, waves.close)
+
+
+_COLUMNS = (
+    "wave.no", "person.name", "person.line", "col.unit", "col.level", "col.type", "col.state", "wave.signed",
+    "wave.officer", "wave.first_contact", "wave.contacts", "alert.outcome", "figure.avoided", "figure.lost",
+)  # fmt: skip
+
+
+@router.get("/{wave_id}/table.xlsx")
+def table(wave_id: int, ctx: Context = Depends(signed_in)) -> Response:
+    """The feedback table: one row a person, masked, with what was done and what came of it."""
+    with ctx.db() as conn:
+        found = waves.read(conn, ctx.actor, wave_id)
+        rows = waves.people(conn, ctx.actor, wave_id)
+
+    def word(key: str) -> str:
+        return catalogue.translate(key, ctx.language)
+
+    def when(at: Any) -> str:
+        return words.full(at) if at else ""
+
+    sink = io.BytesIO()
+    with xlsxwriter.Workbook(sink, {"in_memory": True, "strings_to_formulas": False}) as book:
+        sheet = book.add_worksheet(word("wave.feedback"))
+        sheet.write_row(0, 0, [word(key) for key in _COLUMNS], book.add_format({"bold": True}))
+        sheet.freeze_panes(1, 0)
+        for i, r in enumerate(rows, 1):
+            sight = Sight()
+            sheet.write_row(i, 0, [
+                r["alert_id"], sight.name(r["name"]) or "", sight.line(r["line"]) or "", r["unit_name"],
+                word(f"level.{r['level']}"), word(f"type.{r['scam_type']}"), word(f"state.{r['state']}"),
+                when(r["signed_at"]), r["officer"] or "", when(r["contacted_at"]), r["contacts"],
+                word(f"outcome.{r['outcome']}") if r["outcome"] else "",
+                *("" if r[money] is None else r[money] / 100 for money in ("avoided_fen", "lost_fen")),
+            ])  # fmt: skip
+        sheet.autofit()
+    name = f"wave-{found.wave['wave_id']}-{clock.now():%Y%m%d%H%M}.xlsx"
+    return Response(
+        sink.getvalue(), media_type=_SHEET, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
