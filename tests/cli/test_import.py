@@ -53,7 +53,8 @@ def test_nothing_readable_ends_with_one_and_writes_nothing(tmp_path: Path) -> No
     path = tmp_path / "empty.csv"
     path.write_bytes(b"")
     done = _wuzha("import", "statements", path, "--out", tmp_path / "o", "--json")
-    assert done.returncode == 1 and done.stdout == "" and "empty.csv" in done.stderr
+    assert done.returncode == 1 and "empty.csv" in done.stderr
+    assert json.loads(done.stdout)["exit_code"] == 1 and "empty.csv" in json.loads(done.stdout)["error"]
     assert not (tmp_path / "o").exists()
 
 

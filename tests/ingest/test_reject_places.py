@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import openpyxl
+import polars as pl
 from tests.importing import A, B, csv_file, run, statement, xlsx_file
+
+from wuzha.ingest import import_files
 
 ALSO = """
 name = "feed"
@@ -71,3 +74,30 @@ def test_a_statement_that_does_not_say_whose_it_is_asks_for_the_account(tmp_path
     (reject,) = run("statements", path).rejects
     assert reject["reason"] == "missing" and "--own-account" in reject["message"]
     assert run("statements", path, own_account=A, out=tmp_path / "told").row()["payer"] == A
+
+
+def test_rejects_of_one_folder_are_kept_by_kind_of_import(tmp_path: Path) -> None:
+    """Statements, then calls, into one folder, as the first page of the documentation has it."""
+    bank = csv_file(tmp_path / "s.csv", statement({}, {"交易金额": "坏"}, {"交易金额": "也坏"}))
+    header = ["主叫号码", "被叫号码", "开始时间", "通话时长"]
+    bad, good = (
+        csv_file(tmp_path / name, [header, ["13800138000", "13900139000", "2026-03-02 08:00:00", length]])
+        for name, length in (("bad.csv", "久"), ("good.csv", "5"))
+    )
+
+    def told(kind: str, path: Path) -> list[tuple[object, ...]]:
+        import_files(kind, [path], tmp_path / "events", source="test")
+        rows = pl.read_parquet(tmp_path / "events" / "rejects.parquet").select("file", "value").rows()
+        book = openpyxl.load_workbook(tmp_path / "events" / "rejects.xlsx").active
+        assert [(r[0], r[4]) for r in list(book.values)[1:]] == rows
+        return rows
+
+    of_bank = [("s.csv", "坏"), ("s.csv", "也坏")]
+    assert told("statements", bank) == of_bank
+    assert told("calls", good) == of_bank, "a clean import of another table takes nothing away"
+    assert told("statements", bank) == of_bank, "the same again is not there twice"
+    import_files("transfers", [tmp_path / "events" / "transfers.parquet"], tmp_path / "other", source="test")
+    assert not (tmp_path / "other" / "rejects.xlsx").exists()
+    assert told("calls", bad) == [*of_bank, ("bad.csv", "久")]
+    clean = csv_file(tmp_path / "clean.csv", statement({}))
+    assert told("statements", clean) == [("bad.csv", "久")], "what is mended is no reject any more"

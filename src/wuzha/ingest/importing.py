@@ -202,7 +202,7 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
     rejects = pl.concat(run.rejects) if run.rejects else pl.DataFrame(schema=REJECT_COLUMNS)
     rejects = rejects.sort("file", "sheet", "row", maintain_order=True)
     try:
-        output.write(out, tables, rejects, metadata)
+        output.write(out, run.kind, tables, rejects, metadata)
     except OSError as error:
         raise ImportFailed(f"写不进 {out}：{error.strerror or error}；没有写下任何文件") from error
     return Summary(

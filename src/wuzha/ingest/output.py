@@ -1,11 +1,13 @@
 """What an import writes: a Parquet file a table, and its rejects as Parquet and as a workbook.
 
-Kept true here: a file under its final name is whole; when anything fails, nothing new stands in the folder. A
-rejected value is only ever text: no program that opens the workbook computes it.
+Kept true here: a file under its final name is whole; when anything fails, nothing new stands in the folder. The rejects
+of one import replace those of the same kind that stood there and leave the others. A rejected value is only ever text:
+no program that opens the workbook computes it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -35,8 +37,15 @@ _HEADINGS = (
 )  # fmt: skip
 
 
-def write(out: Path, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, metadata: dict[str, str]) -> None:
-    """Write ``tables`` and ``rejects`` to the folder ``out``, all or nothing. OSError where it cannot be written."""
+#: Where the rejects' file says how many of its rows, in order, are of which import: {"statements": 3, "calls": 1}.
+_BLOCKS = b"wuzha.rejects"
+
+
+def write(
+    out: Path, kind: str, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, metadata: dict[str, str]
+) -> None:
+    """Write ``tables`` and ``rejects`` of an import of ``kind`` to the folder ``out``, all or nothing. OSError where it
+    cannot be written."""
     made = _made(out)
     try:
         _sweep(out)
@@ -49,8 +58,14 @@ def write(out: Path, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, met
         for name, rows in tables.items():
             _write_table(work / f"{name}.parquet", name, rows, metadata)
             names.append(f"{name}.parquet")
-        pq.write_table(rejects_table(rejects), work / "rejects.parquet", compression="zstd")
+        blocks = _others(out / "rejects.parquet", kind)
+        if rejects.height:
+            blocks[kind] = rejects_table(rejects)
+        said = json.dumps({k: b.num_rows for k, b in blocks.items()})
+        whole = pa.concat_tables([REJECTS.empty_table(), *blocks.values()])
+        pq.write_table(whole.replace_schema_metadata({_BLOCKS: said}), work / "rejects.parquet", compression="zstd")
         names.append("rejects.parquet")
+        rejects = pl.DataFrame(pl.from_arrow(whole))
         if rejects.height:
             _write_workbook(work / "rejects.xlsx", rejects)
             names.append("rejects.xlsx")
@@ -66,6 +81,21 @@ def write(out: Path, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, met
         _unmake(made)
         raise
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _others(path: Path, kind: str) -> dict[str, pa.Table]:
+    """What the rejects' file at ``path`` holds of other kinds of import. A file that does not say is replaced."""
+    try:
+        told = pq.read_table(path)
+        counts: dict[str, int] = json.loads((told.schema.metadata or {}).get(_BLOCKS, b"{}"))
+        found, at = {}, 0
+        for name, n in counts.items():
+            if name != kind:
+                found[name] = told.slice(at, n).replace_schema_metadata().select(REJECTS.names).cast(REJECTS)
+            at += n
+    except (FileNotFoundError, pa.ArrowException, ValueError, KeyError):
+        return {}
+    return found
 
 
 def _sweep(out: Path) -> None:
