@@ -53,7 +53,8 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         "alert.html", status=status, now=now, file=found, alert=alert, sight=sight, until=until, undoable=last,
         undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=step,
         talk=talk, waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
-        words_of=timeline.words_of, say=say, mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
+        words_of=timeline.words_of, say=say,
+        mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
         **more,
     )  # fmt: skip
 
