@@ -12,7 +12,9 @@ ROLES = ("admin", "commander", "dissuader", "station", "analyst", "auditor")
 #: What each role may do. A user has the union of their roles.
 MAY: dict[str, frozenset[str]] = {
     "admin": frozenset({"wall.read", "units.write", "users.write", "sources.write"}),
-    "commander": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read", "audit.read"}),
+    "commander": frozenset(
+        {"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read", "audit.read", "measure.approve", "duty.write"}
+    ),
     "dissuader": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read"}),
     "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read"}),
     "analyst": frozenset({"desk.read", "reveal", "wall.read"}),

@@ -22,7 +22,7 @@ from wuzha.events.subjects import split_key
 from wuzha.store import log as store_log
 
 from . import lease as leases
-from . import leaving
+from . import leaving, reports
 from .carrying import carry, take_back
 from .cited import Cited, as_json
 from .subjects import Key, Numbers, Units, name_person, write_persons, write_relations
@@ -31,6 +31,9 @@ from .subjects import Key, Numbers, Units, name_person, write_persons, write_rel
 RANK = {level: 3 - i for i, level in enumerate(LEVELS)}
 #: Pages and the API listen here; the payload is JSON {alert, unit, level, new}.
 CHANNEL = "wuzha_alerts"
+
+#: Log tables whose rows are written as they are, beside what the engine finds in them.
+REGISTERS = frozenset({"persons", "relations", "reports", "identifiers"})
 
 Person = tuple[str, int]
 
@@ -98,6 +101,7 @@ def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, fou
             _evidence(conn, found, ids, position, scribe)
             take_back(conn, scribe.numbers, found.withdrawn, found.restated, found.evidence)
             _suspects(conn, found, position, scribe.numbers)
+            _reports(conn, found, scribe)
             if scribe.outward is not None:
                 rising = [i for i in ids.values() if i.changed and i.rank >= scribe.outward_rank]
                 leaving.enqueue(conn, rising, scribe.outward)
@@ -117,8 +121,17 @@ def _registers(conn: psycopg.Connection[Any], numbers: Numbers, found: Found) ->
     for table, rows in found.registers:
         if table == "persons":
             write_persons(conn, numbers, rows)
-        else:
+        elif table == "relations":
             write_relations(conn, numbers, rows)
+
+
+def _reports(conn: psycopg.Connection[Any], found: Found, scribe: Scribe) -> None:
+    """After the alerts: a report belongs to the unit that answers for its person's newest one."""
+    for table, rows in found.registers:
+        if table == "reports":
+            reports.write_reports(conn, scribe.numbers, scribe.units, rows)
+        elif table == "identifiers":
+            reports.write_identifiers(conn, scribe.numbers, rows)
 
 
 @dataclass
@@ -140,7 +153,7 @@ class Written:
 
 
 #: Until an officer signs, the line to call and the unit that answers are the latest word, however commits were grouped;
-#: then theirs.
+#: then theirs. A unit to which the desk has given the alert keeps it.
 _UPSERT = """
 INSERT INTO wuzha.alerts AS a (person_id, episode, unit_id, line_id, raised_at, high_at, last_evidence_at, committed_at,
     level_at, level, level_rank, scam_type, stage, score, typology, amount_fen, log_position)
@@ -148,7 +161,7 @@ VALUES (%(person_id)s, %(episode)s, %(unit_id)s, %(line_id)s, %(raised_at)s, %(h
     %(now)s, %(level)s, %(rank)s, %(scam_type)s, %(stage)s, %(score)s, %(typology)s, %(amount_fen)s, %(position)s)
 ON CONFLICT (person_id, episode) DO UPDATE SET
     line_id = CASE WHEN a.state = 'new' THEN EXCLUDED.line_id ELSE coalesce(a.line_id, EXCLUDED.line_id) END,
-    unit_id = CASE WHEN a.state = 'new' THEN EXCLUDED.unit_id ELSE a.unit_id END,
+    unit_id = CASE WHEN a.state = 'new' AND a.moved_at IS NULL THEN EXCLUDED.unit_id ELSE a.unit_id END,
     raised_at = EXCLUDED.raised_at, high_at = EXCLUDED.high_at,
     last_evidence_at = EXCLUDED.last_evidence_at,
     level_at = CASE WHEN a.level = EXCLUDED.level THEN a.level_at ELSE EXCLUDED.level_at END,

@@ -21,7 +21,7 @@ from wuzha import store
 from wuzha.command.public import Actor, machine
 from wuzha.events import clock
 
-from . import answers, books, escalate, lookback, overflow, releases, sender, tiers, verify, waves
+from . import answers, books, dialling, engaged, escalate, lookback, overflow, releases, sender, tiers, verify, waves
 
 Round = Callable[[psycopg.Connection[Any], Actor, datetime], int]
 
@@ -36,6 +36,8 @@ ROUNDS: dict[str, Round] = {
     "lookback": lookback.round,
     "tell_codes": verify.tell,
     "waves": waves.join_later,
+    "telephone": dialling.lapse,
+    "engaged": engaged.round,
 }
 #: Seconds between two rounds, by the wall clock.
 EVERY_S = 1.0

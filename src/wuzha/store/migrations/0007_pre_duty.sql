@@ -209,6 +209,7 @@ CREATE TABLE judgements (                               -- the desk's word on wh
     undone_by    bigint REFERENCES users
 );
 CREATE INDEX judgements_alert ON judgements (alert_id);
+CREATE INDEX judgements_person ON judgements (person_id) WHERE person_id IS NOT NULL;
 
 -- ---------------------------------------------------------------- who may
 
@@ -269,6 +270,8 @@ CREATE POLICY web_new ON relations FOR INSERT TO wuzha_web
 CREATE POLICY web_end ON relations FOR UPDATE TO wuzha_web
     USING (source = 'desk' AND (SELECT wuzha.scope_user()) IS NOT NULL) WITH CHECK (source = 'desk');
 CREATE POLICY web_new ON persons FOR INSERT TO wuzha_web WITH CHECK ((SELECT wuzha.scope_user()) IS NOT NULL);
+CREATE POLICY judged ON persons FOR SELECT TO wuzha_web USING (
+    EXISTS (SELECT 1 FROM wuzha.judgements j WHERE j.person_id = persons.person_id));
 GRANT INSERT (kind, value) ON subjects TO wuzha_web;
 GRANT INSERT (subject_id, other_id, role, valid_from, valid_to, source, event_id, confidence),
       UPDATE (valid_to) ON relations TO wuzha_web;

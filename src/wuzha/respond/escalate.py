@@ -1,0 +1,137 @@
+"""Late ones: first the next person on duty, then the unit above.
+
+Kept true here: each rung of a clock is climbed once for a level, whatever happens between; a reminder changes nothing
+of the file — not its officer, not its version — it only tells; every late alert has its first rung within one round.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from wuzha.command import shifts
+from wuzha.command.public import Actor
+from wuzha.events import clock
+
+from .step import lock, record
+from .tiers import _tier_join, tiers
+
+#: Alerts told of in one round.
+TELL = 300
+
+
+def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
+    """Climb every rung whose time has come. Returns how many."""
+    late = _late(conn, now)
+    if not late:
+        return 0
+    officers = shifts.on_duty(conn, actor, now=now)
+    load = Counter(
+        dict(
+            conn.execute(
+                "SELECT signed_by, count(*) FROM wuzha.alerts WHERE state <> 'closed' AND signed_by = ANY(%s)"
+                " GROUP BY signed_by",
+                ([o.user_id for o in officers],),
+            ).fetchall()
+        )
+    )
+    above: dict[int, list[int]] = {}
+    for unit, ancestor in conn.execute(
+        "SELECT descendant, ancestor FROM wuzha.unit_closure WHERE descendant = ANY(%s) ORDER BY descendant, depth",
+        ([row["unit_id"] for row in late],),
+    ):
+        above.setdefault(unit, []).append(ancestor)
+    done = 0
+    for row in late:
+        path = above[row["unit_id"]]
+        if not row["first"]:
+            to = _next_person(officers, load, path, row["signed_by"])
+            done += _tell(conn, actor, row, 1, to, row["unit_id"], now)
+            if to is None:  # nobody is there to be told: at once to the unit above
+                done += _tell(conn, actor, row, 2, None, _up(path), now)
+        elif now >= row["due"] + clock.stretch(row["allowed_s"] * tiers(now).unit_after):
+            done += _tell(conn, actor, row, 2, None, _up(path), now)
+    return done
+
+
+def _up(path: list[int]) -> int:
+    """The unit above, or the unit itself at the top, whose commander it then is."""
+    return path[1] if len(path) > 1 else path[0]
+
+
+def _late(conn: psycopg.Connection[Any], now: datetime) -> list[dict[str, Any]]:
+    """Alerts past their clock whose next rung may be due, in the queue's order."""
+    speed = clock.clock().speed
+    return (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "WITH late AS (SELECT a.alert_id, a.unit_id, a.level, a.signed_by, a.rank_no, a.rank_at,"
+            " CASE a.state WHEN 'new' THEN 'sign' ELSE 'contact' END AS clock,"
+            " CASE a.state WHEN 'new' THEN least(a.level_at + tier.sign, a.own_sign_by)"
+            "              ELSE least(a.level_at + tier.contact, a.own_feedback_by) END AS due,"
+            " extract(epoch FROM CASE a.state WHEN 'new' THEN tier.sign ELSE tier.contact END)::float8 / %(speed)s"
+            " AS allowed_s"
+            f" FROM wuzha.alerts a {_tier_join(now)} WHERE a.state IN ('new', 'signed', 'contacting')"
+            " AND a.state <> 'closed' AND a.merged_into IS NULL)"
+            " SELECT l.*, x.first, x.second FROM late l CROSS JOIN LATERAL ("
+            "  SELECT coalesce(bool_or(e.rung = 1), false) AS first, coalesce(bool_or(e.rung = 2), false) AS second"
+            "  FROM wuzha.escalations e WHERE e.alert_id = l.alert_id AND e.clock = l.clock AND e.level = l.level) x"
+            " WHERE l.due < %(now)s AND NOT x.second"
+            "  AND (NOT x.first OR l.due + l.allowed_s * %(after)s * %(speed)s * interval '1 s' <= %(now)s)"
+            " ORDER BY l.rank_no, l.rank_at, l.alert_id LIMIT %(n)s",
+            {"now": now, "speed": speed, "after": tiers(now).unit_after, "n": TELL},
+        )
+        .fetchall()
+    )
+
+
+def _next_person(officers: list[shifts.OnDuty], load: Counter[int], path: list[int], holder: int | None) -> int | None:
+    """On duty, nearest to the alert's unit going up, with the fewest open files; not the one who has it."""
+    for unit in path:
+        here = [o for o in officers if o.unit_id == unit and o.user_id != holder]
+        if here:
+            chosen = min(here, key=lambda o: (load[o.user_id], o.user_id)).user_id
+            load[chosen] += 1
+            return chosen
+    return None
+
+
+def _tell(
+    conn: psycopg.Connection[Any], actor: Actor, row: dict[str, Any], rung: int, to_user: int | None, to_unit: int,
+    now: datetime,
+) -> int:  # fmt: skip
+    fresh = conn.execute(
+        "INSERT INTO wuzha.escalations (alert_id, clock, level, rung, at, to_user, to_unit)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (alert_id, clock, level, rung) DO NOTHING"
+        " RETURNING escalation_id",
+        (row["alert_id"], row["clock"], row["level"], rung, now, to_user, to_unit),
+    ).fetchone()
+    if fresh is None:
+        return 0
+    name = conn.execute(
+        "SELECT coalesce((SELECT name FROM wuzha.users WHERE user_id = %s),"
+        " (SELECT name FROM wuzha.units WHERE unit_id = %s))",
+        (to_user, to_unit),
+    ).fetchone()
+    record(
+        conn, actor, lock(conn, row["alert_id"]), "escalate", key=f"escalate-{fresh[0]}", changes={}, at=now,
+        code="unit_above" if rung == 2 else "next_person" if to_user else "nobody_on_duty",
+        words=f"→ {name[0]}" if name else None, quiet=True,
+    )  # fmt: skip
+    return 1
+
+
+def told(conn: psycopg.Connection[Any], actor: Actor) -> dict[str, int]:
+    """Late and still open: ``me`` told to this officer, ``unit`` told to their unit (second rung)."""
+    row = conn.execute(
+        "SELECT count(DISTINCT e.alert_id) FILTER (WHERE e.to_user = %s),"
+        " count(DISTINCT e.alert_id) FILTER (WHERE e.rung = 2 AND e.to_unit = %s)"
+        " FROM wuzha.escalations e JOIN wuzha.alerts a USING (alert_id)"
+        " WHERE a.state IN ('new', 'signed', 'contacting') AND (e.to_user = %s OR e.to_unit = %s)",
+        (actor.user_id, actor.unit_id, actor.user_id, actor.unit_id),
+    ).fetchone()
+    return {"me": int(row[0]), "unit": int(row[1])} if row else {"me": 0, "unit": 0}
