@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.desks import Centre
-from tests.respond.duty import NOW, city, column, do, refused, sees, sign_in, steps
+from tests.respond.duty import NOW, city, column, do, refused, sees, steps
 
 from wuzha.command import shifts
 from wuzha.command.public import Actor, Refused

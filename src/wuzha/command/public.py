@@ -13,7 +13,16 @@ ROLES = ("admin", "commander", "dissuader", "station", "analyst", "auditor")
 MAY: dict[str, frozenset[str]] = {
     "admin": frozenset({"wall.read", "units.write", "users.write", "sources.write"}),
     "commander": frozenset(
-        {"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read", "audit.read", "measure.approve", "duty.write"}
+        {
+            "desk.read",
+            "desk.act",
+            "desk.take_over",
+            "reveal",
+            "wall.read",
+            "audit.read",
+            "measure.approve",
+            "duty.write",
+        }
     ),
     "dissuader": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read"}),
     "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read"}),
