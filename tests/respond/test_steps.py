@@ -231,7 +231,7 @@ def test_half_believing_does_not_close(house: Centre, wang: Actor) -> None:
 def test_kin_told_is_not_the_person_reached(house: Centre, wang: Actor) -> None:
     alert = house.alert()
     do(house, wang, sign.sign, alert)
-    do(house, wang, contact.contact, alert, channel="kin", result="self")
+    do(house, wang, contact.contact, alert, channel="kin", result="self", reason="danger", words="请她先别转账")
     assert state(house, alert) == "contacting"
 
 
@@ -345,7 +345,8 @@ def test_the_next_step_leads_from_signing_to_the_close(house: Centre, wang: Acto
     assert proposed() == ("contact", "call")
     do(house, wang, contact.contact, alert, channel="call", result="busy")
     assert proposed() == ("contact", "kin")
-    do(house, wang, contact.contact, alert, channel="kin", result="told_other", to_id=line)
+    do(house, wang, contact.contact, alert, channel="kin", result="told_other", to_id=line, reason="cannot_reach",
+       words="请去找到本人")  # fmt: skip
     assert proposed() == ("contact", "visit")
     do(house, wang, contact.contact, alert, channel="visit", result="met")
     assert proposed() == ("outcome", None)

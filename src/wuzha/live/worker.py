@@ -193,7 +193,7 @@ class Worker:
                         conn = self._write(conn, lease, at, found)
                     committed, found = at, results.Found()
                 found.add(changes)
-                if batch.table in ("persons", "relations"):
+                if batch.table in results.REGISTERS:
                     found.registers.append((batch.table, batch.rows))
                 at = batch.position
             if not replaying:

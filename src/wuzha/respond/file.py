@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 
-from . import queue
+from . import queue, safety
 
 #: Events drawn at most, the newest; the count of all is told beside them.
 EVENTS = 400
@@ -37,6 +37,8 @@ class File:
     earlier: list[dict[str, Any]]
     audit: list[dict[str, Any]]
     code: str | None
+    flags: list[dict[str, Any]]
+    kin_rule: safety.KinRule
 
 
 def living(conn: psycopg.Connection[Any], alert_id: int) -> int:
@@ -143,4 +145,6 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
             f"alert:{alert_id}",
         ),
         code=code[0] if code else None,
+        flags=safety.standing(conn, alert),
+        kin_rule=safety.kin_rule(conn, alert),
     )

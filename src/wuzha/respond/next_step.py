@@ -11,6 +11,7 @@ from typing import Any
 
 from wuzha.command.public import Actor
 
+from . import engaged
 from .codes import codes
 from .file import File
 
@@ -70,9 +71,13 @@ def _ladder(file: File) -> NextStep:
         if step["kind"] in codes()["channel"]:
             tried.setdefault(step["kind"], []).append(step["code"] or "")
     calls = tried.get("call", [])
-    kin = next((k for k in file.kin if k["line"]), None)
+    # Never where it can hurt, and without the person's word only where they cannot be reached or are in danger.
+    kin = next((k for k in file.kin if k["line"]), None) if set(file.kin_rule.reasons) - {"consent"} else None
     if not calls and alert["line"]:
         return NextStep(verb="contact", why="call_first", channel="call", urgent_visit=urgent)
+    somebody = engaged.held(steps, alert["line_id"])
+    if somebody and not {"visit", "grid"} & tried.keys():  # whoever holds the line will not let the call through
+        return NextStep(verb="contact", why=f"line_{somebody}", channel="visit")
     busy = calls[-1:] == ["busy"]
     dead = any(result in DEAD for result in calls) or not alert["line"]
     if (busy or dead or len(calls) >= TRIES or urgent) and kin and "kin" not in tried:

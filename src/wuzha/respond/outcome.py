@@ -16,6 +16,7 @@ from wuzha.command.public import Actor, Refused, require
 from wuzha.events import TABLES, batch, clock, subjects
 from wuzha.store import log
 
+from . import followups
 from .codes import codes
 from .step import Done, lock, mine, record, repeated
 
@@ -83,6 +84,7 @@ def close(
         conn, actor, alert, "close", key=key, at=now, code=alert["outcome"],
         changes={"state": "closed", "closed_at": now, "closed_by": actor.user_id},
     )  # fmt: skip
+    followups.plan(conn, alert, done)
     log.append(conn, [finding(alert, now, done.contact_id)])
     return done
 

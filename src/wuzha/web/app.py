@@ -30,6 +30,7 @@ from . import (
     audit,
     context,
     desk,
+    feedback,
     figures,
     live,
     login,
@@ -37,12 +38,29 @@ from . import (
     render,
     wall,
     waves,
+    workbooks,
 )
 
 log = structlog.get_logger(__name__)
 
 #: One file a page; each has its router.
-PAGES = (login, desk, alert, wall, figures, live, admin_units, admin_users, admin_sources, audit, measures, after, waves)
+PAGES = (
+    login,
+    desk,
+    alert,
+    wall,
+    figures,
+    live,
+    admin_units,
+    admin_users,
+    admin_sources,
+    audit,
+    measures,
+    after,
+    waves,
+    feedback,
+    workbooks,
+)
 
 
 def create(pool: ConnectionPool[Any]) -> FastAPI:

@@ -1,0 +1,227 @@
+"""How a measure ends before its term, and how the person is told of it.
+
+Kept true here: to let go is easy and to hold on is hard: any officer who may act releases, the person's withdrawn
+consent releases by itself, and only a named approver may refuse a request, with a reason, the same day. The answer and
+the release that follows from it stand in one transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from wuzha.command.public import Actor, Refused, require
+from wuzha.events import clock
+
+from .measure_law import law_of
+from .measure_list import state
+from .measures import opened
+from .step import Done, audit_step, lock, record, repeated
+
+WAYS = ("in_person", "by_post", "electronic", "read_out")
+ASKED_BY = ("person", "agent")
+_STANDING = ("approved", "sent", "in_force")
+
+
+def _end(conn: psycopg.Connection[Any], actor: Actor, measure: dict[str, Any], code: str, now: datetime) -> None:
+    conn.execute(
+        "UPDATE wuzha.measures SET released_at = %s, released_by = %s, release_code = %s WHERE measure_id = %s",
+        (now, actor.user_id or None, code, measure["measure_id"]),
+    )
+    conn.execute(
+        "UPDATE wuzha.release_requests SET answered_at = %s, answered_by = %s, upheld = true, answer = %s"
+        " WHERE measure_id = %s AND answered_at IS NULL",
+        (now, actor.user_id or None, code, measure["measure_id"]),
+    )
+
+
+def release(
+    conn: psycopg.Connection[Any], actor: Actor, measure_id: int, *, words: str = "", key: str,
+    now: datetime | None = None,
+) -> Done:  # fmt: skip
+    """It is no longer needed, or the person has taken their consent back: it ends at once. Refused: measure_state."""
+    require(actor, "desk.act")
+    now = now or clock.now()
+    done = repeated(conn, actor, key)
+    alert, measure = opened(conn, measure_id)
+    if done is not None:
+        return done
+    if state(measure, now) not in _STANDING:
+        raise Refused("measure_state")
+    taken_back = law_of(measure["law_from"]).basis[measure["basis"]].revocable
+    _end(conn, actor, measure, "withdrawn" if taken_back else "not_needed", now)
+    return record(
+        conn, actor, alert, "measure_withdrawn" if taken_back else "measure_released", key=key, changes={}, at=now,
+        to_id=measure["target_id"], words=words,
+    )  # fmt: skip
+
+
+def day_end(at: datetime) -> datetime:
+    """The end of the day of ``at`` in the deployment's zone."""
+    local = at.astimezone(clock.zone())
+    return local.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def ask(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    measure_id: int,
+    *,
+    asked_by: str,
+    words: str,
+    key: str,
+    now: datetime | None = None,
+) -> Done:
+    """Take down the person's request for release, with its time. Where the measure rests on their own word it ends
+    with that; else it is answered the same day. Refused: unknown_code, no_words, measure_state, release_open.
+    """
+    require(actor, "desk.act")
+    now = now or clock.now()
+    if asked_by not in ASKED_BY:
+        raise Refused("unknown_code", code=asked_by)
+    if not words.strip():
+        raise Refused("no_words")
+    done = repeated(conn, actor, key)
+    alert, measure = opened(conn, measure_id)
+    if done is not None:
+        return done
+    if state(measure, now) not in _STANDING:
+        raise Refused("measure_state")
+    waiting = conn.execute(
+        "SELECT 1 FROM wuzha.release_requests WHERE measure_id = %s AND answered_at IS NULL", (measure_id,)
+    ).fetchone()
+    if waiting is not None:
+        raise Refused("release_open")
+    conn.execute(
+        "INSERT INTO wuzha.release_requests (measure_id, asked_at, asked_by, words, taken_by, due_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (measure_id, now, asked_by, words.strip()[:2000], actor.user_id, day_end(now)),
+    )
+    revocable = law_of(measure["law_from"]).basis[measure["basis"]].revocable
+    if revocable:
+        _end(conn, actor, measure, "withdrawn", now)
+    return record(
+        conn, actor, alert, "measure_withdrawn" if revocable else "release_asked", key=key, changes={}, at=now,
+        to_id=measure["target_id"], words=words,
+    )  # fmt: skip
+
+
+def answer(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    measure_id: int,
+    *,
+    upheld: bool,
+    words: str,
+    key: str,
+    now: datetime | None = None,
+) -> Done:
+    """Answer the request that waits. Upheld: released at once, by any officer who may act. Refused it may be only by an
+    approver, with a reason. Refused: forbidden, no_words, release_answered.
+    """
+    require(actor, "desk.act" if upheld else "measure.approve")
+    now = now or clock.now()
+    if not upheld and not words.strip():
+        raise Refused("no_words")
+    done = repeated(conn, actor, key)
+    alert, measure = opened(conn, measure_id)
+    if done is not None:
+        return done
+    row = conn.execute(
+        "UPDATE wuzha.release_requests SET answered_at = %s, answered_by = %s, upheld = %s, answer = %s"
+        " WHERE measure_id = %s AND answered_at IS NULL RETURNING request_id",
+        (now, actor.user_id, upheld, words.strip()[:2000] or None, measure_id),
+    ).fetchone()
+    if row is None:
+        raise Refused("release_answered")
+    if upheld and state(measure, now) in _STANDING:
+        _end(conn, actor, measure, "upheld", now)
+    return record(
+        conn, actor, alert, "measure_released" if upheld else "release_denied", key=key, changes={}, at=now,
+        to_id=measure["target_id"], words=words,
+    )  # fmt: skip
+
+
+def lifted(
+    conn: psycopg.Connection[Any], actor: Actor, measure_id: int, *, receipt: str, key: str,
+    now: datetime | None = None,
+) -> Done:  # fmt: skip
+    """The institution has receipted that it has lifted what was released. Refused: measure_number, measure_state."""
+    require(actor, "desk.act")
+    now = now or clock.now()
+    if not receipt.strip():
+        raise Refused("measure_number")
+    done = repeated(conn, actor, key)
+    alert, measure = opened(conn, measure_id)
+    if done is not None:
+        return done
+    if measure["began_at"] is None or measure["lifted_at"] or state(measure, now) not in ("released", "ended"):
+        raise Refused("measure_state")
+    conn.execute(
+        "UPDATE wuzha.measures SET lifted_at = %s, lift_receipt = %s WHERE measure_id = %s",
+        (now, receipt.strip()[:200], measure_id),
+    )
+    return record(
+        conn, actor, alert, "measure_lifted", key=key, changes={}, at=now, to_id=measure["target_id"], words=receipt
+    )  # fmt: skip
+
+
+def serve(
+    conn: psycopg.Connection[Any], actor: Actor, measure_id: int, *, result: str, way: str, words: str = "",
+    key: str, now: datetime | None = None,
+) -> Done:  # fmt: skip
+    """The notice was handed over, or its taking was refused. Refused: unknown_code, measure_state (nothing decided)."""
+    require(actor, "desk.act")
+    now = now or clock.now()
+    if result not in ("served", "refused"):
+        raise Refused("unknown_code", code=result)
+    if way not in WAYS:
+        raise Refused("unknown_code", code=way)
+    done = repeated(conn, actor, key)
+    alert, measure = opened(conn, measure_id)
+    if done is not None:
+        return done
+    if measure["approved_at"] is None:
+        raise Refused("measure_state")
+    conn.execute(
+        "INSERT INTO wuzha.measure_notices (measure_id, at, user_id, result, way, words)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (measure_id, now, actor.user_id, result, way, words.strip()[:2000] or None),
+    )
+    return record(
+        conn, actor, alert, f"notice_{result}", key=key, changes={}, at=now, to_id=measure["target_id"], words=words
+    )  # fmt: skip
+
+
+def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
+    """Requests for release that have waited too long go up, once, so that they stand before the commander. This round
+    reminds; it makes, renews and lengthens nothing."""
+    late = conn.execute(
+        "SELECT r.request_id, m.alert_id, m.law_from, r.asked_at, r.due_at, m.target_id FROM wuzha.release_requests r"
+        " JOIN wuzha.measures m USING (measure_id) WHERE r.answered_at IS NULL AND r.escalated_at IS NULL"
+        " ORDER BY r.request_id"
+    ).fetchall()
+    n = 0
+    for request_id, alert_id, since, asked_at, due_at, target_id in late:
+        if now < min(due_at, asked_at + timedelta(hours=law_of(since).release_escalate_h)):
+            continue
+        alert = lock(conn, alert_id)
+        taken = conn.execute(
+            "UPDATE wuzha.release_requests SET escalated_at = %s WHERE request_id = %s AND escalated_at IS NULL"
+            " AND answered_at IS NULL RETURNING 1",
+            (now, request_id),
+        ).fetchone()
+        if taken is not None:
+            record(conn, actor, alert, "release_late", key=f"release-late-{request_id}", changes={}, at=now,
+                   to_id=target_id)  # fmt: skip
+            n += 1
+    return n
+
+
+def taken(conn: psycopg.Connection[Any], actor: Actor, measure: dict[str, Any], *, now: datetime | None = None) -> None:
+    """The notice, with the person's name in it, was taken out of the system; stands in the audit."""
+    audit_step(
+        conn, actor, measure, "notice_taken", at=now or clock.now(), detail={"measure_id": measure["measure_id"]}
+    )  # fmt: skip
