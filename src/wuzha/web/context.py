@@ -29,7 +29,7 @@ from . import render
 FORM_BYTES = 256 * 1024
 FORM_FIELDS = 200
 #: Which refusals are which answers; all others are a conflict.
-STATUS = {"not_found": 404, "forbidden": 403}
+STATUS = {"not_found": 404, "forbidden": 403, "book_too_large": 413}
 
 
 class SessionEnded(Exception):
