@@ -309,7 +309,8 @@ def test_the_notice_says_law_reason_term_living_amount_remedy_and_holds_the_form
     words = "\n".join([*(p.text for p in file.paragraphs), *cells])
     for part in (
         "反电信网络诈骗法》第二十条", REASON, "每日 500.00 元", "共 48 小时", "陈立", "王敏", "6222021234567890128",
-        "第三十二条第三款", "当日答复", "行政复议", "有效身份证件", "解除保护性措施申请", "送达回执", "期限届满自动解除",
+        "第三十二条第三款", "当日答复", "行政复议", "有效身份证件", "解除保护性措施申请", "送达回执",
+        "期限届满自动解除",
     ):  # fmt: skip
         assert part in words, part
     line = case.draft(kind="line_suspension", target_id=case.line, living_fen=None, living_per=None)
