@@ -106,7 +106,7 @@ def test_a_seized_list_needs_its_case_and_puts_each_person_into_the_log(
             title="名单",
             key="k" * 9,
         )
-    with house.scope(wang), pytest.raises(Refused, match="unreadable"):
+    with house.scope(wang), pytest.raises(Refused, match="book_unreadable"):
         seized.take(web, wang, name="a.csv", data=b"", case_no="A2026-001", title="名单", key="click-nil")
     with house.scope(wang):
         assert web.execute("SELECT count(*) FROM waves").fetchone() == (0,)

@@ -41,3 +41,20 @@ def test_from_a_shared_site_to_the_feedback_table(house: Centre, wang: Actor, of
     assert me.post(f"{address}/close").status_code == 303
     assert me.post(f"{address}/close").status_code == 409
     assert me.get("/waves/999").status_code == 404
+
+
+def test_a_seized_list_is_dropped_with_its_case_number(house: Centre, wang: Actor, officer: Callable[..., Any]) -> None:
+    me = officer("wang")
+    sent = {"file": ("名单.csv", "姓名,手机号\n张三,13800001111\n王五,\n".encode("gbk"))}
+
+    def drop(**form: str) -> Any:
+        return me.client.post(
+            "/waves/list", data={"csrf": me.csrf, "click": "click-list", "title": "话术名单", **form}, files=sent
+        )
+
+    refused = drop(case_no="")
+    assert refused.status_code == 409 and "案件编号" in refused.text
+    made = drop(case_no="A3502-2026-001")
+    assert made.status_code == 303
+    assert "另有 1 人正在落地" in me.get(made.headers["location"]).text
+    assert me.client.post("/waves/list", data={"case_no": "A3502-2026-001"}, files=sent).status_code == 403

@@ -52,8 +52,8 @@ def take(
 ) -> int:
     """Make a wave of a list; its number. Its people join it as soon as the engine has read their rows.
 
-    Refused: no_case, no_title, unreadable(why), nobody_named, list_too_long. The same case number again adds the rows
-    that are new.
+    The same case number again adds the rows that are new. Refused: no_case, no_title, book_unreadable(why),
+    nobody_named, list_too_long.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -61,7 +61,7 @@ def take(
     try:
         book = read_book(name, data, source=SOURCE, mappings=[_layout()], now=now)
     except Unreadable as error:
-        raise Refused("unreadable", why=str(error)) from error
+        raise Refused("book_unreadable", why=str(error)) from error
     rows = book.rows
     named = [pc.is_valid(rows[column]) for column in _NAMED]
     keep = pc.or_(pc.or_(named[0], named[1]), named[2])

@@ -11,15 +11,15 @@ from fastapi.responses import RedirectResponse, Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock
-from wuzha.respond import waves
+from wuzha.respond import seized, waves
 
 from . import catalogue, words
 from .context import STATUS, Context, posted, signed_in
 from .masks import Sight
+from .upload import Dropped, dropped
+from .workbooks import attachment
 
 router = APIRouter(prefix="/waves")
-
-_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def _list(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
@@ -66,6 +66,23 @@ def make(ctx: Context = Depends(posted)) -> Response:
         if refused.reason in STATUS:
             raise
         return _list(ctx, said=refused, status=409)
+    return RedirectResponse(f"/waves/{made}", status_code=303)
+
+
+@router.post("/list")
+def take_list(sent: Dropped = Depends(dropped)) -> Response:
+    """A wave of a seized list."""
+    f = sent.ctx.form
+    try:
+        with sent.ctx.db() as conn:
+            made = seized.take(
+                conn, sent.ctx.actor, name=sent.name, data=sent.data, case_no=f.get("case_no", ""),
+                title=f.get("title", ""), key=f.get("click", ""),
+            )  # fmt: skip
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _list(sent.ctx, said=refused, status=409)
     return RedirectResponse(f"/waves/{made}", status_code=303)
 
 
@@ -128,6 +145,4 @@ def table(wave_id: int, ctx: Context = Depends(signed_in)) -> Response:
             ])  # fmt: skip
         sheet.autofit()
     name = f"wave-{found.wave['wave_id']}-{clock.now():%Y%m%d%H%M}.xlsx"
-    return Response(
-        sink.getvalue(), media_type=_SHEET, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    return attachment(name, sink.getvalue())
