@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.desks import Centre
@@ -11,6 +12,7 @@ from tests.furnished import furnish
 from wuzha.command import metrics
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
+from wuzha.respond import contact, outcome, rounds, sign
 
 
 @pytest.fixture
@@ -60,24 +62,86 @@ def test_a_figure_counts_only_what_the_scope_shows(house: Centre, wang: Actor) -
             metrics.rows(conn, wang, "nonsense", start, end)
 
 
-def test_a_claim_is_verified_once_seven_days_are_over(house: Centre, wang: Actor) -> None:
+def closed(house: Centre, wang: Actor, alert: int, code: str, at: datetime) -> None:
+    """The file of ``alert`` signed for, reached and closed at ``at``, by the desk's own steps."""
+    for n, (verb, values) in enumerate(
+        (
+            (sign.sign, {}), (contact.contact, {"channel": "call", "result": "self"}),
+            (outcome.outcome, {"code": code}), (outcome.close, {}),
+        )
+    ):  # fmt: skip
+        row = house.engine.execute("SELECT version FROM alerts WHERE alert_id = %s", (alert,)).fetchone()
+        assert row is not None
+        with house.scope(wang, now=at) as conn:
+            verb(conn, wang, alert, version=row[0], key=f"close-{alert}-{n}", now=at, **values)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("days", "claimed_name", "name"),
+    [(7, "claimed_a_week_ago", "verified"), (30, "claimed_a_month_ago", "verified_a_month")],
+)
+def test_a_claim_is_verified_once_its_days_are_over_and_a_file_opened_again_stays_a_claim(
+    house: Centre, wang: Actor, days: int, claimed_name: str, name: str
+) -> None:
     now = clock.now()
     start, end = metrics.day(now)
-    claimed = start - timedelta(days=7) + (end - start) / 2
-    good, bad, fresh = house.alert(), house.alert(), house.alert()
-    close = "UPDATE alerts SET state = 'closed', outcome = %s, closed_at = %s WHERE alert_id = %s"
-    house.web.execute("SELECT set_config('wuzha.unit', %s, false)", (str(wang.unit_id),))
-    house.web.execute(close, ("dissuaded", end, fresh))
+    claimed = start - timedelta(days=days) + (end - start) / 2
+
+    def figure(which: str) -> float | int | None:
+        with house.scope(wang) as conn:
+            return metrics.figure(conn, which, start, end)
+
+    def raised(person: tuple[int, int] | None = None, **columns: Any) -> int:
+        return house.alert(now=claimed - timedelta(days=1), **columns, **({"person": person} if person else {}))
+
+    closed(house, wang, house.alert(), "dissuaded", now)
+    assert figure(name) is None, "of today's claims nothing is known yet"
+    files = [raised() for _ in range(4)]
+    for alert in files:
+        closed(house, wang, alert, "dissuaded", claimed)
+    assert (figure(claimed_name), figure(name)) == (4, 1.0)
+
+    def person(alert: int) -> tuple[int, int]:
+        row = house.engine.execute("SELECT person_id, line_id FROM alerts WHERE alert_id = %s", (alert,)).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+    closed(house, wang, raised(person(files[0]), episode=2), "deceived", claimed + timedelta(days=days - 4))
+    assert figure(name) == 0.75
+
+    def report(alert: int, at: datetime, n: int) -> None:
+        house.engine.execute(
+            "INSERT INTO reports (source, event_id, report, ts, reported_at, person_id, unit_id, loss_fen, changed_at)"
+            " VALUES ('110', %s, %s, %s, %s, %s, %s, 100, %s)",
+            (f"e{n}", f"J{n}", at, at, person(alert)[0], house.units["centre"], at),
+        )
+        rounds.go_round(house.web, now=now)
+
+    report(files[1], claimed + timedelta(days=days, seconds=1), 1)
+    assert figure(name) == 0.75, "a loss after the days is no longer this claim's"
+    report(files[2], claimed + timedelta(days=days), 2)
+    assert (figure(claimed_name), figure(name)) == (4, 0.5), "the file was opened again; the claim stays claimed"
+    state = house.engine.execute("SELECT state FROM alerts WHERE alert_id = %s", (files[2],)).fetchone()
+    assert state == ("new",)
+
+
+def test_people_who_lost_money_after_a_warning_are_counted_once(house: Centre, wang: Actor) -> None:
+    now = clock.now()
+    warned = house.alert(now=now, ago=timedelta(hours=1))
+    row = house.engine.execute("SELECT person_id FROM alerts WHERE alert_id = %s", (warned,)).fetchone()
+    assert row is not None
+    stranger, _ = house.person("无")
+    for n, (person, fen) in enumerate(((row[0], 5), (row[0], 6), (stranger, 7), (row[0], 0))):
+        house.engine.execute(
+            "INSERT INTO reports (source, event_id, report, ts, reported_at, person_id, unit_id, loss_fen, changed_at)"
+            " VALUES ('110', %s, %s, %s, %s, %s, %s, %s, %s)",
+            (f"e{n}", f"J{n}", now, now, person, house.units["centre"], fen, now),
+        )
+    rounds.go_round(house.web, now=now)
     with house.scope(wang) as conn:
-        assert metrics.figure(conn, "verified", start, end) is None
-        conn.execute(close, ("dissuaded", claimed, good))
-        conn.execute(close, ("dissuaded", claimed, bad))
-        assert metrics.figure(conn, "verified", start, end) == 1.0
-    person = house.engine.execute("SELECT person_id, line_id FROM alerts WHERE alert_id = %s", (bad,)).fetchone()
-    again = house.alert(person=person, episode=2)
-    with house.scope(wang) as conn:
-        conn.execute(close, ("deceived", claimed + timedelta(days=3), again))
-        assert metrics.figure(conn, "verified", start, end) == 0.5
+        start, end = now - timedelta(minutes=1), now + timedelta(minutes=1)
+        assert metrics.figure(conn, "warned_lost", start, end) == 1
+        assert [r["alert_id"] for r in metrics.rows(conn, wang, "warned_lost", start, end)] == [warned]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
+from wuzha.command import metrics
 from wuzha.command.public import Refused, require
 from wuzha.events import clock
 from wuzha.respond import followups, lookback, lookback_list
@@ -15,6 +16,9 @@ from .alert import _back
 from .context import Context, posted, signed_in
 
 router = APIRouter()
+
+#: What officers claimed, and what of it held: side by side.
+SUCCESS = ("dissuaded", "claimed_a_week_ago", "verified", "claimed_a_month_ago", "verified_a_month", "warned_lost")
 
 
 def _page(text: str) -> tuple[datetime, int] | None:
@@ -77,8 +81,11 @@ def look(ctx: Context = Depends(signed_in)) -> Response:
         week = lookback_list.counts(
             conn, ctx.actor, lookback_list.day_of(today - timedelta(days=6))[0], lookback_list.day_of(today)[1]
         )
+        success = [
+            (name, metrics.metrics()[name].unit, metrics.figure(conn, name, *metrics.day(now))) for name in SUCCESS
+        ]
     return ctx.page(
-        "lookback.html", rows=rows[: lookback_list.PAGE], filters=f, figures=[*figures, ("week", week)], week=week,
+        "lookback.html", success=success, rows=rows[: lookback_list.PAGE], filters=f, figures=[*figures, ("week", week)], week=week,
         after=lookback_list.cursor(rows[lookback_list.PAGE - 1]) if len(rows) > lookback_list.PAGE else "",
         classes=lookback.CLASSES, now=now,
     )  # fmt: skip
