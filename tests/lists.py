@@ -12,7 +12,19 @@ from tests.desks import Centre
 from wuzha.events import clock
 from wuzha.store import sources
 
-HEADER = ("序号", "指令编号", "下发时间", "预警等级", "诈骗类型", "手机号码", "姓名", "反馈时限", "反馈结果", "反馈时间", "反馈人")
+HEADER = (
+    "序号",
+    "指令编号",
+    "下发时间",
+    "预警等级",
+    "诈骗类型",
+    "手机号码",
+    "姓名",
+    "反馈时限",
+    "反馈结果",
+    "反馈时间",
+    "反馈人",
+)
 
 
 def register(house: Centre, name: str, title: str, **changes: Any) -> None:

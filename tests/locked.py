@@ -21,7 +21,8 @@ def locked_xlsx() -> bytes:
     per = size // 512
     header = (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 16 + struct.pack("<HHHHH", 62, 3, 0xFFFE, 9, 6) + b"\x00" * 6
-        + struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, _END, 0, _END, 0) + struct.pack("<I", 0) + struct.pack("<I", _FREE) * 108
+        + struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, _END, 0, _END, 0) + struct.pack("<I", 0)
+        + struct.pack("<I", _FREE) * 108
     )  # fmt: skip
     first, second = 2, 2 + per
     fat = [_FAT, _END]

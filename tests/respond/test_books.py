@@ -24,7 +24,9 @@ def province(house: Centre) -> None:
     register(house, "province", "省反诈中心")
 
 
-def drop(house: Centre, actor: Actor, data: bytes, name: str = "下发.xlsx", source: str = "province", **said: Any) -> int:
+def drop(
+    house: Centre, actor: Actor, data: bytes, name: str = "下发.xlsx", source: str = "province", **said: Any
+) -> int:
     with house.scope(actor) as conn:
         return books.drop(conn, actor, name, data, source=source, **said)
 
@@ -310,9 +312,9 @@ def test_a_workbook_goes_at_its_end_and_its_answers_stay(house: Centre, wang: Ac
 
 def test_words_are_added_where_an_expert_has_written(house: Centre) -> None:
     text = 'name = "a"\ntable = "warnings"\n\n[columns]\nvictim_line = ["x"]\n\n[values.stage]  # 阶段\n"甲" = "pay"\n'
-    more = layouts.with_words(text, "stage", {"乙\"": "act"})
+    more = layouts.with_words(text, "stage", {'乙"': "act"})
     assert more.count("[values.stage]") == 1 and "# 阶段" in more
-    assert '"乙\\"" = "act"' in layouts.with_words(text, "level_upstream", {"乙\"": "act"})
+    assert '"乙\\"" = "act"' in layouts.with_words(text, "level_upstream", {'乙"': "act"})
 
 
 @pytest.mark.parametrize("n", [5000])

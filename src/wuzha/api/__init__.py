@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import alerts, events, health, problems
+from . import alerts, calls, events, feedback, health, problems
 
 
 def face(app: FastAPI) -> None:
     """Give ``app`` the API's addresses and its way of answering errors."""
     problems.install(app)
-    for part in (events.router, alerts.router, health.router):
+    for part in (events.router, alerts.router, calls.router, feedback.router, health.router):
         app.include_router(part)

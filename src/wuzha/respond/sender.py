@@ -51,20 +51,25 @@ def deliver(
     for root in roots:
         at = now or clock.now()
         with store.transaction(conn, unit=root, user=None, now=at):
-            known = {s: w for s, w in ways.ways(conn).items() if w.way == "api"}
-            waiting = _waiting(conn, list(known), at) if known else []
+            by_api = [s for s, w in ways.ways(conn).items() if w.way == "api"]
+            due = waiting(conn, by_api, now=at) if by_api else []
         down: set[str] = set()
-        for w in waiting:
+        for w, way in due:
             if w["source"] in down:
                 continue
-            ok = _one(conn, client, root, w, known[w["source"]], keys or key_folder(), now)
+            ok = _one(conn, client, root, w, way, keys or key_folder(), now)
             heard += ok is True
             if ok is None:
                 down.add(w["source"])  # it does not answer: its others wait for the next time
     return heard
 
 
-def _waiting(conn: psycopg.Connection[Any], names: list[str], now: datetime) -> list[dict[str, Any]]:
+def waiting(
+    conn: psycopg.Connection[Any], names: list[str], *, now: datetime | None = None, limit: int = _BATCH
+) -> list[tuple[dict[str, Any], ways.Way]]:
+    """Answers of these sources that may leave and have not, the earliest deadline first, each with its way; those that
+    were not heard wait for their next try."""
+    now = now or clock.now()
     rows = (
         conn.cursor(row_factory=dict_row)
         .execute(
@@ -77,12 +82,13 @@ def _waiting(conn: psycopg.Connection[Any], names: list[str], now: datetime) -> 
             " WHERE w.feedback = 'owed' AND w.answer IS NOT NULL AND w.source = ANY(%(names)s)"
             f" AND (w.next_try IS NULL OR w.next_try <= %(now)s) AND {answers.undo_over(now)}"
             " ORDER BY w.feedback_by NULLS LAST, w.warning_id LIMIT %(n)s",
-            {"names": names, "now": now, "n": _BATCH},
+            {"names": names, "now": now, "n": limit},
         )
         .fetchall()
     )
     words = books.results_of(conn, {w["warning_id"]: w["workbook_id"] for w in rows if w["workbook_id"] is not None})
-    return [{**w, "layout": words.get(w["warning_id"], {})} for w in rows]
+    known = ways.ways(conn)
+    return [({**w, "layout": words.get(w["warning_id"], {})}, known.get(w["source"], ways.Way())) for w in rows]
 
 
 def message(w: dict[str, Any], way: ways.Way) -> dict[str, Any]:
@@ -98,6 +104,15 @@ def message(w: dict[str, Any], way: ways.Way) -> dict[str, Any]:
 def key_of(w: dict[str, Any]) -> str:
     """The sending's own key: the same for every try of it, another for a correction."""
     return f"{w['warning_id']}-{w['sent_n'] + 1}-{w['answer']}"
+
+
+def of_key(key: str, warning_id: int) -> tuple[int, str] | None:
+    """Which sending and outcome of this warning a key names; None where it is none of its keys."""
+    number, _, rest = key.partition("-")
+    n, _, outcome = rest.partition("-")
+    if number != str(warning_id) or not (n.isascii() and n.isdigit() and len(n) < 7) or outcome not in ways.final():
+        return None
+    return int(n), outcome
 
 
 def _one(
@@ -190,4 +205,4 @@ class Sender(threading.Thread):
             conn.close()
 
 
-__all__ = ["BACKOFF", "Sender", "client", "deliver", "message"]
+__all__ = ["BACKOFF", "Sender", "client", "deliver", "key_of", "message", "of_key", "waiting"]
