@@ -72,7 +72,7 @@ def test_it_comes_back_once_with_a_reason_and_then_goes_to_the_common_superior(
     house: Centre, north: Actor, south: Actor, chief: Actor, given: int
 ) -> None:
     before = dues(house, north, given)
-    assert refused(house, south, transfers.give_back, given, reason=" ") == "no_reason"
+    assert refused(house, south, transfers.give_back, given, reason=" ") == "no_transfer_reason"
     assert do(house, south, transfers.give_back, given, reason="查无此人，不住南区", at=later(30)) == "returned"
     assert not sees(house, south, given, later(31))
     assert (column(house, given, "signed_by"), column(house, given, "unit_id")) == (
@@ -120,7 +120,7 @@ def test_who_may_not(house: Centre, north: Actor, south: Actor, chief: Actor, gi
     assert not sees(house, south, given)
     assert refused(house, north, transfers.offer, given, to_unit=house.units["north"], reason="x") == "same_unit"
     assert refused(house, north, transfers.offer, given, to_unit=999, reason="x") == "not_found"
-    assert refused(house, north, transfers.offer, given, to_unit=house.units["south"], reason="  ") == "no_reason"
+    assert refused(house, north, transfers.offer, given, to_unit=house.units["south"], reason="  ") == "no_transfer_reason"
 
 
 def test_the_next_one_may_be_one_that_was_given(house: Centre, north: Actor, south: Actor, given: int) -> None:

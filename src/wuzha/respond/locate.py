@@ -41,7 +41,7 @@ def judge(
     """Say who uses the alert's line and where they are.
 
     ``code`` other wants one of: ``person_id`` (somebody joined with the file), ``name``, ``line`` (a number to call
-    instead). Refused: unknown_code, no_user, line_form, no_line, those of `mine`.
+    instead). Refused: unknown_code, no_user, line_form, no_own_line, those of `mine`.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -56,7 +56,7 @@ def judge(
     if code == "other" and not (person_id or name or number):
         raise Refused("no_user")
     if code == "other" and alert["line_id"] is None and number is None:
-        raise Refused("no_line")
+        raise Refused("no_own_line")
     if person_id is not None and not _near(conn, alert, person_id):
         raise Refused("unknown_code", code=person_id)
     call_id = _subject(conn, "line", number) if number else None

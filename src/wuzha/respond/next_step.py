@@ -23,7 +23,8 @@ TRIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class NextStep:
-    """``verb`` is what the button does: sign, take_over, contact, outcome, close, undo or nothing; ``why`` a code."""
+    """``verb``: what the button does (sign, sign_transfer, take_over, contact, outcome, close, undo, nothing); ``why`` a
+    code."""
 
     verb: str
     why: str
@@ -51,6 +52,8 @@ def next_step(file: File, actor: Actor) -> NextStep:
         return NextStep(verb="nothing", why="read_only")
     if alert["state"] == "new":
         return NextStep(verb="sign", why="unsigned")
+    if alert["offered_at"] is not None and alert["unit_id"] == actor.unit_id and alert["signed_by"] != actor.user_id:
+        return NextStep(verb="sign_transfer", why="given")
     if alert["signed_by"] != actor.user_id:
         return NextStep(verb="take_over" if "desk.take_over" in actor.may else "nothing", why="others")
     if alert["outcome"] is not None:

@@ -62,7 +62,10 @@ def offer(
     key: str,
     now: datetime | None = None,
 ) -> Done:
-    """Give the file to ``to_unit``. Refused: no_reason, not_found (the unit), same_unit, offered, those of `mine`."""
+    """Give the file to ``to_unit``.
+
+    Refused: no_transfer_reason, not_found (the unit), same_unit, offered, and those of `mine`.
+    """
     require(actor, "desk.act")
     now = now or clock.now()
     if done := repeated(conn, actor, key):
@@ -72,7 +75,7 @@ def offer(
     if alert["offered_at"] is not None:
         raise Refused("offered")
     if not reason.strip():
-        raise Refused("no_reason")
+        raise Refused("no_transfer_reason")
     if to_unit == alert["unit_id"]:
         raise Refused("same_unit")
     target = conn.execute(
@@ -157,7 +160,7 @@ def give_back(
     """Return the file to its sender, with a reason: ``returned``. It may come back once; the second return is not done
     and the file goes to the common superior: ``raised``.
 
-    Refused: no_reason, not_offered, not_for_you, decided (the superior has decided), no_superior.
+    Refused: no_transfer_reason, not_offered, not_for_you, decided (the superior has decided), no_superior.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -166,7 +169,7 @@ def give_back(
         return "raised" if row and row[0] == "transfer_raise" else "returned"
     alert = lock(conn, alert_id)
     if not reason.strip():
-        raise Refused("no_reason")
+        raise Refused("no_transfer_reason")
     past = history(conn, alert_id)
     last = past[-1] if past else None
     if last is None or last["to_unit"] != alert["unit_id"] or last["state"] not in ("offered", "signed"):

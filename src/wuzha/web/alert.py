@@ -10,12 +10,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock, money
-from wuzha.respond import contact, file, outcome, reveal, sign, tiers, undo, waves
+from wuzha.respond import contact, dispatch, file, outcome, phrase_book, reveal, sign, tiers, undo, waves
 from wuzha.respond.codes import codes
+from wuzha.respond.file_number import file_number
+from wuzha.respond.mind import mind_of
 from wuzha.respond.next_step import next_step, standing
-from wuzha.respond.phrases import phrases
+from wuzha.respond.phrases import MINDS, phrases
 
-from . import catalogue, protect, timeline, words
+from . import catalogue, duty_panel, protect, timeline, words
 from .context import STATUS, Context, posted, signed_in
 from .masks import Sight
 
@@ -32,8 +34,10 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         found = file.read(conn, ctx.actor, alert_id, now=now)
         until = reveal.revealed_until(conn, ctx.actor, alert_id, now=now)
         last = undo.undoable(conn, ctx.actor, alert_id, now=now)
+        own = phrase_book.own_texts(conn)
         held_by = waves.of_alert(conn, alert_id)
         more = protect.values(conn, found, now=now)
+        duty = duty_panel.of_file(conn, ctx.actor, found, now=now)
     alert = found.alert
     names = [alert["name"], *(k["name"] for k in found.kin)]
     sight = Sight(open=until is not None, names=tuple(n for n in names if n))
@@ -44,7 +48,8 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
     )  # fmt: skip
     step = next_step(found, ctx.actor)
     talk = phrases(
-        alert["scam_type"], alert["stage"], ctx.language, unit=ctx.actor.unit_name, code=found.code or ""
+        alert["scam_type"], alert["stage"], mind_of(alert, found.contacts), ctx.language, unit=ctx.actor.unit_name,
+        number=file_number(alert_id), discreet=bool(found.kin_rule.forbidden), own=own,
     )  # fmt: skip
     rungs: dict[str, list[dict[str, Any]]] = {}
     for done in standing(found):
@@ -52,10 +57,11 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
     return ctx.page(
         "alert.html", status=status, now=now, file=found, alert=alert, sight=sight, until=until, undoable=last,
         undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=step,
-        talk=talk, waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
+        talk=talk, said_words=phrase_book.packed(talk.said), minds=MINDS, number=file_number(alert_id),
+        waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
         words_of=timeline.words_of, say=say,
         mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
-        **more,
+        duty=duty, visit_results=dispatch.RESULTS, **more,
     )  # fmt: skip
 
 
@@ -129,7 +135,7 @@ def contacts(alert_id: int, ctx: Context = Depends(posted)) -> Response:
                 conn, ctx.actor, alert_id, channel=form.get("channel", ""), result=form.get("result", ""),
                 version=_whole(ctx, "version"), key=form.get("click", ""),
                 to_id=int(to) if to.isascii() and to.isdigit() and len(to) < 18 else None, words=form.get("words"),
-                reason=form.get("reason"),
+                reason=form.get("reason"), said=form.get("said", ""),
             )  # fmt: skip
     except Refused as refused:
         return _conflict(ctx, alert_id, refused)

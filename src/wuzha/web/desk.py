@@ -7,16 +7,19 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from wuzha.command import sessions, units
+from wuzha.command import units
 from wuzha.command.public import Refused
 from wuzha.events import LEVELS, clock
 from wuzha.events.scam_types import scam_types
 from wuzha.respond import queue, sign
 
+from . import duty_panel
 from .context import Context, posted, signed_in
 
 router = APIRouter()
 
+#: What the desk says once after a step that took the file out of sight.
+_TOLD = ("returned", "raised")
 #: The first page that each right opens, in order.
 _HOMES = (("desk.read", "/desk"), ("users.write", "/admin/units"), ("audit.read", "/audit"), ("wall.read", "/wall"))
 
@@ -40,8 +43,10 @@ def _values(ctx: Context, request: Request) -> dict[str, Any]:
             "rows": rows,
             "after": after,
             "counts": queue.counts(conn, ctx.actor, now=now),
-            "on_duty": sessions.on_duty(conn, ctx.actor, now=now),
+            "duty": (duty := duty_panel.desk(conn, ctx.actor, now=now)),
+            "on_duty": len(duty["people"]),
             "code_owner": sign.verify_code(conn, f.search, now=now) if f.search.isdigit() else None,
+            "told": told if (told := request.query_params.get("told", "")) in _TOLD else "",
             "now": now,
         }
 

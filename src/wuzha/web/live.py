@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from wuzha.command import sessions
 from wuzha.command.public import Refused
-from wuzha.respond import queue
+from wuzha.respond import presence, queue
 
 from .context import Context, signed_in
 
@@ -68,7 +68,8 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
         if alert_id is not None:
             row = conn.execute(
                 "SELECT version, level, last_evidence_at,"
-                " (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id)"
+                " (SELECT count(*) FROM wuzha.evidence e WHERE e.alert_id = a.alert_id),"
+                " (SELECT max(contact_id) FROM wuzha.contacts c WHERE c.alert_id = a.alert_id)"
                 " FROM wuzha.alerts a WHERE alert_id = %s",
                 (alert_id,),
             ).fetchone()
@@ -76,16 +77,30 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
         return _looks(ctx).of(ctx, conn), one
 
 
+def _beat(ctx: Context, alert_id: int) -> list[str]:
+    """Say that this officer has the file open; who else has."""
+    with ctx.db() as conn:
+        presence.here(conn, ctx.actor, alert_id)
+        return presence.others(conn, ctx.actor, alert_id)
+
+
+def _leave(ctx: Context, alert_id: int) -> None:
+    with ctx.db() as conn:
+        presence.gone(conn, ctx.actor, alert_id)
+
+
 @router.get("/live")
 async def live(
     request: Request, alert: int | None = None, wall: int = 0, ctx: Context = Depends(signed_in)
 ) -> Response:
-    """Events ``queue`` and ``file`` when what the officer may see has changed, ``ended`` when the session is over."""
+    """Events ``queue`` and ``file`` when what the officer may see has changed, ``people`` when others open or leave the
+    file, ``ended`` when the session is over."""
     if not {"desk.read", "wall.read"} & ctx.actor.may:
         raise Refused("forbidden")
 
     async def stream() -> AsyncIterator[bytes]:
-        begun = said = time.monotonic()
+        begun = said = beaten = time.monotonic()
+        people = await run_in_threadpool(_beat, ctx, alert) if alert is not None else []
         before = await run_in_threadpool(_look, ctx, alert, watching=bool(wall))
         yield b"retry: 2000\nevent: hello\ndata: -\n\n"
         while time.monotonic() - begun < LENGTH_S:
@@ -102,10 +117,24 @@ async def live(
             if now[1] != before[1]:
                 yield b"event: file\ndata: -\n\n"
             before = now
+            if alert is not None and time.monotonic() - beaten > presence.BEAT_S:
+                beaten = time.monotonic()
+                if (others := await run_in_threadpool(_beat, ctx, alert)) != people:
+                    people = others
+                    yield b"event: people\ndata: -\n\n"
             if time.monotonic() - said > COMMENT_S:
                 said = time.monotonic()
                 yield b": here\n\n"
 
+    async def watched() -> AsyncIterator[bytes]:
+        try:
+            async for part in stream():
+                yield part
+        finally:
+            if alert is not None:
+                with anyio.CancelScope(shield=True):
+                    await run_in_threadpool(_leave, ctx, alert)
+
     return StreamingResponse(
-        stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        watched(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )

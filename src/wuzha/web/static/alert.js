@@ -7,6 +7,12 @@
   document.addEventListener('htmx:afterRequest', function () { own = Date.now(); });
   function refresh() { sessionStorage.setItem('wuzha-scroll', String(window.scrollY)); location.href = location.pathname + location.search; }
   window.wuzha.live('/live?alert=' + file.dataset.live, {
+    people: function () {
+      fetch('/alerts/' + file.dataset.live + '/people', { credentials: 'same-origin', headers: { 'HX-Request': 'true' } }).then(function (r) { return r.ok ? r.text() : ''; }).then(function (text) {
+        var box = document.createElement('div'), at = document.getElementById('people'); box.innerHTML = text;
+        if (at && box.firstElementChild) at.innerHTML = box.firstElementChild.innerHTML;
+      }, function () {});
+    },
     file: function () {
       if (Date.now() - own < 3000) return;
       bar.textContent = file.dataset.changed; bar.hidden = false;

@@ -21,6 +21,7 @@
     if (!next) return;
     document.getElementById('counts').innerHTML = counts.innerHTML;
     document.getElementById('updated').textContent = updated.textContent;
+    var duty = page.querySelector('#duty-line'), line = document.getElementById('duty-line'); if (duty && line) line.innerHTML = duty.innerHTML;
     Array.prototype.forEach.call(next.querySelectorAll('tr[data-id]'), function (row) {
       var old = document.getElementById(row.id); here[row.dataset.id] = 1;
       if (old) {

@@ -12,6 +12,7 @@ window.wuzha.live = function (address, on) {
   });
   source.addEventListener('queue', function () { if (on.queue) on.queue(); });
   source.addEventListener('file', function () { if (on.file) on.file(); });
+  source.addEventListener('people', function () { if (on.people) on.people(); });
   source.addEventListener('ended', function () {
     source.close(); say(words.ended + ' ');
     var a = document.createElement('a'); a.href = '/login?next=' + encodeURIComponent(location.pathname + location.search); a.textContent = words.login; bar.appendChild(a);

@@ -1,0 +1,332 @@
+"""Duty: the roster, hand-over, overflow, visits to make; and on a file: transfer, visit, who uses the line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import psycopg
+from fastapi import APIRouter, Depends
+from fastapi.responses import RedirectResponse, Response
+from psycopg.rows import dict_row
+
+from wuzha.command import shifts, units
+from wuzha.command.public import Actor, Refused, require
+from wuzha.events import clock
+from wuzha.respond import dispatch, handover, locate, overflow, presence, transfers
+
+from .admin_units import whole
+from .alert import show as show_file
+from .context import STATUS, Context, posted, signed_in
+
+router = APIRouter()
+
+
+def _see(address: str) -> Response:
+    return RedirectResponse(address, status_code=303)
+
+
+# ---------------------------------------------------------------- the roster
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return clock.now().astimezone(clock.zone()).date()
+
+
+def _roster(ctx: Context, day: date, *, said: Refused | None = None, told: tuple[int, int] | None = None) -> Response:
+    first = shifts.monday(day)
+    now = clock.now()
+    with ctx.db() as conn:
+        rows = shifts.week(conn, ctx.actor, day)
+        people = shifts.people(conn, ctx.actor)
+        on = {o.user_id for o in shifts.on_duty(conn, ctx.actor, now=now)}
+        chains = overflow.routes(conn, ctx.actor)
+        tree = units.tree(conn, ctx.actor)
+    zone = clock.zone()
+    grid: dict[tuple[int, date], list[dict[str, Any]]] = {}
+    for row in rows:
+        row["from"], row["to"] = (row[c].astimezone(zone) for c in ("starts_at", "ends_at"))
+        grid.setdefault((row["user_id"], max(row["from"].date(), first)), []).append(row)
+    named = {row["user_id"]: row for row in rows} | {p["user_id"]: p for p in people}
+    return ctx.page(
+        "duty.html", status=200 if said is None else 409, now=now, first=first,
+        days=[first + timedelta(days=i) for i in range(7)], week=timedelta(days=7), grid=grid, people=people,
+        named=sorted(named.values(), key=lambda p: (p["unit_name"], p["name"])), on=on, chains=chains, tree=tree,
+        said=said, told=told, form=ctx.form, write="duty.write" in ctx.actor.may, steps=range(1, overflow.STEPS + 1),
+    )  # fmt: skip
+
+
+@router.get("/duty")
+def roster(week: str = "", ctx: Context = Depends(signed_in)) -> Response:
+    """The week's roster."""
+    require(ctx.actor, "desk.read")
+    return _roster(ctx, _day(week))
+
+
+def _time(text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except ValueError as error:
+        raise Refused("shift_times") from error
+
+
+@router.post("/duty/shifts")
+def add_shift(ctx: Context = Depends(posted)) -> Response:
+    """A shift, on so many days in a row."""
+    f, day = ctx.form, _day(ctx.form.get("day", ""))
+    try:
+        begin, end = _time(f.get("from", "")), _time(f.get("to", ""))
+        days = min(max(whole(f.get("days") or "1"), 1), 31)
+        with ctx.db() as conn:
+            for i in range(days):
+                starts = datetime.combine(day + timedelta(days=i), begin, clock.zone())
+                ends = datetime.combine(day + timedelta(days=i + (end <= begin)), end, clock.zone())
+                shifts.add(
+                    conn, ctx.actor, user_id=whole(f.get("user", "")), starts_at=starts, ends_at=ends,
+                    post=f.get("post", ""), unit_id=whole(f["unit"]) if f.get("unit") else None,
+                )  # fmt: skip
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _roster(ctx, day, said=refused)
+    return _see(f"/duty?week={day.isoformat()}")
+
+
+@router.post("/duty/shifts/{shift_id}/remove")
+def remove_shift(shift_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Strike a shift out."""
+    with ctx.db() as conn:
+        shifts.remove(conn, ctx.actor, shift_id)
+    return _see(f"/duty?week={_day(ctx.form.get('week', '')).isoformat()}")
+
+
+@router.post("/duty/copy")
+def copy(ctx: Context = Depends(posted)) -> Response:
+    """Last week's shifts into this week."""
+    day = _day(ctx.form.get("week", ""))
+    with ctx.db() as conn:
+        told = shifts.copy_week(conn, ctx.actor, day)
+    return _roster(ctx, day, told=told)
+
+
+@router.post("/duty/routes")
+def set_route(ctx: Context = Depends(posted)) -> Response:
+    """Where a unit's overflow goes."""
+    f = ctx.form
+    try:
+        chosen = [whole(t) for i in range(1, overflow.STEPS + 1) if (t := f.get(f"to{i}", ""))]
+        with ctx.db() as conn:
+            overflow.set_route(conn, ctx.actor, whole(f.get("unit", "")), chosen, automatic=f.get("automatic") == "1")
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _roster(ctx, _day(""), said=refused)
+    return _see("/duty")
+
+
+# ---------------------------------------------------------------- hand-over
+
+
+def _sheet(ctx: Context, *, said: Refused | None = None, handed: int | None = None) -> Response:
+    require(ctx.actor, "desk.act")
+    now = clock.now()
+    with ctx.db() as conn:
+        rows = handover.sheet(conn, ctx.actor, now=now)
+        to = handover.receivers(conn, ctx.actor, now=now)
+        own = shifts.own(conn, ctx.actor, now=now)
+    start = min((r["starts_at"] for r in to if r["starts_at"]), default=None)
+    return ctx.page(
+        "handover.html", status=200 if said is None else 409, now=now, rows=rows, to=to, own=own, handed=handed,
+        next_shift=[r for r in to if r["starts_at"] == start] if start else [], said=said, form=ctx.form,
+    )  # fmt: skip
+
+
+@router.get("/duty/handover")
+def sheet(handed: str = "", ctx: Context = Depends(signed_in)) -> Response:
+    """What is open with this officer, and to whom it can go."""
+    return _sheet(ctx, handed=whole(handed) if handed else None)
+
+
+@router.post("/duty/handover")
+def hand_over(ctx: Context = Depends(posted)) -> Response:
+    """All of it, in one press."""
+    try:
+        with ctx.db() as conn:
+            n = handover.hand_over(
+                conn, ctx.actor, to=[whole(t) for t in ctx.form.get("to", "").split(",") if t],
+                note=ctx.form.get("note", ""), key=ctx.form.get("click", ""),
+            )  # fmt: skip
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _sheet(ctx, said=refused)
+    return _see(f"/duty/handover?handed={n}")
+
+
+# ---------------------------------------------------------------- overflow
+
+
+@router.get("/duty/overflow")
+def overflowed(ctx: Context = Depends(signed_in)) -> Response:
+    """What left by itself, newest first; the commander takes it back."""
+    require(ctx.actor, "desk.read")
+    now = clock.now()
+    with ctx.db() as conn:
+        rows = (
+            conn.cursor(row_factory=dict_row)
+            .execute(
+                "SELECT o.*, a.state, a.scam_type, a.level AS level_now, f.name AS from_name, t.name AS to_name,"
+                " p.name, s.value AS person, l.value AS line FROM wuzha.overflows o"
+                " JOIN wuzha.alerts a USING (alert_id) JOIN wuzha.units f ON f.unit_id = o.from_unit"
+                " LEFT JOIN wuzha.units t ON t.unit_id = o.to_unit JOIN wuzha.subjects s ON s.subject_id = a.person_id"
+                " LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id"
+                " LEFT JOIN wuzha.persons p ON p.person_id = a.person_id ORDER BY o.overflow_id DESC LIMIT 300"
+            )
+            .fetchall()
+        )
+        line = overflow.line(conn, now=now)
+    return ctx.page("overflow.html", now=now, rows=rows, line=line, write="duty.write" in ctx.actor.may)
+
+
+@router.post("/duty/overflow/{alert_id}/back")
+def overflow_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Take one back."""
+    with ctx.db() as conn:
+        overflow.take_back(conn, ctx.actor, alert_id, key=ctx.form.get("click", ""))
+    return _see("/duty/overflow" if ctx.form.get("list") else f"/alerts/{alert_id}")
+
+
+# ---------------------------------------------------------------- visits to make
+
+
+@router.get("/duty/visits")
+def visits(ctx: Context = Depends(signed_in)) -> Response:
+    """Visits that this unit was sent to make."""
+    require(ctx.actor, "desk.act")
+    with ctx.db() as conn:
+        rows = dispatch.ours(conn, ctx.actor)
+    return ctx.page("visits.html", rows=rows, results=dispatch.RESULTS)
+
+
+@router.post("/duty/visits/{dispatch_id}/going")
+def going(dispatch_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Somebody is on the way."""
+    with ctx.db() as conn:
+        done = dispatch.going(conn, ctx.actor, dispatch_id, key=ctx.form.get("click", ""))
+    return _see("/duty/visits" if ctx.form.get("list") else f"/alerts/{done.alert_id}")
+
+
+@router.post("/duty/visits/{dispatch_id}/result")
+def visited(dispatch_id: int, ctx: Context = Depends(posted)) -> Response:
+    """What came of it."""
+    f = ctx.form
+    with ctx.db() as conn:
+        dispatch.finish(
+            conn, ctx.actor, dispatch_id, result=f.get("result", ""), words=f.get("words", ""), key=f.get("click", "")
+        )
+    return _see("/duty/visits")
+
+
+# ---------------------------------------------------------------- on a file
+
+Step = Callable[[psycopg.Connection[Any], Actor], Any]
+
+
+def _step(ctx: Context, alert_id: int, step: Step) -> tuple[Any, Response | None]:
+    """A step on a file: its result, or the page that says why it was refused."""
+    try:
+        with ctx.db() as conn:
+            return step(conn, ctx.actor), None
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return None, show_file(ctx, alert_id, said=refused, status=409)
+
+
+def _version(ctx: Context) -> int:
+    try:
+        return int(ctx.form.get("version", ""))
+    except ValueError as error:
+        raise Refused("changed") from error
+
+
+@router.post("/alerts/{alert_id}/transfer")
+def offer(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Give the file to another unit."""
+    f = ctx.form
+    _, page = _step(ctx, alert_id, lambda conn, actor: transfers.offer(
+        conn, actor, alert_id, to_unit=whole(f.get("to_unit", "")), reason=f.get("reason", ""), version=_version(ctx),
+        key=f.get("click", "")))  # fmt: skip
+    return page or _see(f"/alerts/{alert_id}")
+
+
+@router.post("/alerts/{alert_id}/transfer/sign")
+def sign_for(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Sign for a file that was given to us."""
+    _, page = _step(
+        ctx, alert_id, lambda conn, actor: transfers.sign_for(conn, actor, alert_id, key=ctx.form.get("click", ""))
+    )
+    return page or _see(f"/alerts/{alert_id}")
+
+
+@router.post("/alerts/{alert_id}/transfer/return")
+def give_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Return it; the second time it goes to the common superior."""
+    f = ctx.form
+    what, page = _step(ctx, alert_id, lambda conn, actor: transfers.give_back(
+        conn, actor, alert_id, reason=f.get("reason", ""), key=f.get("click", "")))  # fmt: skip
+    if page is None and f.get("hx") is None and ctx.request.headers.get("hx-request"):
+        return Response("", headers={"HX-Redirect": f"/desk?told={what}"})
+    return page or _see(f"/desk?told={what}")
+
+
+@router.post("/alerts/{alert_id}/transfer/recall")
+def recall(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Take it back before it was signed for."""
+    _, page = _step(
+        ctx, alert_id, lambda conn, actor: transfers.recall(conn, actor, alert_id, key=ctx.form.get("click", ""))
+    )
+    return page or _see(f"/alerts/{alert_id}")
+
+
+@router.post("/alerts/{alert_id}/dispatch")
+def send(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Send a visit while we call."""
+    f = ctx.form
+    _, page = _step(ctx, alert_id, lambda conn, actor: dispatch.send(
+        conn, actor, alert_id, unit_id=whole(f.get("station", "")), words=f.get("words", ""), version=_version(ctx),
+        key=f.get("click", "")))  # fmt: skip
+    return page or _see(f"/alerts/{alert_id}")
+
+
+@router.post("/alerts/{alert_id}/locate")
+def judge(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Who uses the line, and where they are."""
+    f = ctx.form
+    _, page = _step(ctx, alert_id, lambda conn, actor: locate.judge(
+        conn, actor, alert_id, code=f.get("code", ""), person_id=whole(f["person"]) if f.get("person") else None,
+        name=f.get("name", ""), line=f.get("line", ""), place=f.get("place", ""), version=_version(ctx),
+        key=f.get("click", "")))  # fmt: skip
+    return page or _see(f"/alerts/{alert_id}")
+
+
+@router.post("/alerts/{alert_id}/locate/back")
+def judge_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Take that back."""
+    f = ctx.form
+    _, page = _step(ctx, alert_id, lambda conn, actor: locate.take_back(
+        conn, actor, alert_id, judgement_id=whole(f.get("judgement", "")), version=_version(ctx),
+        key=f.get("click", "")))  # fmt: skip
+    return page or _see(f"/alerts/{alert_id}")
+
+
+@router.get("/alerts/{alert_id}/people")
+def people(alert_id: int, ctx: Context = Depends(signed_in)) -> Response:
+    """Who else has the file open now."""
+    with ctx.db() as conn:
+        names = presence.others(conn, ctx.actor, alert_id)
+    return ctx.page("alert_people.html", duty={"people": names})
