@@ -21,10 +21,11 @@ MAY: dict[str, frozenset[str]] = {
             "wall.read",
             "audit.read",
             "measure.approve",
+            "phrases.review",
             "duty.write",
         }
     ),
-    "dissuader": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read"}),
+    "dissuader": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read", "phrases.review"}),
     "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read"}),
     "analyst": frozenset({"desk.read", "reveal", "wall.read"}),
     "auditor": frozenset({"desk.read", "wall.read", "audit.read"}),

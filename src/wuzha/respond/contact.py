@@ -13,7 +13,11 @@ import psycopg
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
+from . import robot
 from .codes import codes
+from .links import link_in
+from .mind import mind_of
+from .phrase_book import note_said
 from .safety import check_kin
 from .step import Done, lock, mine, record, repeated
 
@@ -30,10 +34,12 @@ def contact(
     to_id: int | None = None,
     words: str | None = None,
     reason: str | None = None,
+    said: str = "",
     now: datetime | None = None,
 ) -> Done:
     """Record a try to reach the person. ``channel`` and ``result`` are codes; ``to_id`` the line or kin that was tried.
 
+    ``said``: the words that stood on the screen (`phrase_book.packed`), kept where the person was spoken to.
     Kin are told by `safety.check_kin` only: ``reason`` says why, ``words`` what they were told.
     Refused: taken, changed, closed, not_signed, unknown_code; of kin: kin_forbidden, kin_reason, kin_words.
     """
@@ -42,6 +48,8 @@ def contact(
     rung = codes()["channel"].get(channel)
     if rung is None or result not in rung.results:
         raise Refused("unknown_code", code=result)
+    if channel == "sms" and link_in(words or ""):
+        raise Refused("link_in_text")
     if done := repeated(conn, actor, key):
         return done
     alert = lock(conn, alert_id)
@@ -62,10 +70,15 @@ def contact(
         changes["state"] = "contacting"
     if codes()["result"][result].silent and rung.to == "person":
         changes["tries"] = alert["tries"] + 1
-    return record(
+    done = record(
         conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id,
         reason=reason if rung.to == "kin" else None,
     )  # fmt: skip
+    if reached and said:
+        note_said(conn, alert_id, done.contact_id, said=said, mind=mind_of(alert))
+    if result == "listed":
+        robot.list_one(conn, alert_id, now)
+    return done
 
 
 def theirs(conn: psycopg.Connection[Any], alert: dict[str, Any], to_id: int) -> bool:

@@ -20,6 +20,7 @@ from wuzha.command.public import Actor, require
 from wuzha.events import LEVELS, clock
 from wuzha.events.scam_types import scam_types
 
+from .file_number import alert_of
 from .tiers import joins, overdue
 
 PAGE = 100
@@ -82,7 +83,7 @@ _COLUMNS = """
     a.alert_id, a.person_id, a.episode, a.unit_id, a.line_id, a.raised_at, a.high_at, a.last_evidence_at,
     a.committed_at, a.level_at, a.level, a.level_rank, a.scam_type, a.stage, a.score, a.amount_fen, a.state,
     a.signed_at, a.signed_by,
-    a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, d.due,
+    a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, a.mind, d.due,
     a.rank_no, a.rank_at, a.tries AS silent, a.robot_at, a.offered_at, a.moved_at,
     (SELECT max(x.rung) FROM wuzha.escalations x WHERE x.alert_id = a.alert_id) AS rung,
     clocks.sign_due, clocks.contact_due, clocks.meet_due,
@@ -108,7 +109,7 @@ _FROM = """
                         ORDER BY e.weight DESC, e.at LIMIT 1) top ON true
     LEFT JOIN LATERAL (SELECT c.kind, c.code, c.at, count(*) OVER () AS n FROM wuzha.contacts c
                         WHERE c.alert_id = a.alert_id AND c.undoes IS NULL AND c.code IS NOT NULL
-                          AND c.kind NOT IN ('note', 'outcome', 'close')
+                          AND c.kind NOT IN ('note', 'outcome', 'close', 'mind')
                           AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id)
                         ORDER BY c.contact_id DESC LIMIT 1) last ON true
 """
@@ -166,8 +167,9 @@ def _where(actor: Actor, f: Filters, now: datetime) -> tuple[str, list[Any]]:
         clauses.append("a.alert_id IN (SELECT alert_id FROM wuzha.wave_alerts WHERE wave_id = %s)")
         values.append(f.wave)
     if f.search:
-        clauses.append("a.alert_id IN (SELECT alert_id FROM wuzha.search_alerts(%s))")
-        values.append(f.search)
+        # A file number, which the person says who calls 96110 back, finds its file beside whatever begins so.
+        clauses.append("(a.alert_id IN (SELECT alert_id FROM wuzha.search_alerts(%s)) OR a.alert_id = %s)")
+        values += [f.search, alert_of(f.search)]
     return " AND ".join(clauses), values
 
 

@@ -32,7 +32,7 @@ MOVES: dict[str, tuple[str, ...]] = {
 #: The desk's columns of an alert; what a step keeps of them is what an undo restores.
 COLUMNS = (
     "state", "sign_by", "contact_by", "signed_at", "signed_by", "contacted_at", "reached_at", "closed_at", "closed_by",
-    "outcome", "avoided_fen", "lost_fen", "tries",
+    "outcome", "avoided_fen", "lost_fen", "tries", "mind",
 )  # fmt: skip
 
 
