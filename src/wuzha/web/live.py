@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from wuzha.command import sessions
 from wuzha.command.public import Refused
+from wuzha.events import clock
 from wuzha.respond import presence, queue
 
 from .context import Context, signed_in
@@ -58,13 +60,13 @@ def _looks(ctx: Context) -> Looks:
     return found
 
 
-def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str] | None:
-    """Fingerprints of the queue and of one alert; None where the session has ended."""
+def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str, str] | None:
+    """Fingerprints of the queue, of one alert and of who else has it open; None where the session has ended."""
     with ctx.pool.connection() as conn, conn.transaction():
         if sessions.find(conn, ctx.token, touch=watching) is None:
             return None
     with ctx.db() as conn:
-        one = ""
+        one = people = ""
         if alert_id is not None:
             row = conn.execute(
                 "SELECT version, level, last_evidence_at,"
@@ -73,20 +75,21 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
                 " FROM wuzha.alerts a WHERE alert_id = %s",
                 (alert_id,),
             ).fetchone()
-            one = str(row)
-        return _looks(ctx).of(ctx, conn), one
+            one, people = str(row), "、".join(presence.others(conn, ctx.actor, alert_id))
+        return _looks(ctx).of(ctx, conn), one, people
 
 
-def _beat(ctx: Context, alert_id: int) -> list[str]:
-    """Say that this officer has the file open; who else has."""
+def _beat(ctx: Context, alert_id: int) -> datetime:
+    """Say that this officer has the file open; returns when."""
+    now = clock.now()
     with ctx.db() as conn:
-        presence.here(conn, ctx.actor, alert_id)
-        return presence.others(conn, ctx.actor, alert_id)
+        presence.here(conn, ctx.actor, alert_id, now=now)
+    return now
 
 
-def _leave(ctx: Context, alert_id: int) -> None:
+def _leave(ctx: Context, alert_id: int, last: datetime) -> None:
     with ctx.db() as conn:
-        presence.gone(conn, ctx.actor, alert_id)
+        presence.gone(conn, ctx.actor, alert_id, last=last)
 
 
 @router.get("/live")
@@ -98,9 +101,12 @@ async def live(
     if not {"desk.read", "wall.read"} & ctx.actor.may:
         raise Refused("forbidden")
 
+    beats: list[datetime] = []
+
     async def stream() -> AsyncIterator[bytes]:
         begun = said = beaten = time.monotonic()
-        people = await run_in_threadpool(_beat, ctx, alert) if alert is not None else []
+        if alert is not None:
+            beats.append(await run_in_threadpool(_beat, ctx, alert))
         before = await run_in_threadpool(_look, ctx, alert, watching=bool(wall))
         yield b"retry: 2000\nevent: hello\ndata: -\n\n"
         while time.monotonic() - begun < LENGTH_S:
@@ -116,12 +122,12 @@ async def live(
                 yield b"event: queue\ndata: -\n\n"
             if now[1] != before[1]:
                 yield b"event: file\ndata: -\n\n"
+            if now[2] != before[2]:
+                yield b"event: people\ndata: -\n\n"
             before = now
             if alert is not None and time.monotonic() - beaten > presence.BEAT_S:
                 beaten = time.monotonic()
-                if (others := await run_in_threadpool(_beat, ctx, alert)) != people:
-                    people = others
-                    yield b"event: people\ndata: -\n\n"
+                beats[:] = [await run_in_threadpool(_beat, ctx, alert)]
             if time.monotonic() - said > COMMENT_S:
                 said = time.monotonic()
                 yield b": here\n\n"
@@ -131,9 +137,9 @@ async def live(
             async for part in stream():
                 yield part
         finally:
-            if alert is not None:
+            if alert is not None and beats:
                 with anyio.CancelScope(shield=True):
-                    await run_in_threadpool(_leave, ctx, alert)
+                    await run_in_threadpool(_leave, ctx, alert, beats[-1])
 
     return StreamingResponse(
         watched(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
