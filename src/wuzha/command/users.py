@@ -6,6 +6,7 @@ or their own; a new or reset password is shown once and must be changed at the f
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection
 from typing import Any
@@ -20,6 +21,8 @@ from .public import ROLES, Actor, Refused, require
 from .sessions import hash_password
 from .units import in_reach
 
+_EXTENSION = re.compile(r"[0-9A-Za-z_.+-]{1,32}")
+
 
 def all_in_reach(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, Any]]:
     """Users of the actor's units, with unit name and roles."""
@@ -27,7 +30,7 @@ def all_in_reach(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, 
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT u.user_id, u.login, u.name, u.badge_no, u.unit_id, n.name AS unit_name, u.active, u.locked_until,"
+            "SELECT u.user_id, u.login, u.name, u.badge_no, u.extension, u.unit_id, n.name AS unit_name, u.active, u.locked_until,"
             " u.must_change,"
             " ARRAY(SELECT role FROM wuzha.user_roles r WHERE r.user_id = u.user_id ORDER BY role) AS roles,"
             " (SELECT max(seen_at) FROM wuzha.sessions s WHERE s.user_id = u.user_id) AS seen_at"
@@ -55,14 +58,16 @@ def add(
     unit_id: int,
     roles: Collection[str],
     badge_no: str | None = None,
+    extension: str | None = None,
     password: str | None = None,
 ) -> tuple[int, str]:
     """A new user; returns their id and the password to hand over, which is kept nowhere.
 
-    Refused: empty, unknown_code, login_taken, not_found.
+    Refused: empty, unknown_code, login_taken, not_found, extension_form.
     """
     require(actor, "users.write")
     in_reach(conn, actor, unit_id)
+    extension = _extension(extension)
     login, name = login.strip(), name.strip()
     if not login or not name or not roles:
         raise Refused("empty")
@@ -73,9 +78,9 @@ def add(
         raise Refused("unknown_code", code=sorted(unknown)[0])
     secret = password or new_password()
     row = conn.execute(
-        "INSERT INTO wuzha.users (login, name, badge_no, unit_id, password_hash, must_change, created_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (login) DO NOTHING RETURNING user_id",
-        (login, name[:100], badge_no or None, unit_id, hash_password(secret), password is None, clock.now()),
+        "INSERT INTO wuzha.users (login, name, badge_no, extension, unit_id, password_hash, must_change, created_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (login) DO NOTHING RETURNING user_id",
+        (login, name[:100], badge_no or None, extension, unit_id, hash_password(secret), password is None, clock.now()),
     ).fetchone()
     if row is None:
         raise Refused("login_taken", login=login)
@@ -94,29 +99,31 @@ def change(
     roles: Collection[str],
     active: bool,
     badge_no: str | None = None,
+    extension: str | None = None,
 ) -> None:
     """Change a user. Deactivating ends their sessions at once.
 
-    Refused: not_found, empty, unknown_code, own_rights (nobody takes their own administration or account away).
+    Refused: not_found, empty, unknown_code, extension_form, own_rights (nobody takes their own administration or account away).
     """
     require(actor, "users.write")
     before = _reach(conn, actor, user_id)
     in_reach(conn, actor, unit_id)
     if not name.strip() or not roles:
         raise Refused("empty")
+    extension = _extension(extension)
     unknown = set(roles) - set(ROLES)
     if unknown:
         raise Refused("unknown_code", code=sorted(unknown)[0])
     if user_id == actor.user_id and (not active or "admin" not in roles):
         raise Refused("own_rights")
     conn.execute(
-        "UPDATE wuzha.users SET name = %s, unit_id = %s, badge_no = %s, active = %s WHERE user_id = %s",
-        (name.strip()[:100], unit_id, badge_no or None, active, user_id),
+        "UPDATE wuzha.users SET name = %s, unit_id = %s, badge_no = %s, extension = %s, active = %s WHERE user_id = %s",
+        (name.strip()[:100], unit_id, badge_no or None, extension, active, user_id),
     )
     _set_roles(conn, user_id, roles)
     if not active:
         conn.execute("DELETE FROM wuzha.sessions WHERE user_id = %s", (user_id,))
-    after = {"name": name.strip(), "unit_id": unit_id, "active": active, "roles": sorted(roles)}
+    after = {"name": name.strip(), "unit_id": unit_id, "extension": extension, "active": active, "roles": sorted(roles)}
     _audit(conn, actor, "user.changed", user_id, {"before": before, "after": after})
 
 
@@ -133,6 +140,14 @@ def reset_password(conn: psycopg.Connection[Any], actor: Actor, user_id: int) ->
     conn.execute("DELETE FROM wuzha.sessions WHERE user_id = %s", (user_id,))
     _audit(conn, actor, "user.password_reset", user_id, {})
     return secret
+
+
+def _extension(text: str | None) -> str | None:
+    """The desk telephone as it is kept; None where there is none. Refused("extension_form")."""
+    text = (text or "").strip()
+    if text and not _EXTENSION.fullmatch(text):
+        raise Refused("extension_form")
+    return text or None
 
 
 def _reach(conn: psycopg.Connection[Any], actor: Actor, user_id: int) -> dict[str, Any]:

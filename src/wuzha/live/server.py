@@ -32,13 +32,15 @@ from .supervise import Child, Supervisor
 
 #: Settings of PostgreSQL under which an acknowledgement is durable, and the values that are not.
 _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page_writes": ("off",)}
+#: Runs only where an exchange is named (``WUZHA_SIP_SERVER``).
+_TELEPHONE = ("telephone", "wuzha.respond.telephony", 8.0)
 _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
     "holder": (_ENGINE, _DOORS),
-    "centre": (_ENGINE, _DOORS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE),
+    "centre": (_ENGINE, _DOORS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
 }
 #: What the first unit of a new deployment is called, where the role has units.
@@ -77,6 +79,8 @@ def serve(
                 if settings.role in FIRST_UNIT:
                     first_unit(conn, FIRST_UNIT[settings.role])
             for name, module, stop_s in PROCESSES[settings.role]:
+                if name == "telephone" and not environment.get("WUZHA_SIP_SERVER"):
+                    continue
                 if name == "exchange" and settings.role == "centre" and not _has_zones(settings.home):
                     continue
                 say(f"{name.capitalize()}: starting")

@@ -69,7 +69,7 @@ def read(text: str, name: str = "ladder.toml") -> Ladder:
 
 def _keys(file: DataFile) -> dict[str, str]:
     keys: dict[str, Any] = file.data.get("keys", {})
-    taken = set("zrtobly") | {c.key for c in codes()["channel"].values()}
+    taken = set("zrtoblypudcsh") | {c.key for c in codes()["channel"].values()}
     for result, key in keys.items():
         if result not in codes()["result"]:
             raise file.error("keys", result, f"no such result {result}")

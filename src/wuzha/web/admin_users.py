@@ -42,6 +42,7 @@ def add(ctx: Context = Depends(posted)) -> Response:
             _, secret = users.add(
                 conn, ctx.actor, login=f.get("login", ""), name=f.get("name", ""), unit_id=whole(f.get("unit", "")),
                 roles=ctx.many.get("role", []), badge_no=f.get("badge", "").strip()[:40] or None,
+                extension=f.get("extension"),
             )  # fmt: skip
     except Refused as refused:
         if refused.reason in STATUS:
@@ -60,6 +61,7 @@ def change(user_id: int, ctx: Context = Depends(posted)) -> Response:
                 conn, ctx.actor, user_id, name=f.get("name", ""), unit_id=whole(f.get("unit", "")),
                 roles=ctx.many.get("role", []), active=f.get("active") == "1",
                 badge_no=f.get("badge", "").strip()[:40] or None,
+                extension=f.get("extension"),
             )  # fmt: skip
     except Refused as refused:
         if refused.reason in STATUS:

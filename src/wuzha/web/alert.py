@@ -10,14 +10,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock, money
-from wuzha.respond import contact, dispatch, file, outcome, phrase_book, reveal, sign, tiers, undo, waves
+from wuzha.respond import contact, dialling, dispatch, file, outcome, phrase_book, reveal, sign, tiers, undo, waves
 from wuzha.respond.codes import codes
 from wuzha.respond.file_number import file_number
 from wuzha.respond.mind import mind_of
 from wuzha.respond.next_step import next_step, standing
 from wuzha.respond.phrases import MINDS, phrases
 
-from . import catalogue, duty_panel, protect, timeline, words
+from . import catalogue, duty_panel, phone_panel, protect, timeline, words
 from .context import STATUS, Context, posted, signed_in
 from .masks import Sight
 
@@ -38,6 +38,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         held_by = waves.of_alert(conn, alert_id)
         more = protect.values(conn, found, now=now)
         duty = duty_panel.of_file(conn, ctx.actor, found, now=now)
+        phone = phone_panel.of_file(conn, ctx, found, now=now)
     alert = found.alert
     names = [alert["name"], *(k["name"] for k in found.kin)]
     sight = Sight(open=until is not None, names=tuple(n for n in names if n))
@@ -61,7 +62,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
         words_of=timeline.words_of, say=say,
         mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
-        duty=duty, visit_results=dispatch.RESULTS, **more,
+        duty=duty, phone=phone, visit_results=dispatch.RESULTS, **more,
     )  # fmt: skip
 
 
@@ -131,12 +132,14 @@ def contacts(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     try:
         to = form.get("to", "")
         with ctx.db() as conn:
-            contact.contact(
+            done = contact.contact(
                 conn, ctx.actor, alert_id, channel=form.get("channel", ""), result=form.get("result", ""),
                 version=_whole(ctx, "version"), key=form.get("click", ""),
                 to_id=int(to) if to.isascii() and to.isdigit() and len(to) < 18 else None, words=form.get("words"),
                 reason=form.get("reason"), said=form.get("said", ""),
             )  # fmt: skip
+            if (call := phone_panel.whole(form.get("call", ""))) is not None:
+                dialling.settle(conn, ctx.actor, call, done.contact_id)
     except Refused as refused:
         return _conflict(ctx, alert_id, refused)
     return _back(alert_id)

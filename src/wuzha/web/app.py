@@ -28,6 +28,7 @@ from . import (
     after,
     alert,
     audit,
+    callbacks,
     context,
     desk,
     duty,
@@ -38,6 +39,8 @@ from . import (
     measures,
     phrases,
     render,
+    robot,
+    telephone,
     wall,
     waves,
     workbooks,
@@ -64,6 +67,9 @@ PAGES = (
     waves,
     feedback,
     workbooks,
+    telephone,
+    callbacks,
+    robot,
 )
 
 

@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from wuzha.command import sessions
 from wuzha.command.public import Refused
 from wuzha.events import clock
-from wuzha.respond import presence, queue
+from wuzha.respond import incoming, presence, queue
 
 from .context import Context, signed_in
 
@@ -60,8 +60,8 @@ def _looks(ctx: Context) -> Looks:
     return found
 
 
-def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str, str] | None:
-    """Fingerprints of the queue, of one alert and of who else has it open; None where the session has ended."""
+def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str, str, str] | None:
+    """Fingerprints of the queue, of one alert, of who else has it open, of the calls; None where the session has ended."""
     with ctx.pool.connection() as conn, conn.transaction():
         if sessions.find(conn, ctx.token, touch=watching) is None:
             return None
@@ -76,7 +76,7 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
                 (alert_id,),
             ).fetchone()
             one, people = str(row), "、".join(presence.others(conn, ctx.actor, alert_id))
-        return _looks(ctx).of(ctx, conn), one, people
+        return _looks(ctx).of(ctx, conn), one, people, incoming.fingerprint(conn, now=clock.now())
 
 
 def _beat(ctx: Context, alert_id: int) -> datetime:
@@ -97,7 +97,7 @@ async def live(
     request: Request, alert: int | None = None, wall: int = 0, ctx: Context = Depends(signed_in)
 ) -> Response:
     """Events ``queue`` and ``file`` when what the officer may see has changed, ``people`` when others open or leave the
-    file, ``ended`` when the session is over."""
+    file, ``phone`` when a call has come or changed, ``ended`` when the session is over."""
     if not {"desk.read", "wall.read"} & ctx.actor.may:
         raise Refused("forbidden")
 
@@ -122,6 +122,8 @@ async def live(
                 yield b"event: queue\ndata: -\n\n"
             if now[1] != before[1]:
                 yield b"event: file\ndata: -\n\n"
+            if now[3] != before[3]:
+                yield b"event: phone\ndata: -\n\n"
             if now[2] != before[2]:
                 yield b"event: people\ndata: -\n\n"
             before = now

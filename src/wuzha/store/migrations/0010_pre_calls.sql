@@ -16,7 +16,8 @@ CREATE TABLE phone_calls (
     unit_id     bigint NOT NULL REFERENCES units,
     alert_id    bigint REFERENCES alerts,
     user_id     bigint REFERENCES users,               -- out: who asked; in: who answered, where that is known
-    extension   text,
+    extension   text,                                  -- out: the officer's; in: where it rings
+    answered_on text,                                  -- in: the telephone that answered
     at          timestamptz NOT NULL,                  -- out: asked for; in: the earliest that was told
     state       text NOT NULL CHECK (state IN ('asked','taken','officer','dialling','ringing','talking','ended','failed',
                                                'unknown','answered','missed')),
@@ -50,6 +51,7 @@ CREATE INDEX phone_calls_live ON phone_calls (taken_until) WHERE state IN ('take
 CREATE INDEX phone_calls_alert ON phone_calls (alert_id) WHERE alert_id IS NOT NULL;
 CREATE INDEX phone_calls_contact ON phone_calls (contact_id) WHERE contact_id IS NOT NULL;
 CREATE INDEX phone_calls_in ON phone_calls (at) WHERE direction = 'in';
+CREATE INDEX phone_calls_number ON phone_calls (number, answered_at) WHERE direction = 'in';
 CREATE INDEX phone_calls_state_at ON phone_calls (state_at);
 CREATE INDEX phone_calls_callback ON phone_calls (callback_id) WHERE callback_id IS NOT NULL;
 
@@ -165,11 +167,11 @@ CREATE POLICY web ON line_findings TO wuzha_web USING
 CREATE POLICY web ON robot_results TO wuzha_web USING
     (EXISTS (SELECT 1 FROM wuzha.robot_rows r WHERE r.row_id = robot_results.row_id));
 GRANT SELECT, INSERT ON phone_calls, call_backs, robot_lists, robot_rows, robot_results, robot_files, line_findings TO wuzha_web;
-GRANT UPDATE (alert_id, user_id, extension, at, state, state_at, taken_by, taken_until, sip, why, forwarded, proposed,
+GRANT UPDATE (alert_id, user_id, extension, answered_on, at, state, state_at, taken_by, taken_until, sip, why, forwarded, proposed,
               number, line_id, ref, answered_at, missed_at, ended_at, recording, contact_id, put_away_at, callback_id)
     ON phone_calls TO wuzha_web;
 GRANT UPDATE (alert_id, line_id, why, first_at, last_at, n, state, taken_by, taken_at, done_by, done_at, result, words,
               contact_id, key) ON call_backs TO wuzha_web;
 GRANT UPDATE (result, result_at) ON robot_rows TO wuzha_web;
-GRANT UPDATE (recording) ON robot_results TO wuzha_web;
+GRANT UPDATE (recording, contact_id) ON robot_results TO wuzha_web;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA wuzha TO wuzha_web;

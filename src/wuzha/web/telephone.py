@@ -1,0 +1,54 @@
+"""The telephone on the pages: dialling from a file, what it says of the call, and who calls in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import RedirectResponse, Response
+
+from wuzha.command.public import Refused
+from wuzha.respond import dialling, incoming
+
+from .alert import _back, _conflict
+from .context import Context, posted, signed_in
+from .phone_panel import whole
+
+router = APIRouter()
+
+
+@router.post("/alerts/{alert_id}/dial")
+def dial(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Have the telephone call a line of this file."""
+    f = ctx.form
+    try:
+        to = whole(f.get("to", ""))
+        if to is None:
+            raise Refused("unknown_code", code=f.get("to", ""))
+        with ctx.db() as conn:
+            dialling.dial(
+                conn, ctx.actor, alert_id, to_id=to, channel=f.get("channel", "call"), key=f.get("click", "")
+            )  # fmt: skip
+    except Refused as refused:
+        return _conflict(ctx, alert_id, refused)
+    return _back(alert_id)
+
+
+@router.post("/alerts/{alert_id}/calls/{call_id}/away")
+def away(alert_id: int, call_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Do not show this call any more."""
+    with ctx.db() as conn:
+        dialling.put_away(conn, ctx.actor, call_id)
+    return _back(alert_id)
+
+
+@router.get("/calls/now")
+def calls_now(ctx: Context = Depends(signed_in)) -> Response:
+    """Who calls in at this moment, as a part of any open page."""
+    with ctx.db() as conn:
+        calls = incoming.popping(conn, ctx.actor) if "desk.read" in ctx.actor.may else []
+    return ctx.page("call_bar.html", calls=calls)
+
+
+@router.get("/calls")
+def calls() -> Response:
+    """The page of those who wait for a call."""
+    return RedirectResponse("/callbacks", status_code=303)
