@@ -62,7 +62,8 @@ def write_identifiers(conn: psycopg.Connection[Any], numbers: Numbers, rows: pa.
     ).fetchall()
     if fresh:
         conn.execute(
-            "UPDATE wuzha.reports r SET changed_at = %s FROM unnest(%s::text[], %s::text[]) AS f (source, report)"
+            "UPDATE wuzha.reports r SET changed_at = %s, fresh = true"
+            " FROM unnest(%s::text[], %s::text[]) AS f (source, report)"
             " WHERE r.source = f.source AND r.report = f.report",
             [clock.now(), [s for s, _ in fresh], [n for _, n in fresh]],
         )

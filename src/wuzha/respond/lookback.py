@@ -87,9 +87,9 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     rows = (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT r.* FROM wuzha.reports r LEFT JOIN wuzha.lookbacks l USING (report_id)"
-            " WHERE l.computed_at IS NULL OR l.computed_at < r.changed_at ORDER BY r.report_id LIMIT %s",
-            (_A_ROUND,),
+            "SELECT r.* FROM wuzha.reports r WHERE r.fresh AND r.unit_id IN"
+            " (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) ORDER BY r.report_id LIMIT %s",
+            (actor.unit_id, _A_ROUND),
         )
         .fetchall()
     )
@@ -128,6 +128,11 @@ def _look(conn: psycopg.Connection[Any], actor: Actor, report: dict[str, Any], n
             best and best.contacted_at, best and best.reached_at, best and best.met_at, now,
         ),
     )  # fmt: skip
+    # A row that has told something new since it was read stays fresh.
+    conn.execute(
+        "UPDATE wuzha.reports SET fresh = false WHERE report_id = %s AND changed_at = %s",
+        (report["report_id"], report["changed_at"]),
+    )
     if best is not None and report["loss_fen"] != 0:
         _tell(conn, actor, report, [c.alert_id for c in found], loss_at, now)
     return 1

@@ -158,12 +158,13 @@ CREATE TABLE reports (
     scam_type   text,
     loss_fen    bigint,
     changed_at  timestamptz NOT NULL,                        -- when a row last told something new of it
+    fresh       boolean NOT NULL DEFAULT true,               -- nobody has looked back at it since then
     UNIQUE (source, event_id)
 );
 CREATE INDEX reports_person ON reports (person_id);
 CREATE INDEX reports_number ON reports (source, report);
 CREATE INDEX reports_at ON reports (reported_at DESC, report_id DESC);
-CREATE INDEX reports_changed ON reports (changed_at);
+CREATE INDEX reports_fresh ON reports (report_id) WHERE fresh;
 CREATE TABLE report_identifiers (
     source     text NOT NULL,
     event_id   text NOT NULL,
@@ -221,6 +222,8 @@ END $$;
 -- Whoever sees one file of the person sees that they must not be hurt, wherever the flag was set.
 CREATE POLICY web ON safety_flags TO wuzha_web USING (EXISTS (
     SELECT 1 FROM wuzha.alerts a WHERE a.alert_id = safety_flags.alert_id OR a.person_id = safety_flags.person_id));
+CREATE POLICY web_looked ON reports FOR UPDATE TO wuzha_web USING (
+    unit_id IN (SELECT c.descendant FROM wuzha.unit_closure c WHERE c.ancestor = (SELECT wuzha.scope_unit())));
 CREATE POLICY web ON reports FOR SELECT TO wuzha_web USING (
     unit_id IN (SELECT c.descendant FROM wuzha.unit_closure c WHERE c.ancestor = (SELECT wuzha.scope_unit()))
     OR EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.person_id = reports.person_id));
@@ -241,7 +244,8 @@ GRANT UPDATE (escalated_at, answered_at, answered_by, upheld, answer) ON release
 GRANT UPDATE (tries, tried_at, done_at, done_by, code, words, dropped_at) ON followups TO wuzha_web;
 GRANT UPDATE ON lookbacks TO wuzha_web;
 GRANT SELECT, INSERT ON reports, report_identifiers TO wuzha_engine;
-GRANT UPDATE (changed_at) ON reports TO wuzha_engine;
+GRANT UPDATE (changed_at, fresh) ON reports TO wuzha_engine;
+GRANT UPDATE (fresh) ON reports TO wuzha_web;
 GRANT USAGE ON SEQUENCE safety_flags_flag_id_seq, measures_measure_id_seq, measure_notices_notice_id_seq,
                         release_requests_request_id_seq, followups_followup_id_seq TO wuzha_web;
 GRANT USAGE ON SEQUENCE reports_report_id_seq TO wuzha_engine;
