@@ -105,7 +105,7 @@ def changed(name: str, old: str, new: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
-        ("loan", "放款前收任何费用的", "详见 www.gov.cn，放款前收费的", r"loan\.toml:\d+: .*answer\.trust in zh carries a link"),
+        ("loan", "放款前收任何费用的", "详见 www.gov.cn", r"loan\.toml:\d+: .*answer\.trust in zh carries a link"),
         ("loan", 'zh = "额度批了五万', 'zh = "额度批了{五万', r"loan\.toml:\d+: loan:next\.trust in zh .*no slot"),
         ("loan", '"对公合同上的公司，您查过吗？"', '"对公合同上的公司，您查过吗？", "四"', r"three questions"),
         ("loan", "sunk_cost = {", "sunk = {", r"loan\.toml:\d+: turn\.sunk is not known"),

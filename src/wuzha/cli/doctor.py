@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 State = Literal["ok", "note", "warn", "fail"]
 #: Free space below which ingest is refused, and below which it is time to act.
 _LEAST, _LITTLE = 512 << 20, 5 << 30
+#: A zone that has not been heard for so long is told of.
+_SILENT_S = 600
 _OLDEST_PYTHON = (3, 11)
 _SIGN = {"ok": "✓", "note": "·", "warn": "!", "fail": "✗"}
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -241,7 +243,8 @@ def _inside(settings: Settings, db: Database) -> Iterator[Finding]:
                 name="policies", state="fail", words=f"row-level security is off for {', '.join(unbound)}",
                 mend="ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; find out who switched it off",
             )  # fmt: skip
-        yield from _house(db)
+        if not _outside(settings):
+            yield from _house(db)
         yield _audit(settings, db)
         yield from _exchange(settings, db)
 
@@ -306,7 +309,19 @@ def _house(db: Database) -> Iterator[Finding]:
             yield Finding(name="sources", state="ok", words=f"{len(listed)} registered, each with its basis")
 
 
+def _outside(settings: Settings) -> bool:
+    """Whether this is a zone outside the police network, which has no people and no sources."""
+    from wuzha.store import zone_keys
+
+    try:
+        zone = zone_keys.load(settings.home)
+    except zone_keys.KeysError:
+        return False
+    return zone is not None and zone.name.startswith("public")
+
+
 def _exchange(settings: Settings, db: Database) -> Iterator[Finding]:
+    from wuzha.events import clock
     from wuzha.store import exchange, zone_keys
 
     from .exchange import words_of
@@ -325,9 +340,12 @@ def _exchange(settings: Settings, db: Database) -> Iterator[Finding]:
             name="exchange", state="note", words=f"zone {zone.name} knows no other", mend="wuzha exchange trust CARD"
         )
     for one in standing:
+        heard = one.heard_at is not None and (clock.now() - one.heard_at).total_seconds() < _SILENT_S
+        fine = one.sound and heard
         yield Finding(
-            name="exchange", state="ok" if one.sound else "warn", words=f"{one.peer}: {words_of(one)}",
-            mend=None if one.sound else "do both folders reach the other zone? wuzha exchange status on both sides",
+            name="exchange", state="ok" if fine else "warn",
+            words=f"{one.peer}: {words_of(one)}" + ("" if heard else "; silent for long"),
+            mend=None if fine else "do both folders reach the other zone? wuzha exchange status on both sides",
         )  # fmt: skip
 
 

@@ -148,7 +148,8 @@ def draw(
         if step["at"] >= start:
             what = say("step." + step["kind"])
             if step["code"]:
-                what += " " + say(("outcome." if step["kind"] in ("outcome", "close") else "result.") + step["code"])
+                kind = {"outcome": "outcome", "close": "outcome", "mind": "mind"}.get(step["kind"], "result")
+                what += " " + say(f"{kind}.{step['code']}")
             line.marks.append(Mark(x=x(step["at"]), y=line.lanes[-1][1] + LANE / 2, label=what, title=what, ours=True))
     line.marks = _labelled(line.marks)
     return line
