@@ -30,8 +30,8 @@ def all_in_reach(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, 
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT u.user_id, u.login, u.name, u.badge_no, u.extension, u.unit_id, n.name AS unit_name, u.active, u.locked_until,"
-            " u.must_change,"
+            "SELECT u.user_id, u.login, u.name, u.badge_no, u.extension, u.unit_id, n.name AS unit_name, u.active,"
+            " u.locked_until, u.must_change,"
             " ARRAY(SELECT role FROM wuzha.user_roles r WHERE r.user_id = u.user_id ORDER BY role) AS roles,"
             " (SELECT max(seen_at) FROM wuzha.sessions s WHERE s.user_id = u.user_id) AS seen_at"
             " FROM wuzha.users u JOIN wuzha.units n USING (unit_id)"
@@ -103,7 +103,8 @@ def change(
 ) -> None:
     """Change a user. Deactivating ends their sessions at once.
 
-    Refused: not_found, empty, unknown_code, extension_form, own_rights (nobody takes their own administration or account away).
+    Refused: not_found, empty, unknown_code, extension_form, own_rights (nobody takes their own administration or account
+    away).
     """
     require(actor, "users.write")
     before = _reach(conn, actor, user_id)

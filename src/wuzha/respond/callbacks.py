@@ -95,8 +95,9 @@ def wanted(
 def _count(conn: psycopg.Connection[Any], callback_id: int) -> None:
     """How often they called, and from when to when, from the calls themselves."""
     conn.execute(
-        f"UPDATE wuzha.call_backs b SET n = c.n, first_at = c.first_at, last_at = c.last_at FROM (SELECT count(*) AS n,"
-        f" min({_MISSED_AT}) AS first_at, max({_MISSED_AT}) AS last_at FROM wuzha.phone_calls p WHERE p.callback_id = %s)"
+        "UPDATE wuzha.call_backs b SET n = c.n, first_at = c.first_at, last_at = c.last_at"
+        f" FROM (SELECT count(*) AS n, min({_MISSED_AT}) AS first_at, max({_MISSED_AT}) AS last_at"
+        "         FROM wuzha.phone_calls p WHERE p.callback_id = %s)"
         " c WHERE b.callback_id = %s AND c.n > 0 AND b.why = 'missed'",
         (callback_id, callback_id),
     )

@@ -22,6 +22,8 @@ from . import callbacks
 from .ladder import ladder
 from .step import lock, record
 
+#: What the events of a call are merged into.
+_MERGED = ("answered_at", "missed_at", "ended_at", "number", "extension", "answered_on", "recording")
 EVENTS = ("ringing", "answered", "missed", "ended")
 Event = Literal["ringing", "answered", "missed", "ended"]
 Direction = Literal["in", "out"]
@@ -83,10 +85,7 @@ def tell(
 
 def _merged(before: Mapping[str, Any], told: Told) -> dict[str, Any]:
     """The call's columns with this event in them: the same in whatever order events come."""
-    after = {
-        name: before[name]
-        for name in ("answered_at", "missed_at", "ended_at", "number", "extension", "answered_on", "recording")
-    }
+    after = {name: before[name] for name in _MERGED}
     after["at"] = min(before["at"], told.at)
     column = {"answered": "answered_at", "missed": "missed_at", "ended": "ended_at"}.get(told.event)
     if column is not None:

@@ -61,7 +61,7 @@ def _looks(ctx: Context) -> Looks:
 
 
 def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str, str, str] | None:
-    """Fingerprints of the queue, of one alert, of who else has it open, of the calls; None where the session has ended."""
+    """Fingerprints of the queue, of one alert, of who else has it open, of the calls; None: the session has ended."""
     with ctx.pool.connection() as conn, conn.transaction():
         if sessions.find(conn, ctx.token, touch=watching) is None:
             return None

@@ -1,0 +1,210 @@
+"""From the desk's request to the proposed result: real PostgreSQL, real SIP, the telephony process as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.desks import Centre
+from tests.respond.pbx import Exchange, exchange
+from tests.respond.test_sip import settings
+
+from wuzha.command.public import Actor, Refused
+from wuzha.events import clock
+from wuzha.respond import contact, dialling, incoming, sign, sip
+from wuzha.respond.telephony import Telephony
+
+
+@pytest.fixture(autouse=True)
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange is named: the desk dials by it."""
+    monkeypatch.setenv("WUZHA_SIP_SERVER", "pbx.test")
+
+
+@contextmanager
+def running(house: Centre, pbx: Exchange, folder: Path) -> Iterator[Telephony]:
+    """A telephony process, in a thread of its own."""
+    loop, made, up = asyncio.new_event_loop(), list[Telephony](), threading.Event()
+
+    async def work() -> None:
+        line = sip.Exchange(settings(pbx, folder))
+        await line.open()
+        telephony = Telephony(lambda: house.db.connect("web"), line)
+        made.append(telephony)
+        up.set()
+        try:
+            await telephony.run()
+        finally:
+            await line.close()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(work()), daemon=True)
+    thread.start()
+    assert up.wait(10)
+    try:
+        yield made[0]
+    finally:
+        loop.call_soon_threadsafe(made[0].stop.set)
+        thread.join(15)
+        loop.close()
+
+
+@pytest.fixture
+def signed(house: Centre, wang: Actor) -> Callable[[str], tuple[int, int]]:
+    """An alert of this line that wang has, and the line's subject."""
+    house.web.execute("UPDATE users SET extension = '801' WHERE user_id = %s", (wang.user_id,))
+
+    def make(line: str) -> tuple[int, int]:
+        alert = house.alert(line=line)
+        with house.scope(wang) as conn:
+            sign.sign(conn, wang, alert, version=1, key=f"signs-for-{alert}")
+            row = conn.execute("SELECT line_id FROM alerts WHERE alert_id = %s", (alert,)).fetchone()
+        assert row is not None
+        return alert, row[0]
+
+    return make
+
+
+def asked(house: Centre, wang: Actor, alert: int, line: int, key: str = "dial-click") -> int:
+    with house.scope(wang) as conn:
+        return dialling.dial(conn, wang, alert, to_id=line, key=key)
+
+
+def over(house: Centre, wang: Actor, alert: int) -> dict[str, Any]:
+    """The call once nothing more comes of it."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with house.scope(wang) as conn:
+            call = dialling.shown(conn, wang, alert)
+        if call is not None and call["state"] in dialling.OVER:
+            return call
+        time.sleep(0.05)
+    raise AssertionError(f"the call goes on: {call}")
+
+
+def test_a_busy_line_is_proposed_and_recorded_by_one_key(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
+) -> None:
+    alert, line = signed("+8613800000486")
+    with exchange() as pbx, running(house, pbx, tmp_path):
+        number = asked(house, wang, alert, line)
+        call = over(house, wang, alert)
+        assert (call["state"], call["sip"], call["proposed"]) == ("ended", 486, "busy")
+        assert dialling.results(call)[0][0] == "busy"
+        assert pbx.references == [f"w{number}"]
+    with house.scope(wang) as conn:
+        done = contact.contact(
+            conn, wang, alert, channel="call", result="busy", version=2, key="confirms-it", to_id=line
+        )
+        dialling.settle(conn, wang, number, done.contact_id)
+        assert dialling.shown(conn, wang, alert) is None
+        # The exchange tells later where its recording is.
+        told = incoming.Told(call="x1", event="ended", at=clock.now(), reference=f"w{number}", recording="r/7.wav")
+        assert incoming.tell(conn, "pbx", house.units["centre"], told) == "new"
+        assert incoming.tell(conn, "pbx", house.units["centre"], told) == "known"
+        row = conn.execute("SELECT contact_id, recording FROM phone_calls").fetchone()
+        assert row == (done.contact_id, "r/7.wav")
+
+
+def test_an_answered_call_proposes_nothing_the_officer_says_who_it_was(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
+) -> None:
+    alert, line = signed("+8613800000200")
+    with exchange() as pbx, running(house, pbx, tmp_path):
+        asked(house, wang, alert, line)
+        call = over(house, wang, alert)
+    assert (call["state"], call["proposed"], call["forwarded"]) == ("talking", None, False)
+
+
+def test_a_forwarded_line_is_proposed_as_forwarded_whatever_comes_of_the_call(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
+) -> None:
+    alert, line = signed("+8613800000181")
+    with exchange() as pbx, running(house, pbx, tmp_path):
+        asked(house, wang, alert, line)
+        call = over(house, wang, alert)
+    assert (call["state"], call["proposed"], call["forwarded"]) == ("talking", "forwarded", True)
+
+
+def test_of_two_processes_one_makes_the_call(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
+) -> None:
+    alert, line = signed("+8613800000603")
+    with exchange() as pbx, running(house, pbx, tmp_path), running(house, pbx, tmp_path):
+        asked(house, wang, alert, line)
+        assert asked(house, wang, alert, line)  # the same click again
+        assert over(house, wang, alert)["proposed"] == "refused"
+        time.sleep(0.6)
+        assert pbx.dialled == [("801", "13800000603")]
+
+
+def test_a_dead_exchange_holds_up_nobody(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
+) -> None:
+    alert, line = signed("+8613800000200")
+    with exchange(deaf=True) as pbx, running(house, pbx, tmp_path):
+        asked(house, wang, alert, line)
+        call = over(house, wang, alert)
+    assert (call["state"], call["why"], call["proposed"]) == ("failed", "no_exchange", None)
+
+
+def test_a_process_that_dies_leaves_a_call_of_which_nobody_knows(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]]
+) -> None:
+    alert, line = signed("+8613800000200")
+    asked(house, wang, alert, line)
+    with house.scope(wang) as conn:
+        (request,) = dialling.take(conn, "a-process-that-dies", now=clock.now())
+        assert dialling.told(conn, "a-process-that-dies", request.call_id, "officer", now=clock.now())
+    later = clock.now() + timedelta(seconds=20)
+    with house.scope(wang, now=later) as conn:
+        assert dialling.take(conn, "another", now=later) == []  # never dialled twice
+        assert dialling.lapse(conn, wang, later) == 1
+        call = dialling.shown(conn, wang, alert, now=later)
+        assert call is not None and (call["state"], call["why"]) == ("unknown", "process_gone")
+        # What the dead one would still say comes too late, and another call may be made.
+        assert not dialling.told(conn, "a-process-that-dies", request.call_id, "ended", now=later, sip=486)
+        assert dialling.dial(conn, wang, alert, to_id=line, key="again-click", now=later) != request.call_id
+
+
+def test_without_a_telephony_process_the_officer_learns_it_in_time(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]]
+) -> None:
+    alert, line = signed("+8613800000200")
+    asked(house, wang, alert, line)
+    with house.scope(wang) as conn, pytest.raises(Refused, match="dialling"):
+        dialling.dial(conn, wang, alert, to_id=line, key="a-second-call")
+    later = clock.now() + timedelta(seconds=16)
+    with house.scope(wang, now=later) as conn:
+        assert dialling.take(conn, "late", now=later) == []
+        dialling.lapse(conn, wang, later)
+        call = dialling.shown(conn, wang, alert, now=later)
+    assert call is not None and (call["state"], call["why"]) == ("failed", "nobody_took")
+
+
+def test_who_may_not_dial(
+    house: Centre, wang: Actor, zhao: Actor, signed: Callable[[str], tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    alert, line = signed("+8613800000200")
+    new = house.alert()
+    strange = house.subject("line", "+8613999990000")
+
+    def refused(actor: Actor, of: int, to: int) -> str:
+        with house.scope(actor) as conn, pytest.raises(Refused) as error:
+            dialling.dial(conn, actor, of, to_id=to, key="may-not-click")
+        return error.value.reason
+
+    assert refused(zhao, alert, line) == "no_extension"
+    house.web.execute("UPDATE users SET extension = '802' WHERE user_id = %s", (zhao.user_id,))
+    assert refused(zhao, alert, line) == "taken"
+    assert refused(wang, new, line) == "not_signed"
+    assert refused(wang, alert, strange) == "unknown_code"
+    monkeypatch.delenv("WUZHA_SIP_SERVER")
+    assert refused(wang, alert, line) == "no_telephone"
