@@ -299,17 +299,30 @@ def test_the_shipped_words_are_of_outcomes_that_there_are() -> None:
 
 
 @pytest.mark.soak
-def test_twenty_thousand_owed_over_a_month_of_warnings_are_paged_and_counted_whole(house: Centre, wang: Actor) -> None:
-    people = [house.alert() for _ in range(20)]
+def test_twenty_thousand_owed_among_many_more_are_paged_and_counted_whole(house: Centre, wang: Actor) -> None:
+    house.alert()
+    house.engine.execute(
+        "INSERT INTO subjects (kind, value) SELECT 'person', 'many' || n FROM generate_series(1, 20000) n"
+    )
+    house.engine.execute(
+        "INSERT INTO alerts (person_id, episode, unit_id, raised_at, last_evidence_at, committed_at, level_at, level,"
+        " level_rank, scam_type, stage, score, typology, log_position) SELECT s.subject_id, 1, a.unit_id, a.raised_at,"
+        " a.raised_at, a.raised_at, a.raised_at, 'high', 2, 'authority', 'act', 90, 'authority', 1"
+        " FROM subjects s, alerts a WHERE s.value LIKE 'many%'"
+    )
     house.engine.execute(
         "INSERT INTO alert_warnings (alert_id, source, event_id, ts, feedback_by, feedback, sent_at)"
-        " SELECT (%s::bigint[])[1 + n %% 20], 's' || n %% 6, 'n' || n, now() - n * interval '4 s',"
-        " now() - n * interval '4 s' + interval '1 day', CASE WHEN n <= 20000 THEN 'owed' ELSE 'accepted' END,"
-        " CASE WHEN n > 20000 THEN now() - n * interval '4 s' END FROM generate_series(1, 600000) n",
-        (people,),
+        " SELECT a.alert_id, 's' || n % 6, a.alert_id || '-' || n, now() - k * interval '4 s',"
+        " now() - k * interval '4 s' + interval '1 day', CASE WHEN n = 0 THEN 'owed' ELSE 'accepted' END,"
+        " CASE WHEN n > 0 THEN now() - k * interval '4 s' END"
+        " FROM (SELECT alert_id, row_number() OVER () AS k FROM alerts WHERE episode = 1 AND line_id IS NULL) a,"
+        " generate_series(0, 5) n"
     )
+    with house.db.connect("super") as conn:
+        conn.execute("ANALYZE wuzha.alert_warnings, wuzha.alerts")
     seen: set[int] = set()
-    after, taken = "", {}
+    after = ""
+    taken: dict[str, list[float]] = {}
     while True:
         with house.scope(wang) as conn:
             begun = time.perf_counter()

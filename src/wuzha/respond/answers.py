@@ -7,7 +7,8 @@ and an outcome taken back before it was sent is as if it had not been.
 
 from __future__ import annotations
 
-from datetime import datetime
+import itertools
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -63,14 +64,31 @@ def steps(
         )
 
 
+#: An alert that has been closed for longer is looked at in every FULL_EVERY-th round only.
+_RECENT = timedelta(hours=6)
+FULL_EVERY = 120
+_rounds = itertools.count()
+_OPEN = f"w.feedback = 'owed' AND {STANDS} AND NOT w.answer_own"
+_RECENTLY = f"""
+SELECT w.alert_id, a.outcome FROM wuzha.alerts a JOIN wuzha.alert_warnings w USING (alert_id)
+ WHERE a.state <> 'closed' AND a.outcome IS NOT NULL AND a.outcome = ANY(%(final)s) AND w.answer IS NULL AND {_OPEN}
+UNION SELECT w.alert_id, a.outcome FROM wuzha.alerts a JOIN wuzha.alert_warnings w USING (alert_id)
+ WHERE a.closed_at > %(since)s AND a.outcome = ANY(%(final)s) AND w.answer IS NULL AND {_OPEN}
+UNION SELECT w.alert_id, a.outcome FROM wuzha.alert_warnings w JOIN wuzha.alerts a USING (alert_id)
+ WHERE w.answer IS NOT NULL AND {_OPEN} AND w.answer IS DISTINCT FROM CASE WHEN a.outcome = ANY(%(final)s)
+       THEN a.outcome END LIMIT 1000
+"""
+_WHOLE = f"""
+SELECT DISTINCT w.alert_id, a.outcome FROM wuzha.alert_warnings w JOIN wuzha.alerts a USING (alert_id)
+ WHERE w.feedback IN ('owed','returned') AND {_OPEN}
+   AND w.answer IS DISTINCT FROM CASE WHEN a.outcome = ANY(%(final)s) THEN a.outcome END LIMIT 1000
+"""
+
+
 def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     """Warnings that joined after the outcome, or moved to another alert, get the answer of the alert they stand on."""
-    found = conn.execute(
-        "SELECT DISTINCT w.alert_id, a.outcome FROM wuzha.alert_warnings w JOIN wuzha.alerts a USING (alert_id)"
-        f" WHERE w.feedback IN ('owed','returned') AND {STANDS} AND NOT w.answer_own AND w.answer IS DISTINCT FROM"
-        " CASE WHEN a.outcome = ANY(%s) THEN a.outcome END LIMIT 1000",
-        [ways.final()],
-    ).fetchall()
+    asked = _WHOLE if next(_rounds) % FULL_EVERY == FULL_EVERY - 1 else _RECENTLY
+    found = conn.execute(asked, {"final": ways.final(), "since": now - _RECENT}).fetchall()
     return sum(follow(conn, actor, alert_id, outcome, now) for alert_id, outcome in found)
 
 

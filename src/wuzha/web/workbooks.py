@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends
@@ -15,6 +16,7 @@ from wuzha.ingest.books import offered
 from wuzha.respond import books, ways
 
 from .context import STATUS, Context, posted, signed_in
+from .masks import mask_text
 from .upload import Dropped, dropped
 
 router = APIRouter()
@@ -22,6 +24,7 @@ router = APIRouter()
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _TYPES = {".xlsx": _XLSX, ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12", ".csv": "text/csv",
           ".tsv": "text/tab-separated-values"}  # fmt: skip
+_TIME = re.compile(r"(19|20)\d\d[-/.年]\d{1,2}[-/.月]\d{1,2}日?([ T]\d{1,2}:\d{2}(:\d{2})?)?\Z")
 #: Rejects shown on the page; all are in the download.
 _SHOWN = 200
 
@@ -57,7 +60,7 @@ def _show(ctx: Context, number: int, *, said: Refused | None = None, status: int
             senders=books.senders(conn) if asking else [],
             words=books.unknown_words(conn, ctx.actor, number), owed=books.owed(conn, ctx.actor, number),
             targets=offered(), parts=books.reading_parts(), meanings=_meanings(), form=ctx.form, may=ctx.actor.may,
-            guessed=_guessed,
+            guessed=_guessed, value=_value,
         )  # fmt: skip
 
 
@@ -67,6 +70,11 @@ def _guessed(name: str, guess: dict[str, tuple[str, float]]) -> str:
         if name.strip() in names:
             return f"answer.{part}"
     return guess[name][0] if name in guess else ""
+
+
+def _value(text: str) -> str:
+    """A cell as it may be shown: numbers shortened, a time as it is."""
+    return text if _TIME.match(text) else mask_text(text)
 
 
 def _meanings() -> dict[str, list[tuple[str, str]]]:

@@ -26,6 +26,7 @@ CREATE INDEX alert_warnings_owed ON alert_warnings (coalesce(feedback_by, 'infin
     WHERE feedback IN ('owed','returned');
 CREATE INDEX alert_warnings_sent ON alert_warnings (sent_at, warning_id) WHERE feedback IN ('sent','accepted');
 CREATE INDEX alert_warnings_ready ON alert_warnings (source, warning_id) WHERE feedback = 'owed' AND answer IS NOT NULL;
+CREATE INDEX alerts_ending ON alerts (alert_id) WHERE outcome IS NOT NULL AND state <> 'closed';
 CREATE INDEX alert_warnings_no ON alert_warnings (source, source_no);
 GRANT UPDATE (off_from, answer, answer_own, answered_at, answered_by, feedback, sent_answer, sent_result, sent_at, sent_n,
               receipt, returned_why, tries, next_try, last_error) ON alert_warnings TO wuzha_web;

@@ -58,13 +58,13 @@ BEGIN
                          ELSE ARRAY[OLD.alert_id, NEW.alert_id] END LOOP
         UPDATE alerts a SET own_sign_by = w.sign_by, own_feedback_by = w.feedback_by
           FROM (SELECT min(sign_by) AS sign_by, min(feedback_by) AS feedback_by
-                  FROM alert_warnings WHERE alert_id = one) w
+                  FROM alert_warnings WHERE alert_id = one AND off_from IS DISTINCT FROM one) w
          WHERE a.alert_id = one
            AND (a.own_sign_by, a.own_feedback_by) IS DISTINCT FROM (w.sign_by, w.feedback_by);
     END LOOP;
     RETURN NULL;
 END $$;
-CREATE TRIGGER warnings_own AFTER INSERT OR DELETE OR UPDATE OF alert_id, sign_by, feedback_by ON alert_warnings
+CREATE TRIGGER warnings_own AFTER INSERT OR DELETE OR UPDATE OF alert_id, sign_by, feedback_by, off_from ON alert_warnings
     FOR EACH ROW EXECUTE FUNCTION warnings_own();
 
 ALTER TABLE alerts NO FORCE ROW LEVEL SECURITY;  ALTER TABLE alert_warnings NO FORCE ROW LEVEL SECURITY;
