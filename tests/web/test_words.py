@@ -72,7 +72,8 @@ def pages(house: Centre, wang: Actor, zhao: Actor) -> Iterator[tuple[str, str]]:
     yield from (("wang", f"/alerts/{ids[name]}") for name in ("closed", "theirs"))
     yield from (("all", path) for path in (
         "/wall", "/figures/alerts", "/figures/reached_share", "/figures/time_to_contact", "/admin/units",
-        "/admin/users",        "/admin/sources", "/audit", "/alerts/999999", "/nothing"))  # fmt: skip
+        "/admin/users",        "/admin/sources", "/audit", "/alerts/999999", "/nothing",
+        "/duty", "/duty/handover", "/duty/overflow", "/duty/visits"))  # fmt: skip
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -49,16 +49,23 @@ def sheet(
 
 
 def receivers(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> list[dict[str, Any]]:
-    """Who can take over: ``user_id, name, starts_at`` of those on the next shifts, then (null) those signed in."""
+    """Who can take over: ``user_id, name, starts_at, next``.
+
+    First those on shifts, whose shift begins nearest to the end of the officer's own (``next``: within an hour of it),
+    then those who are signed in (``starts_at`` null).
+    """
     now = now or clock.now()
+    own = shifts.own(conn, actor, now=now)
+    change = own["ends_at"] if own else now
     found: dict[int, dict[str, Any]] = {}
-    for row in shifts.coming(conn, actor, now=now):
-        found.setdefault(
-            row["user_id"], {"user_id": row["user_id"], "name": row["name"], "starts_at": row["starts_at"]}
-        )
-    for one in shifts.on_duty(conn, actor, now=now):
-        if one.user_id != actor.user_id and one.unit_id == actor.unit_id:
-            found.setdefault(one.user_id, {"user_id": one.user_id, "name": one.name, "starts_at": None})
+    for row in sorted(shifts.coming(conn, actor, now=now), key=lambda r: abs(r["starts_at"] - change)):
+        near = abs(row["starts_at"] - change) <= timedelta(hours=1)
+        one = {"user_id": row["user_id"], "name": row["name"], "starts_at": row["starts_at"], "next": near}
+        found.setdefault(row["user_id"], one)
+    for here in shifts.on_duty(conn, actor, now=now):
+        if here.user_id != actor.user_id and here.unit_id == actor.unit_id:
+            one = {"user_id": here.user_id, "name": here.name, "starts_at": None, "next": False}
+            found.setdefault(here.user_id, one)
     return list(found.values())
 
 

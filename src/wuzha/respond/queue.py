@@ -192,6 +192,8 @@ def rows(
     where, values = _where(actor, f, now)
     closed = f.state == "closed"
     order = _CLOSED if closed else _ORDER
+    if closed:
+        where += " AND a.closed_at IS NOT NULL"  # so that the index of closed ones serves
     cursor = _cursor(f.after) if f.after else None
     if cursor and closed == (cursor[0] == 9):
         where += " AND (a.closed_at, a.alert_id) < (%s, %s)" if closed else f" AND ({_ORDER}) > (%s, %s, %s)"

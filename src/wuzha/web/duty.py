@@ -138,10 +138,9 @@ def _sheet(ctx: Context, *, said: Refused | None = None, handed: int | None = No
         rows = handover.sheet(conn, ctx.actor, now=now)
         to = handover.receivers(conn, ctx.actor, now=now)
         own = shifts.own(conn, ctx.actor, now=now)
-    start = min((r["starts_at"] for r in to if r["starts_at"]), default=None)
     return ctx.page(
         "handover.html", status=200 if said is None else 409, now=now, rows=rows, to=to, own=own, handed=handed,
-        next_shift=[r for r in to if r["starts_at"] == start] if start else [], said=said, form=ctx.form,
+        next_shift=[r for r in to if r["next"]], said=said, form=ctx.form,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from wuzha.command import metrics, sessions
+from wuzha.command import metrics, shifts
 from wuzha.command.public import require
 from wuzha.events import clock
 from wuzha.respond import queue
@@ -31,7 +31,7 @@ def _values(ctx: Context) -> dict[str, Any]:
     with ctx.db() as conn:
         seen = metrics.wall(conn, ctx.actor, now=now)
         counts = queue.counts(conn, ctx.actor, now=now) if "desk.read" in ctx.actor.may else None
-        on_duty = sessions.on_duty(conn, ctx.actor, now=now)
+        on_duty = len(shifts.on_duty(conn, ctx.actor, now=now))
     local = now.astimezone(clock.zone())
     return {
         "now": now, "local": local, "wall": seen, "five": FIVE,
