@@ -73,14 +73,12 @@ def draft(
     _reasons(table, wish, before)
     _living(table, wish)
     basis = table.basis[wish.basis]
-    done = record(
-        conn, actor, alert, "measure_drafted", key=key, changes={}, at=now, to_id=wish.target_id, words=wish.reason
-    )  # fmt: skip
     decided = not basis.approver
-    conn.execute(
+    made = conn.execute(
         "INSERT INTO wuzha.measures (alert_id, person_id, kind, basis, law_from, target_id, hours, reason,"
         " why_not_self, why_not_bank, consent_ref, living_fen, living_per, renews, requested_at, requested_by,"
-        " approved_at, ends_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " approved_at, ends_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING measure_id",
         (
             alert_id, alert["person_id"], wish.kind, wish.basis, table.since, wish.target_id, wish.hours,
             wish.reason.strip(), wish.why_not_self.strip() or None, wish.why_not_bank.strip() or None,
@@ -88,8 +86,12 @@ def draft(
             wish.renews, now, actor.user_id, now if decided else None,
             now + timedelta(hours=wish.hours) if decided else None,
         ),
+    ).fetchone()  # fmt: skip
+    assert made is not None
+    return record(
+        conn, actor, alert, "measure_drafted", key=key, changes={}, at=now, to_id=wish.target_id, words=wish.reason,
+        detail={"measure": made[0], "kind": wish.kind, "basis": wish.basis, "hours": wish.hours},
     )  # fmt: skip
-    return done
 
 
 def _allowed(conn: psycopg.Connection[Any], alert: dict[str, Any], table: Law, wish: Wish, now: datetime) -> None:
@@ -179,7 +181,8 @@ def approve(
         (now, actor.user_id, now + timedelta(hours=measure["hours"]), measure_id),
     )
     return record(
-        conn, actor, alert, "measure_approved", key=key, changes={}, at=now, to_id=measure["target_id"]
+        conn, actor, alert, "measure_approved", key=key, changes={}, at=now,
+        to_id=measure["target_id"], detail={"measure": measure_id},
     )  # fmt: skip
 
 
@@ -198,7 +201,8 @@ def decline(
         (now, actor.user_id, why.strip()[:2000], measure_id),
     )
     return record(
-        conn, actor, alert, "measure_declined", key=key, changes={}, at=now, to_id=measure["target_id"], words=why
+        conn, actor, alert, "measure_declined", key=key, changes={}, at=now,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=why,
     )  # fmt: skip
 
 
@@ -244,7 +248,8 @@ def sent(
         (now, actor.user_id, external_no.strip()[:100], measure_id),
     )
     return record(
-        conn, actor, alert, "measure_sent", key=key, changes={}, at=now, to_id=measure["target_id"], words=external_no
+        conn, actor, alert, "measure_sent", key=key, changes={}, at=now,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=external_no,
     )  # fmt: skip
 
 
@@ -281,5 +286,6 @@ def in_force(
         (begun, receipt.strip()[:200], ends, measure_id),
     )
     return record(
-        conn, actor, alert, "measure_in_force", key=key, changes={}, at=now, to_id=measure["target_id"], words=receipt
+        conn, actor, alert, "measure_in_force", key=key, changes={}, at=now,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=receipt,
     )  # fmt: skip

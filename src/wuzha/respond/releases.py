@@ -54,7 +54,7 @@ def release(
     _end(conn, actor, measure, "withdrawn" if taken_back else "not_needed", now)
     return record(
         conn, actor, alert, "measure_withdrawn" if taken_back else "measure_released", key=key, changes={}, at=now,
-        to_id=measure["target_id"], words=words,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def ask(
         _end(conn, actor, measure, "withdrawn", now)
     return record(
         conn, actor, alert, "measure_withdrawn" if revocable else "release_asked", key=key, changes={}, at=now,
-        to_id=measure["target_id"], words=words,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def answer(
         _end(conn, actor, measure, "upheld", now)
     return record(
         conn, actor, alert, "measure_released" if upheld else "release_denied", key=key, changes={}, at=now,
-        to_id=measure["target_id"], words=words,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
     )  # fmt: skip
 
 
@@ -164,7 +164,8 @@ def lifted(
         (now, receipt.strip()[:200], measure_id),
     )
     return record(
-        conn, actor, alert, "measure_lifted", key=key, changes={}, at=now, to_id=measure["target_id"], words=receipt
+        conn, actor, alert, "measure_lifted", key=key, changes={}, at=now,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=receipt,
     )  # fmt: skip
 
 
@@ -191,7 +192,8 @@ def serve(
         (measure_id, now, actor.user_id, result, way, words.strip()[:2000] or None),
     )
     return record(
-        conn, actor, alert, f"notice_{result}", key=key, changes={}, at=now, to_id=measure["target_id"], words=words
+        conn, actor, alert, f"notice_{result}", key=key, changes={}, at=now,
+        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
     )  # fmt: skip
 
 

@@ -99,10 +99,12 @@ def record(
     undoes: int | None = None,
     reason: str | None = None,
     quiet: bool = False,
+    detail: dict[str, Any] | None = None,
 ) -> Done:
     """Change the alert's desk columns, write the contact row and the audit row; all in the caller's transaction.
 
     ``quiet``: nothing changed that the officer who has the file must see before their own next step (no new version).
+    ``detail`` goes to the audit: numbers and codes, never names.
     """
     at = at or clock.now()
     state = changes.get("state", alert["state"])
@@ -128,7 +130,8 @@ def record(
     assert row is not None
     if "outcome" in changes:
         answers.follow(conn, actor, alert["alert_id"], changes["outcome"], at)
-    audit_step(conn, actor, alert, kind, at=at, detail={"code": code, "amount_fen": amount_fen, "undoes": undoes})
+    told = {"code": code, "amount_fen": amount_fen, "undoes": undoes, **(detail or {})}
+    audit_step(conn, actor, alert, kind, at=at, detail=told)
     return Done(alert_id=alert["alert_id"], contact_id=row[0], at=at)
 
 
