@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -325,3 +326,65 @@ def test_a_workbook_of_five_thousand_is_taken_whole(house: Centre, wang: Actor, 
     assert house.web.execute("SELECT count(*) FROM wuzha.workbook_rows").fetchone() == (0,)  # no scope, no rows
     with house.scope(wang) as conn:
         assert conn.execute("SELECT count(*) FROM workbook_rows").fetchone() == (n,)
+
+
+def test_two_officers_who_drop_one_file_at_once_drop_it_once(house: Centre, wang: Actor) -> None:
+    zhao = house.officer("zhao", "赵磊", "dissuader")
+    data = book([line(i) for i in range(50)])
+    with ThreadPoolExecutor(2) as threads:
+
+        def let_go(actor: Actor) -> int:
+            with house.db.connect("web") as conn, house.scope(actor, conn) as tx:
+                return books.drop(tx, actor, f"{actor.login}.xlsx", data, source="province")
+
+        first, second = threads.map(let_go, (wang, zhao))
+    assert first == second
+    assert house.engine.execute("SELECT sum(n) FROM log").fetchone() == (50,)
+
+
+def test_what_fails_leaves_nothing_half_done(house: Centre, wang: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OSError("disk")
+
+    monkeypatch.setattr(log, "append", broken)
+    with pytest.raises(OSError, match="disk"):
+        drop(house, wang, book([line(1)]))
+    monkeypatch.undo()
+    for table in ("workbooks", "workbook_rows", "layouts"):
+        with house.scope(wang) as conn:
+            assert conn.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    assert look(house, wang, drop(house, wang, book([line(1)])))["accepted"] == 1
+
+
+def test_a_source_whose_basis_is_over_takes_nothing(house: Centre, wang: Actor) -> None:
+    house.web.execute("UPDATE sources SET basis_until = %s", (clock.now() - timedelta(days=1),))
+    with pytest.raises(Refused, match="no_source"):
+        drop(house, wang, book([line(1)]), source="")
+
+
+def test_a_row_of_tomorrow_and_one_known_at_another_time_are_refused_in_their_place(house: Centre, wang: Actor) -> None:
+    drop(house, wang, book([line(1, number="A1", at=clock.now() - timedelta(hours=3))]))
+    rows = [
+        line(1, number="A1"),
+        line(2, at=clock.now() + timedelta(days=3)),
+        line(3),
+        line(3),
+        line(3, at=clock.now()),
+    ]
+    seen = look(house, wang, drop(house, wang, book(rows)))
+    assert seen["rows_n"] == seen["accepted"] + seen["duplicates"] + seen["rejected"] == 5
+    told = {(r["row"], r["reason"]) for r in seen["rejects"]}
+    assert (3, "ts_differs") in told and (4, "in_the_future") in told
+    assert any(reason == "id_conflict" for _, reason in told)
+
+
+def test_both_rows_that_say_one_warning_get_its_result(house: Centre, wang: Actor) -> None:
+    at = clock.now() - timedelta(minutes=5)
+    number = drop(house, wang, book([line(1, number="A1", at=at), line(2, number="A1", at=at)]))
+    seen = look(house, wang, number)
+    assert (seen["accepted"], seen["duplicates"]) == (1, 1)
+    alert = house.alert()
+    join(house, alert, "province", "A1")
+    dissuade(house, wang, alert)
+    assert [row[8] for row in cells(filled(house, wang, number).data)[2:]] == ["劝阻成功"] * 2
+    assert house.engine.execute("SELECT sent_n FROM alert_warnings").fetchone() == (1,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from tests.desks import Centre
 from tests.lists import book, cells, join, line, register
 from tests.respond.test_books import dissuade
+from tests.web.test_words import EXAMPLES, Labels, patterns
 
 from wuzha.command.public import Actor
-from wuzha.respond import books
+from wuzha.respond import books, feedback
+from wuzha.web import catalogue
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +123,43 @@ def test_ways_are_written_by_the_administrator(house: Centre, officer: Callable[
     assert boss.post("/feedback/ways", {"source": "province", "text": text}).status_code == 303
     assert house.web.execute("SELECT count(*) FROM wuzha.audit WHERE action = 'feedback.way'").fetchone() == (0,)
     assert house.engine.execute("SELECT count(*) FROM audit WHERE action = 'feedback.way'").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_label_of_these_pages_is_a_catalogue_entry(
+    house: Centre, wang: Actor, officer: Callable[..., Any], language: str
+) -> None:
+    house.officer("boss", "管", "admin")
+    strange_header = ("编码", "谁的电话", "轻重", "处置结果")
+    taken = book([line(1, number="A1"), line(2, 预警等级="天字号")])
+    with house.scope(wang) as conn:
+        first = books.drop(conn, wang, "a.xls", taken, source="province")
+        second = books.drop(conn, wang, "b.xlsx", book([{"编码": "K1", "谁的电话": "13800138000"}], strange_header))
+    alert = house.alert("张小兰")
+    one, two, three = join(house, alert, "province", "A1", "A2", "A3")
+    (off,) = join(house, alert, "province", "A4")
+    with house.scope(wang) as conn:
+        feedback.take_off(conn, wang, off, version=1, key="off-it-now", why="x")
+        for number in (one, two):
+            feedback.answer_alone(conn, wang, number, code="deceived", key=f"alone-{number}-x")
+            feedback.sent(conn, wang, number, key=f"sent-{number}-x")
+        feedback.send_back(conn, wang, two, key="back-it-now", why="y")
+        feedback.answer_alone(conn, wang, three, code="deceived", key="alone-three")
+    house.web.execute("UPDATE users SET language = %s", (language,))
+    who = {login: officer(login) for login in ("wang", "boss")}
+    plain, filled = patterns(language)
+    strange = []
+    for login, path in (
+        ("wang", "/feedback"), ("wang", "/feedback?state=sent"), ("wang", f"/workbooks/{first}"),
+        ("wang", f"/workbooks/{second}"), ("wang", "/desk"), ("wang", f"/alerts/{alert}"), ("boss", "/feedback/ways"),
+    ):  # fmt: skip
+        labels = Labels()
+        labels.feed(who[login].get(path).text)
+        strange += [
+            f"{path} <{tag}>: {text}" for tag, text in labels.found
+            if text not in plain | EXAMPLES and not filled.fullmatch(text) and re.search(r"\w", text)
+            and not text.isdigit()
+        ]  # fmt: skip
+        whole = " ".join(labels.texts)
+        assert [word for word in catalogue.forbidden() if word in whole] == [], path
+    assert sorted(set(strange)) == []

@@ -81,7 +81,7 @@ def _scope(request: Request) -> Iterator[tuple[psycopg.Connection[Any], Source, 
 
 @router.get(
     "/v1/feedback", response_model=Answers, summary="Answers that wait for the source", dependencies=[Depends(bearer)],
-    responses=documented(401, 403, 422),
+    responses=documented(401, 403, 422, 503),
 )  # fmt: skip
 def answers(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 200) -> Answers:
     """Answers to the key's own warnings that it has not said to have. Say so by POST; ask again until none is left."""
@@ -93,7 +93,7 @@ def answers(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 200) 
 @router.post(
     "/v1/feedback/{warning:path}", response_model=Moved, summary="What became of an answer",
     dependencies=[Depends(bearer)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=documented(401, 403, 404, 409, 422, 503),
 )  # fmt: skip
 def said(
     request: Request,
