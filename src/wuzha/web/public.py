@@ -43,6 +43,12 @@ log = structlog.get_logger(__name__)
 PER_ADDRESS_S, ALL_S = 600.0, 60.0
 _ADDRESSES = 50_000
 _FORM_BYTES = 4096
+#: What is shown where even the page itself fails: it asks nothing of anything.
+_LAST = (
+    "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>96110</title>"
+    "<h1>现在无法核实，请拨 <a href='tel:96110'>96110</a></h1>"
+    "<p>Cannot check at this moment. Please call <a href='tel:96110'>96110</a>.</p>"
+)
 #: Slow hashes that may run at once: more would only make everybody wait.
 _hashing = threading.BoundedSemaphore(2)
 
@@ -167,9 +173,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         log.error("page failed", path=request.url.path, error=type(error).__name__, exc_info=error)
-        response = show(request, verify.Answer(verdict="never"), status=500)
-        response.headers.update(render.HEADERS)
-        return response
+        return Response(_LAST, status_code=500, media_type="text/html; charset=utf-8", headers=render.HEADERS)
 
     return app
 
