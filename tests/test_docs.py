@@ -145,7 +145,8 @@ def settings_in_code() -> set[str]:
                 fields = [
                     f.target.id for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)
                 ]
-                found |= {f"WUZHA_{name.upper()}" for name in fields}
+                prefix = re.search(r"env_prefix='(WUZHA_\w*)'", ast.unparse(node))
+                found |= {f"{prefix[1] if prefix else 'WUZHA_'}{name.upper()}" for name in fields}
     return found
 
 

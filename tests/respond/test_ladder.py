@@ -1,4 +1,4 @@
-"""Engaged and forwarded lines are evidence: the visit is raised, the log learns of it, an undone call counts nothing."""
+"""Engaged and forwarded lines are evidence: the visit is raised, the log learns of it; an undone call is none."""
 
 from __future__ import annotations
 
