@@ -43,7 +43,7 @@ def test_the_wall_never_shows_two_facts_that_disagree(house: Centre, wang: Actor
     assert t["alerts"] >= t["signed"] >= t["located"] >= t["reached"] >= t["dissuaded"]  # type: ignore[operator]
     assert counted == {name: t[name] for name in counted}  # one alert a person here
     assert t["reached_share"] == t["reached"] / t["alerts"]  # type: ignore[operator]
-    assert t["avoided"] == 3_500_000 and t["lost"] is None
+    assert t["avoided"] == 3_500_000 and t["lost"] is None and t["stopped"] is None
     assert sum(n for _, n in wall.types) <= t["alerts"]  # type: ignore[operator]
     assert sum(u["alerts"] for u in wall.units) == t["alerts"]
     assert sum(wall.hours["alerts"]) == t["alerts"]

@@ -19,7 +19,7 @@ router = APIRouter()
 
 #: The five numbers, and which figure stands in small beside each.
 FIVE = (
-    ("alerts", None), ("reached", "reached_share"), ("dissuaded", "verified"), ("avoided", None),
+    ("alerts", None), ("reached", "reached_share"), ("dissuaded", "verified"), ("stopped", None),
     ("lost", "lost_people"),
 )  # fmt: skip
 RIVER = ("alerts", "signed", "located", "reached", "dissuaded")
