@@ -152,6 +152,7 @@ def test_every_label_of_these_pages_is_a_catalogue_entry(
     for login, path in (
         ("wang", "/feedback"), ("wang", "/feedback?state=sent"), ("wang", f"/workbooks/{first}"),
         ("wang", f"/workbooks/{second}"), ("wang", "/desk"), ("wang", f"/alerts/{alert}"), ("boss", "/feedback/ways"),
+        ("wang", "/layouts"),
     ):  # fmt: skip
         labels = Labels()
         labels.feed(who[login].get(path).text)
@@ -163,3 +164,29 @@ def test_every_label_of_these_pages_is_a_catalogue_entry(
         whole = " ".join(labels.texts)
         assert [word for word in catalogue.forbidden() if word in whole] == [], path
     assert sorted(set(strange)) == []
+
+
+def test_an_experts_layout_is_kept_only_where_it_can_be_used(
+    house: Centre, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    with house.scope(wang) as conn:
+        number = books.drop(conn, wang, "a.xlsx", book([line(1, number="A1")]), source="province")
+    one = officer("wang")
+    (text,) = house.web.execute("SELECT text FROM wuzha.layouts").fetchone() or ("",)
+    if not text:
+        with house.scope(wang) as conn:
+            (text,) = conn.execute("SELECT text FROM layouts").fetchone() or ("",)
+    assert 'extends = "warnings_list"' in one.get("/layouts").text.replace("&#34;", '"')
+    wrong = one.post("/layouts", {"name": "province", "text": text + "[feedback]\nresult = 3\n"})
+    assert wrong.status_code == 409 and "layout:" in wrong.text
+    renamed = one.post("/layouts", {"name": "province", "text": text.replace('"province"', '"other"')})
+    assert renamed.status_code == 409
+    better = text + '[feedback]\nresult = ["反馈结果"]\n\n[feedback.results]\ndissuaded = "A01"\n'
+    assert one.post("/layouts", {"name": "province", "text": better}).status_code == 303
+    alert = house.alert()
+    join(house, alert, "province", "A1")
+    dissuade(house, wang, alert)
+    data = one.post(f"/workbooks/{number}/filled").content
+    assert cells(data)[2][8] == "A01"
+    with house.scope(wang) as conn:
+        assert conn.execute("SELECT name FROM layouts").fetchall() == [("province",)]

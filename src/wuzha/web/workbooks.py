@@ -13,7 +13,7 @@ from wuzha.events import LEVELS
 from wuzha.events.scam_types import scam_types
 from wuzha.events.warnings import STAGES
 from wuzha.ingest.books import offered
-from wuzha.respond import books, ways
+from wuzha.respond import books, layouts, ways
 
 from .context import STATUS, Context, posted, signed_in
 from .masks import mask_text
@@ -159,3 +159,36 @@ def rejects(number: int, ctx: Context = Depends(signed_in)) -> Response:
         name = books.one(conn, ctx.actor, number)["name"]
         data = books.rejects_book(conn, ctx.actor, number)
     return attachment(f"{name.rpartition('.')[0] or name}-未导入.xlsx", data, _XLSX)
+
+
+@router.get("/layouts")
+def show_layouts(ctx: Context = Depends(signed_in)) -> Response:
+    """The layouts that officers have confirmed, as text to edit."""
+    return _layouts(ctx)
+
+
+def _layouts(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
+    require(ctx.actor, "desk.act")
+    with ctx.db() as conn:
+        rows = conn.execute(
+            "SELECT l.name, l.source, q.title, l.text, l.saved_at, u.name FROM wuzha.layouts l"
+            " JOIN wuzha.sources q ON q.name = l.source LEFT JOIN wuzha.users u ON u.user_id = l.saved_by"
+            " ORDER BY l.source, l.name LIMIT 500"
+        ).fetchall()
+    return ctx.page("layouts.html", status=status, rows=rows, said=said, form=ctx.form)
+
+
+@router.post("/layouts")
+def save_layout(ctx: Context = Depends(posted)) -> Response:
+    """Keep a layout as it was edited; it must keep its name."""
+    name, text = ctx.form.get("name", ""), ctx.form.get("text", "").replace("\r\n", "\n")
+    try:
+        with ctx.db() as conn:
+            source, _ = layouts.text_of(conn, name)
+            if layouts.save(conn, ctx.actor, source, text).name != name:
+                raise Refused("layout_wrong", why=f"layout: name = {name}")
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _layouts(ctx, said=refused, status=409)
+    return RedirectResponse("/layouts", status_code=303)
