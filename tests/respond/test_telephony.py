@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.desks import Centre
-from tests.respond.pbx import Exchange, exchange
+from tests.respond.pbx import PASSWORD, Exchange, exchange
 from tests.respond.test_sip import settings
 
 from wuzha.command.public import Actor, Refused
@@ -208,3 +212,68 @@ def test_who_may_not_dial(
     assert refused(wang, alert, strange) == "unknown_code"
     monkeypatch.delenv("WUZHA_SIP_SERVER")
     assert refused(wang, alert, line) == "no_telephone"
+
+
+def test_a_process_killed_in_the_middle_of_a_call_and_the_next_one(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
+) -> None:
+    """The very process that a server starts, over its own connection, killed while the telephone rings."""
+    alert, line = signed("+8613800000000")
+    with exchange() as pbx:
+        environment = process_environment(house, pbx, tmp_path)
+        first = subprocess.Popen([sys.executable, "-m", "wuzha.respond.telephony"], env=environment)
+        try:
+            asked(house, wang, alert, line)
+            assert _until(lambda: _state(house, wang, alert) == "ringing")
+            first.kill()
+            assert first.wait(10) != 0
+            later = clock.now() + timedelta(seconds=20)
+            with house.scope(wang, now=later) as conn:
+                assert dialling.lapse(conn, wang, later) == 1
+            assert _state(house, wang, alert) == "unknown"
+        finally:
+            first.kill()
+            first.wait(10)
+        second = subprocess.Popen([sys.executable, "-m", "wuzha.respond.telephony"], env=environment)
+        try:
+            with house.scope(wang) as conn:
+                dialling.put_away(conn, wang, 1)
+            other, busy = signed("+8613800000486")
+            asked(house, wang, other, busy, key="after-the-death")
+            assert over(house, wang, other)["proposed"] == "busy"
+            assert pbx.dialled == [("801", "13800000000"), ("801", "13800000486")]
+            second.terminate()
+            assert second.wait(10) == 0
+        finally:
+            second.kill()
+            second.wait(10)
+
+
+def process_environment(house: Centre, pbx: Exchange, folder: Path) -> dict[str, str]:
+    """What a telephony process is told: this test's database and exchange."""
+    words = folder / "passwords.json"
+    words.write_text(json.dumps(dict(house.db.passwords)))
+    words.chmod(0o600)
+    secret = folder / "sip-password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    place = " ".join(f"{name}={value}" for name, value in house.db.params.items() if name in ("host", "port", "dbname"))
+    return {
+        **os.environ, "WUZHA_DSN": place, "WUZHA_PASSWORDS": str(words), "WUZHA_HOME": str(folder),
+        "WUZHA_SIP_SERVER": pbx.address, "WUZHA_SIP_PASSWORD_FILE": str(secret), "WUZHA_SIP_DOMAIN": "pbx.test",
+    }  # fmt: skip
+
+
+def _state(house: Centre, wang: Actor, alert: int) -> str | None:
+    with house.scope(wang) as conn:
+        call = dialling.shown(conn, wang, alert)
+    return None if call is None else str(call["state"])
+
+
+def _until(true: Callable[[], bool], seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False

@@ -69,6 +69,7 @@ def pages(house: Centre, wang: Actor, zhao: Actor) -> Iterator[tuple[str, str]]:
     yield from (
         ("wang", path) for path in ("/desk", "/desk?level=low&q=没有这个人", f"/alerts/{ids['rich']}", "/password")
     )
+    yield from (("wang", path) for path in ("/callbacks", "/robot"))
     yield from (("wang", f"/alerts/{ids[name]}") for name in ("closed", "theirs"))
     yield from (("all", path) for path in (
         "/wall", "/figures/alerts", "/figures/reached_share", "/figures/time_to_contact", "/admin/units",

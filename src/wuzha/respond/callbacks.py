@@ -37,7 +37,7 @@ def missed(conn: psycopg.Connection[Any], unit_id: int, call: dict[str, Any], no
     callback_id = call["callback_id"]
     if callback_id is None:
         at = min(t for t in (call["missed_at"], call["ended_at"]) if t is not None)
-        if _spoken_since(conn, unit_id, call["number"], at):
+        if _spoken_since(conn, call["number"], at):
             return
         callback_id = wanted(
             conn, unit_id, number=call["number"], alert_id=call["alert_id"], line_id=call["line_id"], at=at,
@@ -46,15 +46,14 @@ def missed(conn: psycopg.Connection[Any], unit_id: int, call: dict[str, Any], no
         conn.execute("UPDATE wuzha.phone_calls SET callback_id = %s WHERE call_id = %s", (callback_id, call["call_id"]))
     _count(conn, callback_id)
     row = conn.execute("SELECT state, last_at FROM wuzha.call_backs WHERE callback_id = %s", (callback_id,)).fetchone()
-    if row is not None and row[0] != "done" and _spoken_since(conn, unit_id, call["number"], row[1]):
+    if row is not None and row[0] != "done" and _spoken_since(conn, call["number"], row[1]):
         _answered(conn, callback_id, now)
 
 
-def _spoken_since(conn: psycopg.Connection[Any], unit_id: int, number: str, at: datetime) -> bool:
+def _spoken_since(conn: psycopg.Connection[Any], number: str, at: datetime) -> bool:
     row = conn.execute(
-        "SELECT 1 FROM wuzha.phone_calls WHERE direction = 'in' AND number = %s AND unit_id = %s AND answered_at >= %s"
-        " LIMIT 1",
-        (number, unit_id, at),
+        "SELECT 1 FROM wuzha.phone_calls WHERE direction = 'in' AND number = %s AND answered_at >= %s LIMIT 1",
+        (number, at),
     ).fetchone()
     return row is not None
 
@@ -115,14 +114,14 @@ def missed_no_more(conn: psycopg.Connection[Any], call: dict[str, Any], now: dat
     _count(conn, call["callback_id"])
 
 
-def came_through(conn: psycopg.Connection[Any], unit_id: int, call: dict[str, Any], now: datetime) -> None:
+def came_through(conn: psycopg.Connection[Any], call: dict[str, Any], now: datetime) -> None:
     """Somebody of ours speaks with this number: what it missed before is done with."""
     if call["number"] is None:
         return
     conn.execute(
         "UPDATE wuzha.call_backs SET state = 'done', done_at = %s, result = 'answered' WHERE number = %s"
-        " AND unit_id = %s AND state <> 'done' AND last_at <= %s",
-        (now, call["number"], unit_id, call["answered_at"]),
+        " AND state <> 'done' AND last_at <= %s",
+        (now, call["number"], call["answered_at"]),
     )
 
 

@@ -151,7 +151,7 @@ def _follow(conn: psycopg.Connection[Any], unit_id: int, call: dict[str, Any], n
     if call["answered_at"] is not None:
         if call["callback_id"] is not None:
             callbacks.missed_no_more(conn, call, now)
-        callbacks.came_through(conn, unit_id, call, now)
+        callbacks.came_through(conn, call, now)
         if call["alert_id"] is not None and call["contact_id"] is None:
             _contact(conn, unit_id, call)
     elif call["state"] == "missed" and call["number"] is not None:

@@ -72,11 +72,11 @@ class Taken:
 def take(
     conn: psycopg.Connection[Any], actor: Actor, name: str, content: bytes, *, now: datetime | None = None
 ) -> Taken:
-    """Take a file of results. Refused: robot_file (why), too_large."""
+    """Take a file of results. Refused: robot_file (why)."""
     require(actor, "desk.act")
     now = now or clock.now()
     if len(content) > BYTES:
-        raise Refused("too_large")
+        raise Refused("robot_file", why=f"超过 {BYTES >> 20} MiB / more than {BYTES >> 20} MiB")
     try:
         results, rejects = _read(name, content)
     except Unreadable as error:
@@ -85,7 +85,7 @@ def take(
     known = {
         r["ref"]: r
         for r in conn.cursor(row_factory=dict_row).execute(
-            "SELECT r.row_id, r.ref, r.alert_id, r.line_id, r.robot_id, t.made_at FROM wuzha.robot_rows r"
+            "SELECT r.row_id, r.ref, r.alert_id, r.line_id, r.robot_id, r.unit_id, t.made_at FROM wuzha.robot_rows r"
             " JOIN wuzha.robot_lists t USING (list_id) WHERE r.ref = ANY(%s)",
             ([r.ref for r in results],),
         )
@@ -237,7 +237,7 @@ def _ask_for_officer(conn: psycopg.Connection[Any], alert: dict[str, Any], row: 
     line = conn.execute("SELECT value FROM wuzha.subjects WHERE subject_id = %s", (row["line_id"],)).fetchone()
     if line is not None and (alert["reached_at"] is None or alert["reached_at"] < at):
         callbacks.wanted(
-            conn, alert["unit_id"], number=line[0], alert_id=alert["alert_id"], line_id=row["line_id"], at=at,
+            conn, row["unit_id"], number=line[0], alert_id=alert["alert_id"], line_id=row["line_id"], at=at,
             why="asks_officer",
         )  # fmt: skip
 
