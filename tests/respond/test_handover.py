@@ -128,9 +128,16 @@ def test_a_visit_goes_while_the_officer_calls(house: Centre, day: Actor) -> None
     assert refused(house, day, dispatch.finish, order["dispatch_id"], result="met") == "not_for_you"
     do(house, hill, dispatch.finish, order["dispatch_id"], result="met")
     assert column(house, alert, "state") == "reached"
+    with house.scope(hill, now=NOW) as conn:
+        last = undo.undoable(conn, hill, alert, now=NOW)
+    assert last is not None
+    do(house, hill, undo.undo, alert, contact_id=last["contact_id"])
+    assert column(house, alert, "state") == "contacting"
+    do(house, hill, dispatch.finish, order["dispatch_id"], result="met")
     assert refused(house, hill, dispatch.going, order["dispatch_id"]) == "order_state"
     assert [s for s in steps(house, day, alert)] == [
-        ("sign", None), ("visit", "dispatched"), ("visit_going", None), ("call", "busy"), ("visit", "met")]  # fmt: skip
+        ("sign", None), ("visit", "dispatched"), ("visit_going", None), ("call", "busy"), ("visit", "met"),
+        ("undo", "visit"), ("visit", "met")]  # fmt: skip
 
 
 def test_with_the_step_the_order_is_taken_back(house: Centre, day: Actor) -> None:

@@ -68,10 +68,16 @@ def undo(
         raise Refused("too_late")
     before = last["before"] if isinstance(last["before"], dict) else json.loads(last["before"])
     changes = {name: before.get(name) for name in COLUMNS} if last["kind"] != "note" else {}
-    if last["kind"] == "visit":  # with the step goes the order to the station
+    if last["kind"] == "visit":  # with the step goes the order to the station, or its answer
         conn.execute(
             "UPDATE wuzha.dispatches SET state = 'recalled', done_at = %s WHERE alert_id = %s AND sent_by = %s"
             " AND sent_at = %s AND state = 'sent'",
             (now, alert_id, actor.user_id, last["at"]),
+        )
+        conn.execute(
+            "UPDATE wuzha.dispatches SET state = CASE WHEN going_at IS NULL THEN 'sent' ELSE 'going' END,"
+            " done_by = NULL, done_at = NULL, result = NULL WHERE alert_id = %s AND done_by = %s AND done_at = %s"
+            " AND state = 'done'",
+            (alert_id, actor.user_id, last["at"]),
         )
     return record(conn, actor, alert, "undo", key=key, changes=changes, at=now, code=last["kind"], undoes=contact_id)
