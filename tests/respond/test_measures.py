@@ -316,6 +316,29 @@ def test_the_notice_says_law_reason_term_living_amount_remedy_and_holds_the_form
     assert facts["保留通信"] == "措施期间，该号码仍可拨打 110、119、120、96110。"
 
 
+def test_the_order_says_until_when_and_what_must_be_left_to_the_person(case: Case) -> None:
+    from docx import Document
+
+    def text(number: int) -> str:
+        file = Document(io.BytesIO(notice.order(case.row(number))))
+        return "\n".join([*(p.text for p in file.paragraphs), *(c.text for t in file.tables for c in t._cells)])
+
+    number = case.draft()
+    with pytest.raises(Refused):
+        notice.order(case.row(number))
+    case.do(measures.approve, number, by=case.chen)
+    words = text(number)
+    assert "银行、支付机构：" in words and "每日 500.00 元" in words and "不得延长" in words and "不得办理" in words
+    assert REASON not in words, "a bank needs the basis and the term, not what the person told us"
+    line = case.draft(kind="data_cut", target_id=case.line, living_fen=None, living_per=None)
+    case.do(measures.approve, line, by=case.chen)
+    words = text(line)
+    assert "电信业务经营者：" in words and "仍须能拨打 110、119、120、96110" in words
+    own = case.draft(kind="call_block", basis="own_act", target_id=case.line, living_fen=None, living_per=None)
+    with pytest.raises(Refused):
+        notice.order(case.row(own))
+
+
 def test_the_delivery_of_the_notice_is_on_record(case: Case) -> None:
     number = case.draft()
     assert case.refused(releases.serve, number, result="served", way="in_person") == "measure_state"

@@ -187,7 +187,7 @@ def test_the_notice_is_for_those_who_act_is_audited_and_not_kept_by_a_cache(
     assert officer("li").get(f"/measures/{busy.force}/notice.docx").status_code == 404
     assert officer("wang").get(f"/measures/{busy.draft}/notice.docx").status_code == 409, "nothing is decided yet"
     with busy.house.scope(busy.wang) as conn:
-        rows = conn.execute("SELECT actor FROM audit WHERE action = 'alert.notice_taken'").fetchall()
+        rows = conn.execute("SELECT actor FROM audit WHERE action = 'alert.paper_taken'").fetchall()
     assert rows == [("wang",)]
 
 

@@ -72,6 +72,21 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Order:
+    """The words of what goes to a bank or carrier; ``{living}`` and ``{numbers}`` are filled in."""
+
+    title: str
+    to_bank: str
+    to_carrier: str
+    opening: str
+    living: str
+    reaches: str
+    term: str
+    receipt_title: str
+    receipt_fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Law:
     """One dated table."""
 
@@ -82,6 +97,7 @@ class Law:
     basis: dict[str, Basis]
     kind: dict[str, Kind]
     notice: Notice
+    order: Order
 
     def longest_h(self, kind: str, basis: str) -> int:
         """The longest single term of this kind on this basis, hours."""
@@ -117,14 +133,17 @@ def read(text: str, name: str = "measures.toml") -> list[Law]:
                 except (TypeError, ValueError) as error:
                     raise file.error(f"law.{part}.{code}", "", f"[law.{part}.{code}] {error}") from error
         _check(file, found["basis"], found["kind"])
-        try:
-            notice = _row(Notice, raw.get("notice", {}))
-        except (TypeError, ValueError) as error:
-            raise file.error("law.notice", "", f"[law.notice] {error}") from error
+        papers: dict[str, Any] = {}
+        for part, paper in (("notice", Notice), ("order", Order)):
+            try:
+                papers[part] = _row(paper, raw.get(part, {}))
+            except (TypeError, ValueError) as error:
+                raise file.error(f"law.{part}", "", f"[law.{part}] {error}") from error
         try:
             law = Law(
                 since=raw["from"], chain_days=raw["chain_days"], release_escalate_h=raw["release_escalate_h"],
-                reason_chars=raw["reason_chars"], basis=found["basis"], kind=found["kind"], notice=notice,
+                reason_chars=raw["reason_chars"], basis=found["basis"], kind=found["kind"],
+                notice=papers["notice"], order=papers["order"],
             )  # fmt: skip
         except KeyError as error:
             raise file.error(f"law[{i}]", "", f"lacks {error}") from error

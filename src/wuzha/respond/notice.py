@@ -61,34 +61,43 @@ def facts(measure: dict[str, Any], law: Law) -> list[tuple[str, str]]:
     return rows
 
 
-def docx(measure: dict[str, Any]) -> bytes:
-    """The notice of a decided measure. Refused("measure_state") before the decision."""
-    if measure["approved_at"] is None:
-        raise Refused("measure_state")
-    import docx as word
-    from docx.enum.text import WD_ALIGN_PARAGRAPH
-    from docx.oxml.ns import qn
-    from docx.shared import Cm, Pt
+class _Paper:
+    """A Word file in the making: A4, one face, titles, paragraphs and tables of two columns."""
 
-    law = law_of(measure["law_from"])
-    words = law.notice
-    basis = law.basis[measure["basis"]]
-    file = word.Document()
-    for section in file.sections:
-        section.page_width, section.page_height = Cm(21), Cm(29.7)
-        section.left_margin = section.right_margin = Cm(2.6)
-    style = file.styles["Normal"]
-    style.font.name, style.font.size = FONT, Pt(12)
-    style.element.rPr.rFonts.set(qn("w:eastAsia"), FONT)
+    def __init__(self) -> None:
+        import docx as word
+        from docx.oxml.ns import qn
+        from docx.shared import Cm, Pt
 
-    def title(text: str) -> None:
-        paragraph = file.add_paragraph()
+        self.file = word.Document()
+        for section in self.file.sections:
+            section.page_width, section.page_height = Cm(21), Cm(29.7)
+            section.left_margin = section.right_margin = Cm(2.6)
+        style = self.file.styles["Normal"]
+        style.font.name, style.font.size = FONT, Pt(12)
+        style.element.rPr.rFonts.set(qn("w:eastAsia"), FONT)
+
+    def title(self, text: str, *, page: bool = False) -> None:
+        from docx.enum.text import WD_ALIGN_PARAGRAPH
+        from docx.shared import Pt
+
+        paragraph = self.file.add_paragraph()
+        paragraph.paragraph_format.page_break_before = page
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
         run = paragraph.add_run(text)
         run.bold, run.font.size = True, Pt(18)
 
-    def table(rows: list[tuple[str, str]], height: float = 0.0) -> None:
-        made = file.add_table(rows=0, cols=2)
+    def words(self, text: str, *, right: bool = False) -> None:
+        from docx.enum.text import WD_ALIGN_PARAGRAPH
+
+        paragraph = self.file.add_paragraph(text)
+        if right:
+            paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
+
+    def table(self, rows: list[tuple[str, str]], height: float = 0.0) -> None:
+        from docx.shared import Cm
+
+        made = self.file.add_table(rows=0, cols=2)
         made.style = "Table Grid"
         for label, text in rows:
             row = made.add_row()
@@ -97,24 +106,64 @@ def docx(measure: dict[str, Any]) -> bytes:
             left, right = row.cells
             left.width, right.width = Cm(3.6), Cm(12.2)
             left.text, right.text = label, text
-        file.add_paragraph()
+        self.file.add_paragraph()
 
-    title(words.title)
-    file.add_paragraph(words.opening)
-    table(facts(measure, law))
-    file.add_paragraph(words.term)
-    if basis.revocable:
-        file.add_paragraph(words.consent)
-    file.add_paragraph(f"救济途径（{words.remedy_law}）：{words.remedy.format(unit=measure['unit_name'] or '')}")
-    file.add_paragraph("申请解除所需材料：" + "；".join(words.documents) + "。")
-    closing = file.add_paragraph(f"{measure['unit_name'] or ''}（盖章）\n{_time(measure['approved_at'])}")
-    closing.alignment = WD_ALIGN_PARAGRAPH.RIGHT
-    file.add_paragraph().paragraph_format.page_break_before = True
-    title(words.form_title)
-    table([(label, number(measure) if "编号" in label else "") for label in words.form_fields], 1.1)
-    table([(label, "") for label in words.answer_fields], 1.1)
-    title(words.receipt_title)
-    table([(label, "") for label in words.receipt_fields], 1.1)
-    out = io.BytesIO()
-    file.save(out)
-    return out.getvalue()
+    def blanks(self, labels: tuple[str, ...], known: dict[str, str] | None = None) -> None:
+        self.table([(label, (known or {}).get(label, "")) for label in labels], 1.1)
+
+    def bytes(self) -> bytes:
+        out = io.BytesIO()
+        self.file.save(out)
+        return out.getvalue()
+
+
+def docx(measure: dict[str, Any]) -> bytes:
+    """The notice of a decided measure, for the person. Refused("measure_state") before the decision."""
+    if measure["approved_at"] is None:
+        raise Refused("measure_state")
+    law = law_of(measure["law_from"])
+    words = law.notice
+    unit = measure["unit_name"] or ""
+    paper = _Paper()
+    paper.title(words.title)
+    paper.words(words.opening)
+    paper.table(facts(measure, law))
+    paper.words(words.term)
+    if law.basis[measure["basis"]].revocable:
+        paper.words(words.consent)
+    paper.words(f"救济途径（{words.remedy_law}）：{words.remedy.format(unit=unit)}")
+    paper.words("申请解除所需材料：" + "；".join(words.documents) + "。")
+    paper.words(f"{unit}（盖章）\n{_time(measure['approved_at'])}", right=True)
+    paper.title(words.form_title, page=True)
+    paper.blanks(words.form_fields, {"告知书编号": number(measure)})
+    paper.blanks(words.answer_fields)
+    paper.title(words.receipt_title)
+    paper.blanks(words.receipt_fields)
+    return paper.bytes()
+
+
+def order(measure: dict[str, Any]) -> bytes:
+    """What a bank or carrier is asked to do, to be entered in the channel that exists: what, until when, and what must
+    be left to the person. Refused("measure_state") before the decision, and of the person's own act."""
+    if measure["approved_at"] is None or not law_of(measure["law_from"]).basis[measure["basis"]].sends:
+        raise Refused("measure_state")
+    law = law_of(measure["law_from"])
+    kind, words = law.kind[measure["kind"]], law.order
+    shown = ("告知书编号", "受告知人", "措施", "对象", "依据", "期限", "决定人", "经办人")
+    rows = [
+        (label.replace("受告知人", "户名（使用人）"), text) for label, text in facts(measure, law) if label in shown
+    ]
+    if kind.money:
+        rows.append(("必须保留", words.living.format(living=living(measure))))
+    if kind.reaches:
+        rows.append(("必须可拨", words.reaches.format(numbers="、".join(kind.reaches))))
+    paper = _Paper()
+    paper.title(words.title)
+    paper.words(f"{words.to_bank if kind.to == 'bank' else words.to_carrier}：")
+    paper.words(words.opening)
+    paper.table(rows)
+    paper.words(words.term)
+    paper.words(f"{measure['unit_name'] or ''}（盖章）\n{_time(measure['approved_at'])}", right=True)
+    paper.title(words.receipt_title)
+    paper.blanks(words.receipt_fields)
+    return paper.bytes()

@@ -222,8 +222,11 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     return n
 
 
-def taken(conn: psycopg.Connection[Any], actor: Actor, measure: dict[str, Any], *, now: datetime | None = None) -> None:
-    """The notice, with the person's name in it, was taken out of the system; stands in the audit."""
+def taken(
+    conn: psycopg.Connection[Any], actor: Actor, measure: dict[str, Any], *, paper: str, now: datetime | None = None
+) -> None:
+    """A paper with the person's name in it was taken out of the system; stands in the audit."""
     audit_step(
-        conn, actor, measure, "notice_taken", at=now or clock.now(), detail={"measure_id": measure["measure_id"]}
+        conn, actor, measure, "paper_taken", at=now or clock.now(),
+        detail={"measure": measure["measure_id"], "paper": paper},
     )  # fmt: skip

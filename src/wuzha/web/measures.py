@@ -36,20 +36,29 @@ def show(state: str = "open", after: str = "", ctx: Context = Depends(signed_in)
     )  # fmt: skip
 
 
-@router.get("/measures/{measure_id}/notice.docx")
-def word(measure_id: int, ctx: Context = Depends(signed_in)) -> Response:
-    """The notice, to be handed over. It names the person, so only those who may act on the file take it."""
+#: The papers of a measure.
+PAPERS = {"notice": notice.docx, "order": notice.order}
+
+
+@router.get("/measures/{measure_id}/{paper}.docx")
+def word(measure_id: int, paper: str, ctx: Context = Depends(signed_in)) -> Response:
+    """The notice for the person, or what goes to the bank or carrier. It names the person, so only those who may act
+    on the file take it."""
+    if paper not in PAPERS:
+        raise Refused("not_found")
     if "desk.act" not in ctx.actor.may:
         raise Refused("forbidden", act="desk.act")
     with ctx.db() as conn:
         found = measure_list.one(conn, ctx.actor, measure_id)
-        made = notice.docx(found)
-        releases.taken(conn, ctx.actor, found)
-    name = f"notice-{measure_id}.docx"
+        made = PAPERS[paper](found)
+        releases.taken(conn, ctx.actor, found, paper=paper)
     return Response(
         made,
         media_type=WORD,
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+        headers={
+            "Content-Disposition": f'attachment; filename="{paper}-{measure_id}.docx"',
+            "Cache-Control": "no-store",
+        },
     )
 
 
