@@ -61,6 +61,14 @@ def test_a_code_ends_with_its_file_and_with_its_officer(zones: Zones) -> None:
     assert row is not None and "李警官" in zones.ask(number + row[0])
 
 
+def test_a_code_ends_with_its_officers_account(zones: Zones) -> None:
+    _, number, code = zones.signed()
+    zones.pass_on(2)
+    zones.desk.web.execute("UPDATE users SET active = false WHERE user_id = %s", (zones.officer.user_id,))
+    zones.pass_on(2)
+    assert "无法核实" in zones.ask(number + code)
+
+
 def test_the_public_database_holds_no_code_no_number_and_no_citizen(zones: Zones) -> None:
     _, number, code = zones.signed(name="张小兰", line="+8613812341234")
     zones.pass_on(2)

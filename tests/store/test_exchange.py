@@ -364,3 +364,20 @@ def make_second(server: object, template: None) -> Iterator[Database]:
 
     with _maker(server) as make:  # type: ignore[arg-type]
         yield make()
+
+
+def test_a_folder_that_may_only_be_read_is_not_read_for_ever_and_hides_nothing(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A one-way carrier lays copies that the receiver cannot remove."""
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and may(path, mode))
+    monkeypatch.setattr(exchange, "BATCH", 3)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: (_ for _ in ()).throw(PermissionError("no")))
+    for n in range(8):
+        link.centre.tell(f"k{n}", "public")
+    for _ in range(6):
+        link.centre.round()
+        link.public.round()
+    assert link.public.seen == [f"k{n}" for n in range(8)]
+    assert len(link.letters()) == 8

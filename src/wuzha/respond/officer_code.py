@@ -42,7 +42,7 @@ def verify_code(conn: psycopg.Connection[Any], code: str, *, now: datetime | Non
         "SELECT c.alert_id, u.name, u.badge_no, n.name FROM wuzha.officer_codes c"
         " JOIN wuzha.users u ON u.user_id = c.user_id JOIN wuzha.units n ON n.unit_id = u.unit_id"
         " JOIN wuzha.alerts a ON a.alert_id = c.alert_id"
-        " WHERE c.code = %s AND c.until > %s AND a.signed_by = c.user_id AND a.state <> 'closed'"
+        " WHERE c.code = %s AND c.until > %s AND a.signed_by = c.user_id AND a.state <> 'closed' AND u.active"
         " ORDER BY c.at DESC LIMIT 1",
         (code, now or clock.now()),
     ).fetchone()

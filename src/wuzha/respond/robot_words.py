@@ -16,9 +16,9 @@ from wuzha.events.datafile import DataFile, parse
 from wuzha.events.scam_types import scam_types
 
 from .codes import codes
+from .links import link_in
 
 COLUMNS = ("ref", "result", "at", "recording")
-_LINK = re.compile(r"https?:|www\.|://|[a-z0-9-]+\.(?:com|cn|net|org|top|xyz|cc|vip)\b", re.I)
 _SPACE = re.compile(r"[\s_\-－—]+")
 
 
@@ -73,7 +73,7 @@ def _templates(file: DataFile) -> dict[str, dict[str, str]]:
             text: Any = texts.get(language)
             if not isinstance(text, str) or not text.strip():
                 raise file.error(f"template.{code}", language, f"lacks {language}")
-            if _LINK.search(text):
+            if link_in(text):
                 raise file.error(f"template.{code}", language, "no text of ours carries a link")
     return found
 

@@ -86,7 +86,8 @@ def tell(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
         conn.cursor(row_factory=dict_row)
         .execute(
             "SELECT * FROM (SELECT c.code_id, c.code, c.alert_id, c.at, c.until, c.told_at, u.name, u.badge_no,"
-            "   n.name AS unit, a.state <> 'closed' AND a.merged_into IS NULL AND a.signed_by = c.user_id AS live"
+            "   n.name AS unit, a.state <> 'closed' AND a.merged_into IS NULL AND a.signed_by = c.user_id"
+            "   AND u.active AS live"
             "  FROM wuzha.officer_codes c JOIN wuzha.alerts a USING (alert_id)"
             "  JOIN wuzha.users u ON u.user_id = c.user_id JOIN wuzha.units n ON n.unit_id = u.unit_id"
             "  WHERE c.until > %s AND (c.told_at IS NULL OR c.end_told_at IS NULL)) x"

@@ -180,7 +180,10 @@ def _take_in(
     conn: psycopg.Connection[Any], zone: Zone, peer: Peer, handlers: Mapping[str, Handler], now: datetime, done: Round
 ) -> None:
     names = sorted(e.name for e in os.scandir(peer.inbox) if e.name.endswith(".wzx") and not e.name.startswith("."))
-    messages = [n for n in names if n != "beat.wzx"][:BATCH]
+    messages = [n for n in names if n != "beat.wzx"]
+    if not os.access(peer.inbox, os.W_OK):  # what we may not remove would be read for ever, and hide what is new
+        messages = [n for n in messages if not _had(conn, peer.name, n)]
+    messages = messages[:BATCH]
     for name in [*messages, *(["beat.wzx"] if "beat.wzx" in names else [])]:
         _read(conn, zone, peer, name, now, done)
     while _apply_next(conn, peer.name, handlers, now, done):
@@ -332,7 +335,7 @@ def _set_aside(
         done.aside.append((path.name, reason))
     folder = zone.folder / "aside" / peer.name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if data and len(os.listdir(folder)) < ASIDE_FILES:
+    if new and data and len(os.listdir(folder)) < ASIDE_FILES:
         durable.write(folder / f"{path.name}.{digest.hex()[:8]}.{reason}", data, mode=0o600)
     with suppress(OSError):
         path.unlink()
@@ -400,6 +403,15 @@ def _number(conn: psycopg.Connection[Any], sql: psycopg.sql.SQL, **values: Any) 
     row = conn.execute(sql, values).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _had(conn: psycopg.Connection[Any], peer: str, name: str) -> bool:
+    """Whether the message that a file is named after has come."""
+    stream, _, number = name.removesuffix(".wzx").rpartition("-")
+    if not (number.isascii() and number.isdigit()):
+        return False
+    row = conn.execute(q("exchange.digest"), {"peer": peer, "stream": stream, "number": int(number[:18])}).fetchone()
+    return row is not None
 
 
 def _file(stream: str, number: int) -> str:
