@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import openpyxl
 import pytest
 from tests.desks import Centre
 
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
-from wuzha.respond import rounds, seized, waves
+from wuzha.respond import group_text, rounds, seized, waves
 from wuzha.store import Connection, log
 
 HOST = "gov-ga.top"
@@ -129,3 +131,27 @@ def test_a_seized_list_needs_its_case_and_puts_each_person_into_the_log(
     house.warning(alert, source="desk", source_no="list:A2026-001")
     assert rounds.go_round(web)["waves"] == 1
     assert [p["alert_id"] for p in _people(house, web, wang, one)] == [alert]
+
+
+def test_a_group_text_reaches_each_who_was_not_spoken_to_once_a_press_and_carries_no_link(
+    house: Centre, web: Connection, wang: Actor, touched: Callable[..., int]
+) -> None:
+    ids = [touched(), touched("east"), touched("south")]
+    house.engine.execute("UPDATE alerts SET scam_type = 'investment.pig_butchering' WHERE alert_id = %s", [ids[0]])
+    with house.scope(wang):
+        one = waves.make(web, wang, mark=f"site:{HOST}", title="假公安网站", key="click-one")
+        web.execute("UPDATE alerts SET reached_at = now() WHERE alert_id = %s", [ids[2]])
+        files = [group_text.send(web, wang, one, purpose="dissuade", key="click-text") for _ in range(2)]
+        steps = web.execute("SELECT alert_id, code FROM contacts WHERE kind = 'sms' ORDER BY 1").fetchall()
+    assert steps == [(ids[0], "sent"), (ids[1], "sent")]
+    rows = [list(openpyxl.load_workbook(io.BytesIO(f)).active.iter_rows(values_only=True)) for f in files]
+    assert rows[0] == rows[1] and [r[0] for r in rows[0][1:]] == [str(ids[0]), str(ids[1])]
+    assert "提不出来" in rows[0][1][3] and "96110" in rows[0][2][3]
+    assert all(len(str(r[2])) == 11 and "*" in r[1] for r in rows[0][1:])
+    with house.scope(wang), pytest.raises(Refused, match="no_purpose"):
+        group_text.send(web, wang, one, purpose="curiosity", key="click-else")
+
+
+def test_a_text_with_a_link_is_refused_where_it_stands() -> None:
+    with pytest.raises(ValueError, match=r"\[loan\] carries a link"):
+        group_text.read('[general]\nzh="a"\nen="a"\n[loan]\nzh="请登录 wuzha.cn 核实"\nen="a"\n')

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import secrets
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -157,7 +158,7 @@ def file(
         (ref, subjects.mask_name(name) if name else "", dialled(line), template, texts[template][language])
         for ref, name, line, template in rows
     ]
-    return _xlsx(lines) if kind == "xlsx" else _csv(lines)
+    return as_xlsx(HEADINGS, lines) if kind == "xlsx" else _csv(lines)
 
 
 def dialled(line: str) -> str:
@@ -178,13 +179,14 @@ def _csv(lines: list[tuple[str, ...]]) -> bytes:
     return out.getvalue().encode("utf-8-sig")  # spreadsheets read it as UTF-8 only with the mark
 
 
-def _xlsx(lines: list[tuple[str, ...]]) -> bytes:
+def as_xlsx(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
+    """A workbook for a platform: headings and text cells, the last column wide."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_numbers": False, "strings_to_urls": False}) as book:
         sheet = book.add_worksheet("名单")
-        sheet.set_column(0, 3, 16)
-        sheet.set_column(4, 4, 80)
-        for i, row in enumerate([HEADINGS, *lines]):
+        sheet.set_column(0, len(headings) - 2, 16)
+        sheet.set_column(len(headings) - 1, len(headings) - 1, 80)
+        for i, row in enumerate([headings, *lines]):
             for j, cell in enumerate(row):
                 sheet.write_string(i, j, cell)
     return out.getvalue()

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock
-from wuzha.respond import seized, waves
+from wuzha.respond import group_text, seized, waves
 
 from . import catalogue, words
 from .context import STATUS, Context, posted, signed_in
@@ -108,6 +108,22 @@ def sign(wave_id: int, ctx: Context = Depends(posted)) -> Response:
 def close(wave_id: int, ctx: Context = Depends(posted)) -> Response:
     """End it."""
     return _step(ctx, wave_id, waves.close)
+
+
+@router.post("/{wave_id}/texts.xlsx")
+def texts(wave_id: int, ctx: Context = Depends(posted)) -> Response:
+    """The file of a group text; each person's own file tells that they were texted."""
+    f = ctx.form
+    try:
+        with ctx.db() as conn:
+            content = group_text.send(
+                conn, ctx.actor, wave_id, purpose=f.get("purpose", ""), key=f.get("click", ""), language=ctx.language
+            )
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return _one(ctx, wave_id, said=refused, status=409)
+    return attachment(f"texts-{wave_id}.xlsx", content)
 
 
 _COLUMNS = (

@@ -1,0 +1,103 @@
+"""Group text: one press warns everybody of a wave who has not been spoken to, by a file for the message platform.
+
+Kept true here: no text carries a link; full numbers leave in the file only, for a purpose and into the audit; each
+person's own file tells that they were texted, once a press; nobody who was reached or whose file is closed is texted.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+from wuzha.command.public import Actor, Refused, require
+from wuzha.events import clock, subjects
+from wuzha.events.scam_types import scam_types
+from wuzha.store import audit
+
+from . import robot
+from .codes import codes
+from .links import link_in
+from .step import lock, record, repeated
+
+HEADINGS = ("编号", "对象", "号码", "短信")
+
+
+def read(text: str, name: str = "group_texts.toml") -> dict[str, dict[str, str]]:
+    """The texts by scam type and language. ValueError names the entry that is wrong."""
+    found = tomllib.loads(text)
+    if "general" not in found:
+        raise ValueError(f"{name}: there is no [general]")
+    for code, texts in found.items():
+        if code != "general" and code not in scam_types():
+            raise ValueError(f"{name}: [{code}] is no scam type")
+        for language in ("zh", "en"):
+            if not texts.get(language, "").strip():
+                raise ValueError(f"{name}: [{code}] lacks {language}")
+            if link := link_in(texts[language]):
+                raise ValueError(f"{name}: [{code}] carries a link: {link}")
+    return found
+
+
+@lru_cache(maxsize=1)
+def texts() -> dict[str, dict[str, str]]:
+    """The shipped texts."""
+    return read((files(__package__) / "group_texts.toml").read_text("utf-8"))
+
+
+def fitting(scam_type: str) -> str:
+    """The code of the text for a scam type: its own, that of the type above it, or the general one."""
+    parts = scam_type.split(".")
+    every = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((code for code in every if code in texts()), "general")
+
+
+def send(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    wave_id: int,
+    *,
+    purpose: str,
+    key: str,
+    language: str = "zh",
+    now: datetime | None = None,
+) -> bytes:
+    """The file for the message platform: everybody of the wave in sight whom nobody has reached; the same press again
+    gives the same people. Refused: forbidden, not_found, no_purpose, nobody_to_text."""
+    require(actor, "desk.act")
+    require(actor, "reveal")
+    now = now or clock.now()
+    if purpose not in codes()["purpose"]:
+        raise Refused("no_purpose")
+    if conn.execute("SELECT 1 FROM wuzha.waves WHERE wave_id = %s", (wave_id,)).fetchone() is None:
+        raise Refused("not_found")
+    rows = conn.execute(
+        "SELECT a.alert_id, p.name, l.value, a.scam_type FROM wuzha.wave_alerts x JOIN wuzha.alerts a USING (alert_id)"
+        " JOIN wuzha.subjects l ON l.subject_id = a.line_id LEFT JOIN wuzha.persons p ON p.person_id = a.person_id"
+        " WHERE x.wave_id = %s AND a.state <> 'closed' AND a.reached_at IS NULL AND a.merged_into IS NULL"
+        " AND l.value NOT LIKE 'alpha:%%' ORDER BY a.level_rank DESC, a.alert_id",
+        (wave_id,),
+    ).fetchall()
+    if not rows:
+        raise Refused("nobody_to_text")
+    for alert_id, _, _, _ in rows:
+        step_key = f"{key}-{alert_id}"[:80]
+        if repeated(conn, actor, step_key) is None:
+            alert = lock(conn, alert_id)
+            first = {} if alert["contacted_at"] is not None else {"contacted_at": now}
+            record(
+                conn, actor, alert, "sms", key=step_key, changes=first, at=now, code="sent", to_id=alert["line_id"]
+            )  # fmt: skip
+    audit.append(
+        conn, at=now, actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action="wave.texted",
+        object=f"wave:{wave_id}", detail={"purpose": purpose, "n": len(rows)},
+    )  # fmt: skip
+    lines = [
+        (str(alert), subjects.mask_name(name) if name else "", robot.dialled(line), texts()[fitting(kind)][language])
+        for alert, name, line, kind in rows
+    ]
+    return robot.as_xlsx(HEADINGS, lines)
