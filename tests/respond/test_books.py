@@ -388,3 +388,16 @@ def test_both_rows_that_say_one_warning_get_its_result(house: Centre, wang: Acto
     dissuade(house, wang, alert)
     assert [row[8] for row in cells(filled(house, wang, number).data)[2:]] == ["劝阻成功"] * 2
     assert house.engine.execute("SELECT sent_n FROM alert_warnings").fetchone() == (1,)
+
+
+def test_a_workbook_that_unpacks_to_a_gigabyte_is_refused(house: Centre, wang: Actor) -> None:
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made,
+        made.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet,
+    ):
+        for _ in range(600):
+            sheet.write(b"0" * (1 << 20))
+    with pytest.raises(Refused) as refused:
+        drop(house, wang, out.getvalue())
+    assert "过大" in str(refused.value.values["why"])

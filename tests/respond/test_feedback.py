@@ -276,6 +276,20 @@ def test_what_changes_while_it_is_sent_is_owed_as_a_correction(house: Centre, wa
     assert states(house) == [("accepted", "deceived", "deceived")]
 
 
+def test_the_sender_beside_the_rounds_sends_by_itself(house: Centre, wang: Actor) -> None:
+    with answering() as source:
+        ready(house, wang, source)
+        sending = sender.Sender(lambda: house.db.connect("web"))
+        sending.start()
+        end = time.monotonic() + 30
+        while not source.heard and time.monotonic() < end:
+            time.sleep(0.05)
+        sending.stop()
+        assert not sending.is_alive()
+    assert len(source.heard) == 1
+    assert states(house) == [("accepted", "dissuaded", "dissuaded")]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -6,6 +6,8 @@ whose header no mapping knows is not read but told, with a guess; nothing is wri
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +41,8 @@ TARGETS = (
 #: Columns whose words are mapped; a row with another word is refused.
 WORDED = ("level_upstream", "scam_type", "stage")
 _BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+#: A workbook may unpack to so many bytes; a list of 100,000 warnings has about a hundred million.
+_UNPACKED = 512 * 1024 * 1024
 _UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -100,6 +104,7 @@ def _grids(item: Item) -> list[Grid]:
     if not item.data.strip(b"\x00\r\n\t \xef\xbb\xbf\xff\xfe"):
         raise Unreadable("empty_file", "文件是空的")
     if item.data[:4] in _BOOKS:
+        _not_a_bomb(item.data)
         grids = workbook_grids(item)
         if all(grid.blank and len(grid.head) < HEAD for grid in grids):
             raise Unreadable("empty_file", "工作簿里没有内容")
@@ -111,6 +116,19 @@ def _grids(item: Item) -> list[Grid]:
     if item.data[:2000].lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
         raise Unreadable("unknown_format", "是网页（HTML 或 XML），不是工作簿：请在表格软件中打开，另存为 xlsx")
     return [text_grid(item)]
+
+
+def _not_a_bomb(data: bytes) -> None:
+    """Unreadable where a workbook would unpack to more than any list needs."""
+    if data[:4] != _BOOKS[0]:
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise Unreadable("corrupt_file", f"工作簿已损坏：{error}") from error
+    if size > _UNPACKED:
+        raise Unreadable("archive_too_large", "工作簿解压后过大")
 
 
 def _unknown(grid: Grid, row: int) -> Sheet:
