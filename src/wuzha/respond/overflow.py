@@ -154,8 +154,7 @@ def _work(conn: psycopg.Connection[Any], now: datetime, units: list[int]) -> lis
         .execute(
             "SELECT a.alert_id, a.unit_id, a.level, a.state, a.moved_at, a.kept_at, a.offered_at,"
             " least(a.level_at + tier.contact, a.own_feedback_by) AS due,"
-            " EXISTS (SELECT 1 FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id"
-            "         AND (w.sign_by IS NOT NULL OR w.feedback_by IS NOT NULL)) AS upstream"
+            " (a.own_sign_by IS NOT NULL OR a.own_feedback_by IS NOT NULL) AS upstream"
             f" FROM wuzha.alerts a {_tier_join(now)}"
             " WHERE a.state IN ('new', 'signed') AND a.state <> 'closed' AND a.contacted_at IS NULL"
             " AND a.robot_at IS NULL AND a.merged_into IS NULL AND a.unit_id = ANY(%s)"

@@ -2,7 +2,8 @@
 
 Kept true here: a deadline is computed in `joins` only, on reading, for the queue, the file and the steps alike. It is
 the stricter of the tier's (seconds of the officer's day, from the moment that the alert reached its level) and the
-earliest of its warnings' own: their sign-by until somebody has signed, their feedback-by after it. A deployment's own
+earliest of its warnings' own (kept in the alert by the database): their sign-by until somebody has signed, their
+feedback-by after it. A deployment's own
 ``tiers.toml`` stands in for the shipped one; where it is wrong the last good table stays in force.
 """
 
@@ -199,17 +200,13 @@ def _tier_join(now: datetime) -> str:
 
 
 def overdue(now: datetime) -> tuple[str, str]:
-    """SQL for counting only: a join, and a condition ``due < %(now)s`` of `joins` that asks an alert's warnings only
-    where its tier has not run out yet; over tens of thousands of open alerts that is most of the work."""
+    """SQL for counting only: a join, and the condition ``due < %(now)s`` of `joins`."""
     return (
         _tier_join(now),
-        """(
-        CASE a.state WHEN 'new' THEN a.level_at + tier.sign WHEN 'signed' THEN a.level_at + tier.contact
-                     WHEN 'contacting' THEN a.level_at + tier.contact
-                     WHEN 'reached' THEN a.level_at + tier.meet END < %(now)s
-        OR EXISTS (SELECT 1 FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed'
-                      AND w.off_from IS DISTINCT FROM w.alert_id
-                      AND CASE a.state WHEN 'new' THEN w.sign_by ELSE w.feedback_by END < %(now)s))""",
+        """(CASE a.state WHEN 'new' THEN least(a.level_at + tier.sign, a.own_sign_by)
+                         WHEN 'signed' THEN least(a.level_at + tier.contact, a.own_feedback_by)
+                         WHEN 'contacting' THEN least(a.level_at + tier.contact, a.own_feedback_by)
+                         WHEN 'reached' THEN least(a.level_at + tier.meet, a.own_feedback_by) END < %(now)s)""",
     )
 
 
@@ -219,9 +216,7 @@ def joins(now: datetime) -> str:
     """
     return f"""
     {_tier_join(now)}
-    CROSS JOIN LATERAL (SELECT min(w.sign_by) AS sign_by, min(w.feedback_by) AS feedback_by
-                          FROM wuzha.alert_warnings w WHERE w.alert_id = a.alert_id AND a.state <> 'closed'
-                           AND w.off_from IS DISTINCT FROM w.alert_id) own
+    CROSS JOIN LATERAL (SELECT a.own_sign_by AS sign_by, a.own_feedback_by AS feedback_by) own
     CROSS JOIN LATERAL (SELECT least(a.level_at + tier.sign, own.sign_by) AS sign_due,
                                least(a.level_at + tier.contact, own.feedback_by) AS contact_due,
                                least(a.level_at + tier.meet, own.feedback_by) AS meet_due) clocks
