@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     verify_tries: int = Field(default=10, gt=0)
     verify_wrong: int = Field(default=120, gt=0)
     #: Public page: addresses of proxies whose X-Forwarded-For is believed, parted by commas.
-    proxies: str = ""
+    proxies: str | None = None
 
     @property
     def history(self) -> Path:

@@ -50,7 +50,8 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
     step = next_step(found, ctx.actor)
     talk = phrases(
         alert["scam_type"], alert["stage"], mind_of(alert, found.contacts), ctx.language, unit=ctx.actor.unit_name,
-        number=file_number(alert_id), discreet=bool(found.kin_rule.forbidden), own=own,
+        number=file_number(alert_id).replace(" ", "\N{NO-BREAK SPACE}"),
+        discreet=bool(found.kin_rule.forbidden), own=own,
     )  # fmt: skip
     rungs: dict[str, list[dict[str, Any]]] = {}
     for done in standing(found):

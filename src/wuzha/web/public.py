@@ -109,7 +109,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
     """The page over a pool of connections as wuzha_web."""
     app = FastAPI(title="Wuzha verify", docs_url=None, redoc_url=None, openapi_url=None)
     tries = Tries(told.verify_tries, told.verify_wrong)
-    proxies = frozenset(p.strip() for p in told.proxies.split(",") if p.strip())
+    proxies = frozenset(p.strip() for p in (told.proxies or "").split(",") if p.strip())
     app.mount("/static", StaticFiles(directory=Path(str(files(__package__))) / "static"), name="static")
 
     @app.middleware("http")
