@@ -27,7 +27,7 @@ from .step import lock, record
 CLASSES = ("no_warning", "not_signed", "not_reached", "not_met", "met")
 #: Outcomes that had already told of the loss: a report of a loss before that close says nothing new.
 TOLD = ("deceived",)
-_A_ROUND = 200
+_A_ROUND = 50
 
 log = structlog.get_logger(__name__)
 
