@@ -16,7 +16,7 @@ from tests.lists import HEADER, book, cells, join, line, register
 
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
-from wuzha.respond import books, contact, layouts, outcome, sign
+from wuzha.respond import books, contact, layouts, outcome, returns, sign
 from wuzha.store import log
 
 
@@ -54,7 +54,7 @@ def dissuade(house: Centre, actor: Actor, alert: int, code: str = "dissuaded") -
 
 def filled(house: Centre, actor: Actor, number: int, *, mark: bool = True) -> Any:
     with house.scope(actor) as conn:
-        return books.filled(conn, actor, number, mark=mark)
+        return returns.filled(conn, actor, number, mark=mark)
 
 
 def test_rows_stand_in_the_log_under_their_source_and_the_same_file_counts_nothing(house: Centre, wang: Actor) -> None:

@@ -19,18 +19,16 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from wuzha.command.public import Actor, Refused, require
-from wuzha.events import clock, money
-from wuzha.events.clock import zone
+from wuzha.events import clock
 from wuzha.ingest import books as reading
 from wuzha.ingest.books import Book, Sheet
-from wuzha.ingest.filling import CannotFill, Filled, fill
 from wuzha.ingest.grids import Unreadable
-from wuzha.ingest.mapping import Mapping, shipped
+from wuzha.ingest.mapping import shipped
 from wuzha.live import late
 from wuzha.store import audit, log, sources
 from wuzha.store.sources import Source
 
-from . import answers, feedback, layouts, ways
+from . import layouts
 
 #: A workbook's bytes at most; a list of 100,000 warnings has about ten million.
 LIMIT = 32 * 1024 * 1024
@@ -93,7 +91,7 @@ def drop(
     ).fetchone()  # fmt: skip
     assert row is not None
     workbook_id = int(row[0])
-    _audit(conn, actor, workbook_id, "dropped", now, name=name, bytes=len(data))
+    record(conn, actor, workbook_id, "dropped", now, name=name, bytes=len(data))
     chosen = source or _source_of(conn, book, open_to)
     if chosen and all(s.mapping is not None for s in book.sheets):
         _take(conn, actor, workbook_id, chosen, now)
@@ -142,7 +140,7 @@ def recent(conn: psycopg.Connection[Any], actor: Actor, *, limit: int = 12) -> l
     )
 
 
-def _content(conn: psycopg.Connection[Any], workbook_id: int) -> tuple[str, bytes]:
+def content(conn: psycopg.Connection[Any], workbook_id: int) -> tuple[str, bytes]:
     row = conn.execute("SELECT name, content FROM wuzha.workbooks WHERE workbook_id = %s", [workbook_id]).fetchone()
     if row is None:
         raise Refused("not_found")
@@ -152,7 +150,7 @@ def _content(conn: psycopg.Connection[Any], workbook_id: int) -> tuple[str, byte
 def preview(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) -> list[Sheet]:
     """The workbook's sheets as they would be read now: known ones with their layout, others with a guess."""
     one(conn, actor, workbook_id)
-    name, data = _content(conn, workbook_id)
+    name, data = content(conn, workbook_id)
     known = [m for m, _ in layouts.saved(conn).values()]
     return reading.read_book(name, data, source=_READ_AS, mappings=known, now=clock.now()).sheets
 
@@ -174,7 +172,7 @@ def explain(
     """
     require(actor, "desk.act")
     now = now or clock.now()
-    book = _locked(conn, actor, workbook_id)
+    book = locked(conn, actor, workbook_id)
     if book["state"] != "asking":
         raise Refused("already_taken")
     if source not in {s.name for s in senders(conn, now=now)}:
@@ -233,7 +231,7 @@ def explain_words(
     taken counts nothing twice. Refused: layout_wrong."""
     require(actor, "desk.act")
     now = now or clock.now()
-    book = _locked(conn, actor, workbook_id)
+    book = locked(conn, actor, workbook_id)
     if book["state"] != "taken":
         raise Refused("changed")
     for name, by_target in words.items():
@@ -245,7 +243,7 @@ def explain_words(
     _take(conn, actor, workbook_id, book["source"], now)
 
 
-def _locked(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) -> dict[str, Any]:
+def locked(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) -> dict[str, Any]:
     conn.execute("SELECT 1 FROM wuzha.workbooks WHERE workbook_id = %s FOR UPDATE", [workbook_id])
     return one(conn, actor, workbook_id)
 
@@ -255,7 +253,7 @@ def _take(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, source_
     source = next((s for s in senders(conn, now=now) if s.name == source_name), None)
     if source is None:
         raise Refused("no_source")
-    name, data = _content(conn, workbook_id)
+    name, data = content(conn, workbook_id)
     _own_layouts(conn, actor, workbook_id, source_name, name, data, now)
     known = [m for m, of in layouts.saved(conn).values() if of == source_name]
     known += [m for m, of in layouts.saved(conn).values() if of != source_name]
@@ -301,7 +299,7 @@ def _take(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, source_
             taken.position, workbook_id,
         ],
     )  # fmt: skip
-    _audit(conn, actor, workbook_id, "taken", now, source=source_name, accepted=taken.accepted, rejected=len(rejects))
+    record(conn, actor, workbook_id, "taken", now, source=source_name, accepted=taken.accepted, rejected=len(rejects))
 
 
 def _own_layouts(
@@ -371,138 +369,6 @@ def _at(book: Book, event_id: str, column: str, value: str | None, reason: str, 
     return {"sheet": sheet, "row": row, "column": column, "value": value, "reason": reason, "message": message}
 
 
-# ---- results back
-
-
-def results_of(conn: psycopg.Connection[Any], ids: dict[int, int]) -> dict[int, dict[str, str]]:
-    """For each warning (→ its workbook): the words of that workbook's layout for our outcomes."""
-    if not ids:
-        return {}
-    known = {name: m for name, (m, _) in layouts.saved(conn).items()}
-    of_book: dict[int, dict[str, str]] = {}
-    for number, names in conn.execute(
-        "SELECT workbook_id, array(SELECT s->>'layout' FROM jsonb_array_elements(sheets) s) FROM wuzha.workbooks"
-        " WHERE workbook_id = ANY(%s)",
-        [list(set(ids.values()))],
-    ):
-        words: dict[str, str] = {}
-        for name in names:
-            mapping = known.get(name)
-            words |= mapping.feedback.results if mapping is not None and mapping.feedback is not None else {}
-        of_book[number] = words
-    return {warning: of_book.get(number, {}) for warning, number in ids.items()}
-
-
-def owed(
-    conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, *, now: datetime | None = None
-) -> dict[str, int]:
-    """Of a workbook's warnings: ``joined`` to an alert, ``answered``, ``ready`` to go back, ``sent``."""
-    require(actor, "desk.read")
-    row = (
-        conn.cursor(row_factory=dict_row)
-        .execute(
-            "SELECT count(*) AS joined, count(w.answer) AS answered,"
-            f" count(*) FILTER (WHERE w.feedback = 'owed' AND w.answer IS NOT NULL"
-            f"                  AND {answers.undo_over(now or clock.now())}) AS ready,"
-            " count(*) FILTER (WHERE w.feedback IN ('sent','accepted')) AS sent"
-            " FROM (SELECT DISTINCT source, event_id FROM wuzha.workbook_rows WHERE workbook_id = %(id)s) r"
-            " JOIN wuzha.alert_warnings w USING (source, event_id) JOIN wuzha.alerts a USING (alert_id)",
-            {"id": workbook_id, "now": now or clock.now()},
-        )
-        .fetchone()
-    )
-    assert row is not None
-    return dict(row)
-
-
-def filled(
-    conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, *, mark: bool, now: datetime | None = None
-) -> Filled:
-    """The workbook as it came, with the results of every warning that has its answer. ``mark``: what is filled in for
-    the first time counts as sent from now on. Refused: not_taken, cannot_fill (why)."""
-    require(actor, "desk.act" if mark else "desk.read")
-    now = now or clock.now()
-    book = _locked(conn, actor, workbook_id) if mark else one(conn, actor, workbook_id)
-    if book["state"] != "taken":
-        raise Refused("not_taken")
-    found = (
-        conn.cursor(row_factory=dict_row)
-        .execute(
-            "SELECT r.sheet, r.row, w.warning_id, w.answer, w.answered_at, w.feedback, u.name AS officer,"
-            " n.name AS unit, CASE WHEN w.answer_own THEN NULL ELSE a.avoided_fen END AS avoided_fen,"
-            f" {answers.undo_over(now)} AS firm,"
-            " CASE WHEN w.answer_own THEN (SELECT s.words FROM wuzha.feedback_steps s"
-            " WHERE s.warning_id = w.warning_id AND s.kind = 'answered' ORDER BY s.step_id DESC LIMIT 1) ELSE"
-            " (SELECT c.words FROM wuzha.contacts c WHERE c.alert_id = a.alert_id AND c.kind = 'outcome'"
-            "   AND NOT EXISTS (SELECT 1 FROM wuzha.contacts x WHERE x.undoes = c.contact_id)"
-            "   ORDER BY c.contact_id DESC LIMIT 1) END AS words"
-            " FROM wuzha.workbook_rows r JOIN wuzha.alert_warnings w USING (source, event_id)"
-            " JOIN wuzha.alerts a USING (alert_id) LEFT JOIN wuzha.users u ON u.user_id = w.answered_by"
-            " LEFT JOIN wuzha.units n ON n.unit_id = a.unit_id"
-            " WHERE r.workbook_id = %(id)s AND w.answer IS NOT NULL ORDER BY r.sheet, r.row",
-            {"id": workbook_id, "now": now},
-        )
-        .fetchall()
-    )
-    way = ways.ways(conn).get(book["source"], ways.Way())
-    known = {name: m for name, (m, _) in layouts.saved(conn).items()}
-    cells: dict[str, dict[tuple[int, int], str]] = {}
-    words: dict[str, dict[str, str]] = {}
-    at: dict[str, dict[str, int]] = {}
-    for sheet in book["sheets"]:
-        mapping = known.get(sheet["layout"])
-        at[sheet["name"]], heads = _columns(sheet["names"], mapping)
-        cells[sheet["name"]] = {(sheet["header"], c): text for c, text in heads.items()} if found else {}
-        words[sheet["name"]] = dict(mapping.feedback.results) if mapping is not None and mapping.feedback else {}
-    firm = [r for r in found if r["firm"] and r["sheet"] in at]
-    for r in firm:
-        said = {
-            "result": way.word(r["answer"], words[r["sheet"]]),
-            "at": f"{r['answered_at'].astimezone(zone()):%Y-%m-%d %H:%M:%S}",
-            "officer": r["officer"] or "", "unit": r["unit"] or "", "words": r["words"] or "",
-            "amount": money.yuan(r["avoided_fen"]) if r["avoided_fen"] else "",
-        }  # fmt: skip
-        for part, column in at[r["sheet"]].items():
-            if said[part]:
-                cells[r["sheet"]][r["row"], column] = said[part]
-    name, data = _content(conn, workbook_id)
-    try:
-        done = fill(name, data, {s: c for s, c in cells.items() if c})
-    except CannotFill as error:
-        raise Refused("cannot_fill", why=str(error)) from error
-    if mark and way.way not in ("api", "pull"):
-        new = {r["warning_id"]: r for r in firm if r["feedback"] == "owed"}
-        what = [(i, r["answer"], way.word(r["answer"], words[r["sheet"]])) for i, r in new.items()]
-        if what:
-            feedback.mark_sent(conn, actor, what, receipt=name, at=now)
-            _audit(conn, actor, workbook_id, "filled", now, sent=len(what))
-    return done
-
-
-def _columns(names: list[str], mapping: Mapping | None) -> tuple[dict[str, int], dict[int, str]]:
-    """Part of an answer → its column; and the headings of columns that have to be added at the right."""
-    usual = ways.defaults()
-    plain = [reading.plain(n) for n in names]
-    taken = set() if mapping is None else {
-        reading.plain(s) for listed in mapping.columns.values() for s in listed if isinstance(s, str)
-    }  # fmt: skip
-    out: dict[str, int] = {}
-    for part in reading_parts():
-        own = mapping.feedback.columns.get(part, ()) if mapping is not None and mapping.feedback is not None else ()
-        wanted = [*own, *(n for n in usual.columns.get(part, ()) if reading.plain(n) not in taken)]
-        column = next((plain.index(reading.plain(n)) for n in wanted if reading.plain(n) in plain), None)
-        if column is not None:
-            out[part] = column
-    if "result" in out:
-        return out, {}
-    heads: dict[int, str] = {}
-    for part in usual.add:
-        if part not in out:
-            out[part] = len(names) + len(heads)
-            heads[out[part]] = usual.columns[part][0]
-    return out, heads
-
-
 def rejects_book(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) -> bytes:
     """The rows that were not taken, as a workbook to read and mend by."""
     import xlsxwriter
@@ -530,11 +396,11 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     """Workbooks whose end has come go, with the places of their rows; what was answered stays in the register."""
     gone = conn.execute("DELETE FROM wuzha.workbooks WHERE until <= %s RETURNING workbook_id", [now]).fetchall()
     for (number,) in gone:
-        _audit(conn, actor, number, "gone", now)
+        record(conn, actor, number, "gone", now)
     return len(gone)
 
 
-def _audit(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, what: str, at: datetime, **said: Any) -> None:
+def record(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, what: str, at: datetime, **said: Any) -> None:
     audit.append(
         conn, at=at, actor=actor.login, user_id=actor.user_id or None, unit_id=actor.unit_id, action=f"workbook.{what}",
         object=f"workbook:{workbook_id}", detail=said,

@@ -264,7 +264,7 @@ def mark_sent(
 
 def layout_words(conn: psycopg.Connection[Any], found: list[dict[str, Any]]) -> dict[int, dict[str, str]]:
     """The words of the workbook's layout for each warning that came in one: warning → outcome → word."""
-    from .books import results_of
+    from .returns import results_of
 
     ids = {w["warning_id"]: w["workbook_id"] for w in found if w["workbook_id"] is not None}
     return results_of(conn, ids)

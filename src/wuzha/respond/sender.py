@@ -23,7 +23,7 @@ from wuzha.command.public import machine
 from wuzha.events import clock, money
 from wuzha.store.settings import Settings
 
-from . import answers, books, feedback, ways
+from . import answers, feedback, returns, ways
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ def waiting(
         )
         .fetchall()
     )
-    words = books.results_of(conn, {w["warning_id"]: w["workbook_id"] for w in rows if w["workbook_id"] is not None})
+    words = returns.results_of(conn, {w["warning_id"]: w["workbook_id"] for w in rows if w["workbook_id"] is not None})
     known = ways.ways(conn)
     return [({**w, "layout": words.get(w["warning_id"], {})}, known.get(w["source"], ways.Way())) for w in rows]
 

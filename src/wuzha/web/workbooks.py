@@ -13,7 +13,7 @@ from wuzha.events import LEVELS
 from wuzha.events.scam_types import scam_types
 from wuzha.events.warnings import STAGES
 from wuzha.ingest.books import offered
-from wuzha.respond import books, layouts, ways
+from wuzha.respond import books, layouts, returns, ways
 
 from .context import STATUS, Context, posted, signed_in
 from .masks import mask_text
@@ -58,7 +58,7 @@ def _show(ctx: Context, number: int, *, said: Refused | None = None, status: int
             "workbook.html", status=status, book=book, said=said, note=note, shown=_SHOWN,
             sheets=books.preview(conn, ctx.actor, number) if asking else [],
             senders=books.senders(conn) if asking else [],
-            words=books.unknown_words(conn, ctx.actor, number), owed=books.owed(conn, ctx.actor, number),
+            words=books.unknown_words(conn, ctx.actor, number), owed=returns.owed(conn, ctx.actor, number),
             targets=offered(), parts=books.reading_parts(), meanings=_meanings(), form=ctx.form, may=ctx.actor.may,
             guessed=_guessed, value=_value,
         )  # fmt: skip
@@ -143,7 +143,7 @@ def filled(number: int, ctx: Context = Depends(posted)) -> Response:
     """The workbook with its results; what is in it for the first time counts as sent."""
     try:
         with ctx.db() as conn:
-            done = books.filled(conn, ctx.actor, number, mark=True)
+            done = returns.filled(conn, ctx.actor, number, mark=True)
     except Refused as refused:
         if refused.reason in STATUS:
             raise
