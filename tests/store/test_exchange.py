@@ -381,3 +381,14 @@ def test_a_folder_that_may_only_be_read_is_not_read_for_ever_and_hides_nothing(
         link.public.round()
     assert link.public.seen == [f"k{n}" for n in range(8)]
     assert len(link.letters()) == 8
+
+
+def test_old_messages_without_a_receipt_hold_up_no_new_ones(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "BATCH", 3)
+    for n in range(9):
+        link.centre.tell(f"k{n}", "public")
+    for _ in range(3):
+        link.centre.round()  # a minute each: what was written first is due to be looked at again
+    assert len(link.letters()) == 9
+    link.both(4)
+    assert len(link.public.seen) == 9

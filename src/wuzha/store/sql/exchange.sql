@@ -15,11 +15,11 @@ WITH last AS (SELECT coalesce(max(crossing), 0) AS n FROM wuzha.outbox WHERE rec
 UPDATE wuzha.outbox o SET crossing = last.n + fresh.k FROM fresh, last WHERE o.number = fresh.number;
 
 -- name: exchange.to_write
--- Messages without a receipt whose file was never written, or so long ago that it may have been lost.
+-- Messages without a receipt whose file was never written (they come first), or so long ago that it may be lost.
 SELECT crossing, kind, key, body, created_at, written_at FROM wuzha.outbox
  WHERE recipient = %(recipient)s AND receipted_at IS NULL AND crossing IS NOT NULL
    AND (written_at IS NULL OR written_at < %(before)s)
- ORDER BY crossing LIMIT %(limit)s;
+ ORDER BY written_at NULLS FIRST, crossing LIMIT %(limit)s;
 
 -- name: exchange.written
 -- Notes that files were written.
