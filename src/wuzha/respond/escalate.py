@@ -45,17 +45,19 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
         ([row["unit_id"] for row in late],),
     ):
         above.setdefault(unit, []).append(ancestor)
-    done = 0
-    for row in late:
+    rungs: list[tuple[dict[str, Any], int, int | None, int]] = []
+    for row in late:  # the most dangerous first: they get who has the least to do
         path = above[row["unit_id"]]
         if not row["first"]:
             to = _next_person(officers, load, path, row["signed_by"])
-            done += _tell(conn, actor, row, 1, to, row["unit_id"], now)
+            rungs.append((row, 1, to, row["unit_id"]))
             if to is None:  # nobody is there to be told: at once to the unit above
-                done += _tell(conn, actor, row, 2, None, _up(path), now)
+                rungs.append((row, 2, None, _up(path)))
         elif now >= row["due"] + clock.stretch(row["allowed_s"] * tiers(now).unit_after):
-            done += _tell(conn, actor, row, 2, None, _up(path), now)
-    return done
+            rungs.append((row, 2, None, _up(path)))
+    # Locks are taken in one order by all.
+    rungs.sort(key=lambda rung: (rung[0]["alert_id"], rung[1]))
+    return sum(_tell(conn, actor, row, rung, user, unit, now) for row, rung, user, unit in rungs)
 
 
 def _up(path: list[int]) -> int:
