@@ -19,7 +19,7 @@ from wuzha.store import Connection
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 OPERATIONS = (
     ("/v1/events/{table}", "POST", 60), ("/v1/alerts", "GET", 30), ("/v1/alerts/{alert}", "GET", 30),
-    ("/v1/feedback", "GET", 15), ("/v1/feedback/{warning}", "POST", 40),
+    ("/v1/feedback", "GET", 15), ("/v1/feedback/{warning}", "POST", 40), ("/v1/calls", "POST", 40),
     ("/v1/health", "GET", 3), ("/v1/ready", "GET", 3),
 )  # fmt: skip
 

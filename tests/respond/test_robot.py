@@ -49,8 +49,7 @@ def answers(*rows: tuple[str, ...]) -> bytes:
 
 
 def take(house: Centre, wang: Actor, content: bytes, name: str = "结果.csv") -> robot_results.Taken:
-    with house.scope(wang) as conn:
-        return robot_results.take(conn, wang, name, content)
+    return robot_results.take(lambda: house.scope(wang), wang, name, content)
 
 
 def test_a_list_names_nobody_and_everybody_once(house: Centre, wang: Actor) -> None:
@@ -130,8 +129,8 @@ def test_rows_that_cannot_be_taken_are_told_with_their_place(house: Centre, wang
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02\x03" * 50, b"a,b\n1,2\n", b"PK\x03\x04broken"])
 def test_a_file_that_is_none_is_refused_whole(house: Centre, wang: Actor, content: bytes) -> None:
-    with house.scope(wang) as conn, pytest.raises(Refused, match="robot_file"):
-        robot_results.take(conn, wang, "x.csv", content)
+    with pytest.raises(Refused, match="robot_file"):
+        take(house, wang, content)
 
 
 def test_another_centres_references_are_unknown(house: Centre, wang: Actor) -> None:

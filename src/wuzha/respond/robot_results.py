@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,10 +28,12 @@ from wuzha.store import audit
 from . import callbacks, robot
 from .codes import codes
 from .robot_words import COLUMNS, plain, words
-from .step import lock, record
+from .step import record
 
 #: Rows that one file may hold, and bytes.
 MOST, BYTES = 20_000, 16 * 1024 * 1024
+#: Rows that one transaction takes.
+PART = 200
 #: Rejects that are kept with the file; all are counted.
 LISTED = 500
 #: A platform's clock may be ahead of ours by so much.
@@ -59,6 +62,11 @@ class Result:
     recording: str
 
 
+#: A result with its row, our code of it and when it was.
+_Judged = tuple[dict[str, Any], Result, str, datetime]
+Db = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Taken:
     """What became of a file. rows = taken + repeated + rejected."""
@@ -69,10 +77,12 @@ class Taken:
     rejects: list[Refusal]
 
 
-def take(
-    conn: psycopg.Connection[Any], actor: Actor, name: str, content: bytes, *, now: datetime | None = None
-) -> Taken:
-    """Take a file of results. Refused: robot_file (why)."""
+def take(db: Db, actor: Actor, name: str, content: bytes, *, now: datetime | None = None) -> Taken:
+    """Take a file of results. ``db`` opens a transaction with the officer's scope: a file is taken in several, so that
+    no officer waits long for a person of a long list, and what a broken one left undone the same file brings again.
+
+    Refused: robot_file (why).
+    """
     require(actor, "desk.act")
     now = now or clock.now()
     if len(content) > BYTES:
@@ -82,33 +92,39 @@ def take(
     except Unreadable as error:
         raise Refused("robot_file", why=str(error)) from error
     rows = len(results) + len(rejects)
-    known = {
+    taken = repeated = 0
+    for part in range(0, len(results), PART):
+        with db() as conn:
+            judged, refused = _known(conn, results[part : part + PART], now)
+            fresh = _all(conn, actor, judged, now)
+        rejects += refused
+        taken, repeated = taken + fresh, repeated + len(judged) - fresh
+    rejects.sort(key=lambda r: (r.row, r.column))
+    done = Taken(rows=rows, taken=taken, repeated=repeated, rejects=rejects)
+    with db() as conn:
+        _kept(conn, actor, name, content, now, done)
+    return done
+
+
+def _known(conn: psycopg.Connection[Any], results: list[Result], now: datetime) -> tuple[list[_Judged], list[Refusal]]:
+    """Results whose row and word we know, and those that are refused."""
+    rows = {
         r["ref"]: r
         for r in conn.cursor(row_factory=dict_row).execute(
             "SELECT r.row_id, r.ref, r.alert_id, r.line_id, r.robot_id, r.unit_id, t.made_at FROM wuzha.robot_rows r"
-            " JOIN wuzha.robot_lists t USING (list_id) WHERE r.ref = ANY(%s)",
+            " JOIN wuzha.robot_lists t USING (list_id) JOIN wuzha.alerts a USING (alert_id) WHERE r.ref = ANY(%s)",
             ([r.ref for r in results],),
         )
     }
-    taken = repeated = 0
-    touched: set[int] = set()
-    # In one order whatever the file's, so that two files at once cannot wait for each other.
-    for result in sorted(results, key=lambda r: (r.ref, r.at, r.word, r.row)):
-        judged = _judge(result, known.get(result.ref), now)
-        if isinstance(judged, Refusal):
-            rejects.append(judged)
-            continue
-        code, at = judged
-        if _one(conn, actor, known[result.ref], result, code, at, now):
-            taken += 1
-            touched.add(known[result.ref]["alert_id"])
+    judged: list[_Judged] = []
+    rejects: list[Refusal] = []
+    for result in results:
+        found = _judge(result, rows.get(result.ref), now)
+        if isinstance(found, Refusal):
+            rejects.append(found)
         else:
-            repeated += 1
-    for alert_id in sorted(touched):
-        _consequence(conn, alert_id, now)
-    rejects.sort(key=lambda r: (r.row, r.column))
-    _kept(conn, actor, name, content, now, Taken(rows=rows, taken=taken, repeated=repeated, rejects=rejects))
-    return Taken(rows=rows, taken=taken, repeated=repeated, rejects=rejects)
+            judged.append((rows[result.ref], result, *found))
+    return judged, rejects
 
 
 # ---------------------------------------------------------------- the file
@@ -177,32 +193,64 @@ def _judge(result: Result, row: dict[str, Any] | None, now: datetime) -> Refusal
     return code, at
 
 
-# ---------------------------------------------------------------- one result
+# ---------------------------------------------------------------- what the results change
 
 
-def _one(
+def _all(
     conn: psycopg.Connection[Any],
     actor: Actor,
-    row: dict[str, Any],
-    result: Result,
-    code: str,
-    at: datetime,
+    judged: list[tuple[dict[str, Any], Result, str, datetime]],
     now: datetime,
-) -> bool:
-    """Take one result; False where it was there."""
-    fresh = conn.execute(
-        "INSERT INTO wuzha.robot_results (row_id, called_at, code, platform, recording) VALUES (%s, %s, %s, %s, %s)"
-        " ON CONFLICT DO NOTHING RETURNING row_id",
-        (row["row_id"], at, code, result.word[:100], result.recording[:300] or None),
-    ).fetchone()
-    if fresh is None:
-        conn.execute(
-            "UPDATE wuzha.robot_results SET recording = %s WHERE row_id = %s AND called_at = %s AND code = %s"
-            " AND recording IS NULL AND %s <> ''",
-            (result.recording[:300] or None, row["row_id"], at, code, result.recording),
+) -> int:
+    """Take the results that are not there yet; how many those were."""
+    # All files first and in one order, so that two files of results at once cannot wait for each other.
+    alerts = {
+        a["alert_id"]: a
+        for a in conn.cursor(row_factory=dict_row).execute(
+            "SELECT * FROM wuzha.alerts WHERE alert_id = ANY(%s) ORDER BY alert_id FOR UPDATE",
+            (sorted({row["alert_id"] for row, *_ in judged}),),
         )
-        return False
-    alert = lock(conn, row["alert_id"])
+    }
+    there = {
+        (r[0], r[1], r[2]): r[3]
+        for r in conn.execute(
+            "SELECT row_id, called_at, code, recording FROM wuzha.robot_results WHERE row_id = ANY(%s)",
+            (sorted({row["row_id"] for row, *_ in judged}),),
+        )
+    }
+    by = machine(actor.unit_id, "robot")
+    fresh: list[tuple[int, int, datetime, str]] = []
+    for row, result, code, at in judged:
+        identity = (row["row_id"], at, code)
+        recording = result.recording[:300] or None
+        if identity in there:
+            if there[identity] is None and recording is not None:
+                conn.execute(
+                    "UPDATE wuzha.robot_results SET recording = %s WHERE row_id = %s AND called_at = %s AND code = %s",
+                    (recording, *identity),
+                )
+                there[identity] = recording
+            continue
+        there[identity] = recording
+        conn.execute(
+            "INSERT INTO wuzha.robot_results (row_id, called_at, code, platform, recording)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (*identity, result.word[:100], recording),
+        )
+        fresh.append((_contact(conn, by, alerts[row["alert_id"]], row, code, at), *identity))
+    conn.cursor().executemany(
+        "UPDATE wuzha.robot_results SET contact_id = %s WHERE row_id = %s AND called_at = %s AND code = %s", fresh
+    )
+    _stand(conn, sorted({f[1] for f in fresh}), now)
+    touched = {f[1] for f in fresh}
+    _consequence(conn, sorted({row["alert_id"] for row, *_ in judged if row["row_id"] in touched}), now)
+    return len(fresh)
+
+
+def _contact(
+    conn: psycopg.Connection[Any], by: Actor, alert: dict[str, Any], row: dict[str, Any], code: str, at: datetime
+) -> int:
+    """The contact that a result is; ``alert`` is locked, and its mapping is kept as the row stands."""
     changes: dict[str, Any] = {}
     if alert["state"] != "closed":
         if alert["contacted_at"] is None or at < alert["contacted_at"]:
@@ -210,27 +258,13 @@ def _one(
         if codes()["result"][code].silent:
             changes["tries"] = alert["tries"] + 1
     done = record(
-        conn, machine(actor.unit_id, "robot"), alert, "robot", key=f"robot-{row['row_id']}-{at.isoformat()}-{code}",
-        changes=changes, at=at, code=code, to_id=row["line_id"], quiet=True,
+        conn, by, alert, "robot", key=f"robot-{row['row_id']}-{at.isoformat()}-{code}", changes=changes, at=at,
+        code=code, to_id=row["line_id"], quiet=True,
     )  # fmt: skip
-    conn.execute(
-        "UPDATE wuzha.robot_results SET contact_id = %s WHERE row_id = %s AND called_at = %s AND code = %s",
-        (done.contact_id, row["row_id"], at, code),
-    )
-    conn.execute(
-        "UPDATE wuzha.robot_rows r SET result = x.code, result_at = x.called_at FROM"
-        " (SELECT code, called_at FROM wuzha.robot_results WHERE row_id = %s"
-        "   ORDER BY called_at DESC, code DESC LIMIT 1) x WHERE r.row_id = %s",
-        (row["row_id"], row["row_id"]),
-    )
-    conn.execute(
-        "UPDATE wuzha.robot_calls c SET state = 'called', state_at = %s, result = r.result FROM wuzha.robot_rows r"
-        " WHERE r.row_id = %s AND c.call_id = r.robot_id AND c.state IN ('listed','called')",
-        (now, row["row_id"]),
-    )
+    alert.update(changes)
     if code == "asks_officer" and alert["state"] != "closed":
         _ask_for_officer(conn, alert, row, at)
-    return True
+    return done.contact_id
 
 
 def _ask_for_officer(conn: psycopg.Connection[Any], alert: dict[str, Any], row: dict[str, Any], at: datetime) -> None:
@@ -242,27 +276,41 @@ def _ask_for_officer(conn: psycopg.Connection[Any], alert: dict[str, Any], row: 
         )  # fmt: skip
 
 
-def _consequence(conn: psycopg.Connection[Any], alert_id: int, now: datetime) -> None:
-    """Where the file stands after all its results, whatever their order: heard, tried again, or with the officers."""
-    rows = conn.execute(
-        "SELECT x.code FROM wuzha.robot_results x JOIN wuzha.robot_rows r USING (row_id) WHERE r.alert_id = %s",
-        (alert_id,),
-    ).fetchall()
-    found = [r[0] for r in rows]
-    without = [code for code in found if code not in ("heard", "asks_officer")]
-    officer = "asks_officer" in found or "forwarded" in found or len(without) >= words().tries
-    alert = lock(conn, alert_id)
-    if alert["state"] != "new" or alert["robot_at"] is None:
-        return
-    if not officer and "heard" not in found:
-        robot.list_one(conn, alert_id, now)
-        return
+def _stand(conn: psycopg.Connection[Any], rows: list[int], now: datetime) -> None:
+    """Each row stands by the newest of its results."""
     conn.execute(
-        "UPDATE wuzha.robot_calls SET state = 'taken_back', state_at = %s WHERE alert_id = %s AND state = 'listed'",
-        (now, alert_id),
+        "UPDATE wuzha.robot_rows r SET result = x.code, result_at = x.called_at FROM"
+        " (SELECT DISTINCT ON (row_id) row_id, code, called_at FROM wuzha.robot_results WHERE row_id = ANY(%s)"
+        "   ORDER BY row_id, called_at DESC, code DESC) x WHERE r.row_id = x.row_id",
+        (rows,),
     )
-    if officer:
-        conn.execute("UPDATE wuzha.alerts SET robot_at = NULL, kept_at = %s WHERE alert_id = %s", (now, alert_id))
+    conn.execute(
+        "UPDATE wuzha.robot_calls c SET state = 'called', state_at = %s, result = r.result FROM wuzha.robot_rows r"
+        " WHERE r.row_id = ANY(%s) AND c.call_id = r.robot_id AND c.state IN ('listed','called')",
+        (now, rows),
+    )
+
+
+def _consequence(conn: psycopg.Connection[Any], alerts: list[int], now: datetime) -> None:
+    """Where files stand after all their results, whatever the order: heard, tried again, or with the officers."""
+    found = conn.execute(
+        "SELECT a.alert_id, bool_or(x.code IN ('asks_officer', 'forwarded'))"
+        " OR count(*) FILTER (WHERE x.code NOT IN ('heard', 'asks_officer')) >= %s, bool_or(x.code = 'heard')"
+        " FROM wuzha.alerts a JOIN wuzha.robot_rows r USING (alert_id) JOIN wuzha.robot_results x USING (row_id)"
+        " WHERE a.alert_id = ANY(%s) AND a.state = 'new' AND a.robot_at IS NOT NULL GROUP BY a.alert_id",
+        (words().tries, alerts),
+    ).fetchall()
+    for alert_id in (a for a, officer, heard in found if not officer and not heard):
+        robot.list_one(conn, alert_id, now)
+    conn.execute(
+        "UPDATE wuzha.robot_calls SET state = 'taken_back', state_at = %s"
+        " WHERE alert_id = ANY(%s) AND state = 'listed'",
+        (now, [a for a, officer, heard in found if officer or heard]),
+    )
+    conn.execute(
+        "UPDATE wuzha.alerts SET robot_at = NULL, kept_at = %s WHERE alert_id = ANY(%s)",
+        (now, [a for a, officer, _ in found if officer]),
+    )
 
 
 # ---------------------------------------------------------------- what is kept of the file

@@ -71,8 +71,7 @@ def take(list_id: int, kind: Literal["csv", "xlsx"], ctx: Context = Depends(post
 def results(sent: Dropped = Depends(dropped)) -> Response:
     """A file of results."""
     try:
-        with sent.ctx.db() as conn:
-            taken = robot_results.take(conn, sent.ctx.actor, sent.name, sent.data)
+        taken = robot_results.take(sent.ctx.db, sent.ctx.actor, sent.name, sent.data)
     except Refused as refused:
         if refused.reason in STATUS:
             raise

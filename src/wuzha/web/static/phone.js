@@ -11,7 +11,8 @@ window.wuzha = window.wuzha || {};
     if (window.htmx) window.htmx.process(there);
   }
   function file() {
-    if (!document.getElementById('phone')) return;
+    var panel = document.getElementById('phone');
+    if (!panel || !panel.dataset.watch) return;  // no call of this officer's on this file: nothing to read again
     fetch(location.pathname + location.search, { credentials: 'same-origin' }).then(function (r) { return r.ok ? r.text() : ''; }).then(function (text) {
       if (!text) return;
       var from = new DOMParser().parseFromString(text, 'text/html');
