@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wuzha.ingest.filling import CannotFill, column_name, fill
+from wuzha.ingest.mapping import MappingError, parse
 
 CONTENT = (
     '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default'
@@ -154,3 +155,20 @@ def test_a_text_file_keeps_its_other_fields(
             assert (got[n] + [""] * 5)[i] == wanted
     if not cells:
         assert done == data
+
+
+@pytest.mark.parametrize(
+    ("table", "more", "why"),
+    [
+        ("warnings", "[feedback]\nspeed = ['x']", r"m:6: unknown part 'speed'"),
+        ("warnings", "[feedback]\nresult = 3", r"m:6: result: want names"),
+        ("warnings", "[feedback]\nresult = ['x']\n[feedback.results]\ndissuaded = ''", r"m:8: dissuaded wants a text"),
+        ("warnings", "feedback = 3", r"unknown target 'feedback'"),
+        ("calls", "[feedback]\nresult = ['x']", r"owed to warnings only"),
+    ],
+)
+def test_a_mapping_says_in_which_line_its_answers_are_wrong(table: str, more: str, why: str) -> None:
+    target = {"warnings": "victim_line", "calls": "caller"}[table]
+    text = f"name = 'm'\ntable = '{table}'\n[columns]\n{target} = ['x']\n{more}\n"
+    with pytest.raises(MappingError, match=why):
+        parse(text, "m")

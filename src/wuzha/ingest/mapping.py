@@ -18,6 +18,8 @@ from typing import Any
 from wuzha.events import TABLES, Table
 from wuzha.events.table import TIME
 
+from .answering import Feedback, read_feedback
+
 SHAPES = ("rows", "one_sided", "call_record")
 #: Money columns end so; a target without the ending takes yuan.
 _FEN = "_fen"
@@ -61,19 +63,6 @@ class Also:
 
     table: str
     columns: dict[str, str]
-
-
-#: What an answer to a warning may fill of the workbook that it came in.
-ANSWERS = ("result", "at", "officer", "unit", "words", "amount")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feedback:
-    """Where results go back to: ``columns``, part of an answer → the file's names for it; ``results``, our outcome →
-    the sender's own word or code."""
-
-    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    results: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +201,7 @@ def parse(text: str, path: str, base: dict[str, Mapping] | None = None) -> Mappi
         step=_step(raw, file),
         also=_also(raw, table, columns, file),
         drop=tuple(raw.get("drop", ())),
-        feedback=_feedback(raw, table, file),
+        feedback=read_feedback(raw.get("feedback"), table, file.error),
         path=path,
     )
     _check_values(mapping, file)
@@ -325,33 +314,6 @@ def _texts(raw: dict[str, Any], key: str, file: _File, allowed: set[str]) -> dic
     return out
 
 
-def _feedback(raw: dict[str, Any], table: str, file: _File) -> Feedback | None:
-    told = raw.get("feedback")
-    if told is None:
-        return None
-    if table != "warnings":
-        raise file.error(f"answers are owed to warnings only, not to {table}", "feedback")
-    if not isinstance(told, dict):
-        raise file.error("want lines of part = [names of columns]", "feedback")
-    columns: dict[str, tuple[str, ...]] = {}
-    for part, names in told.items():
-        if part == "results":
-            continue
-        if part not in ANSWERS:
-            raise file.error(f"unknown part {part!r}; one of {', '.join(ANSWERS)}, results", "feedback", part)
-        listed = [names] if isinstance(names, str) else names
-        if not isinstance(listed, list) or not listed or not all(isinstance(n, str) and n.strip() for n in listed):
-            raise file.error(f"{part}: want names of columns", "feedback", part)
-        columns[part] = tuple(listed)
-    results = told.get("results", {})
-    if not isinstance(results, dict):
-        raise file.error("want lines of outcome = word", "feedback.results")
-    for outcome, word in results.items():
-        if not isinstance(word, str) or not word.strip():
-            raise file.error(f"{outcome} wants a text", "feedback.results", outcome)
-    return Feedback(columns=columns, results=dict(results))
-
-
 def _step(raw: dict[str, Any], file: _File) -> tuple[str, str] | None:
     step = raw.get("step")
     if step is None:
@@ -431,7 +393,7 @@ def _extend(raw: dict[str, Any], file: _File, base: dict[str, Mapping]) -> Mappi
         constants=known.constants | _texts(raw, "constants", file, allowed),
         units=known.units | _texts(raw, "units", file, set(columns)),
         header=_header(raw, columns, known.table, known.shape, file) if "header" in raw else known.header,
-        feedback=_feedback(raw, known.table, file) or known.feedback,
+        feedback=read_feedback(raw.get("feedback"), known.table, file.error) or known.feedback,
         path=file.path,
     )
     _check_values(mapping, file)

@@ -199,7 +199,7 @@ def explain(
 
 def reading_parts() -> tuple[str, ...]:
     """Parts of an answer that a column may take."""
-    from wuzha.ingest.mapping import ANSWERS
+    from wuzha.ingest.answering import ANSWERS
 
     return ANSWERS
 

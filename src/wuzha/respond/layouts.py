@@ -14,8 +14,9 @@ import psycopg
 
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
+from wuzha.ingest.answering import ANSWERS
 from wuzha.ingest.books import WORDED, Sheet, offered
-from wuzha.ingest.mapping import ANSWERS, Mapping, MappingError, parse, shipped
+from wuzha.ingest.mapping import Mapping, MappingError, parse, shipped
 from wuzha.store import audit
 
 from . import ways

@@ -19,7 +19,7 @@ import psycopg
 
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
-from wuzha.ingest.mapping import ANSWERS
+from wuzha.ingest.answering import ANSWERS
 from wuzha.store import audit
 
 from .codes import codes
