@@ -214,6 +214,24 @@ def test_who_may_not_dial(
     assert refused(wang, alert, line) == "no_telephone"
 
 
+def test_kin_are_dialled_by_the_desks_rule_only(
+    house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]]
+) -> None:
+    alert, _ = signed("+8613800000200")
+    mother, line = house.person("李母", line="+8613800000486")
+    row = house.engine.execute("SELECT person_id FROM alerts WHERE alert_id = %s", (alert,)).fetchone()
+    assert row is not None and line is not None
+    house.relate(row[0], mother, "mother")
+    house.engine.execute("UPDATE alerts SET scam_type = 'romance' WHERE alert_id = %s", (alert,))
+    with house.scope(wang) as conn, pytest.raises(Refused, match="kin_forbidden"):
+        dialling.dial(conn, wang, alert, to_id=line, channel="kin", key="to-her-mother")
+    house.engine.execute("UPDATE alerts SET scam_type = 'authority' WHERE alert_id = %s", (alert,))
+    with house.scope(wang) as conn:
+        assert dialling.dial(conn, wang, alert, to_id=line, channel="kin", key="to-her-mother")
+        (request,) = dialling.take(conn, "telephony", now=clock.now())
+    assert request.number == "+8613800000486"
+
+
 def test_a_process_killed_in_the_middle_of_a_call_and_the_next_one(
     house: Centre, wang: Actor, signed: Callable[[str], tuple[int, int]], tmp_path: Path
 ) -> None:

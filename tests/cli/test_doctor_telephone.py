@@ -1,0 +1,50 @@
+"""``wuzha doctor`` asks the exchange: named or not, there or not, its password's file closed or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.respond.pbx import exchange
+
+from wuzha.cli import doctor
+
+
+def look() -> tuple[str, str]:
+    (finding,) = doctor._telephone()
+    return finding.state, finding.words
+
+
+def test_the_exchange_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("WUZHA_SIP_SERVER", raising=False)
+    assert look() == ("ok", "by hand; no exchange is named")
+    with exchange() as pbx:
+        monkeypatch.setenv("WUZHA_SIP_SERVER", pbx.address)
+        assert look() == ("ok", f"the exchange {pbx.address} over udp answers; we enter as wuzha without a password")
+        pbx.deaf = True
+        monkeypatch.setenv("WUZHA_SIP_SILENT_S", "0.3")
+        assert look() == ("warn", f"the exchange {pbx.address} over udp: no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("WUZHA_SIP_SERVER", "pbx:50x60", "'pbx:50x60' is no host:port"),
+        ("WUZHA_SIP_TRANSPORT", "smoke", "WUZHA_SIP_TRANSPORT: Input should be 'udp' or 'tcp'"),
+        ("WUZHA_SIP_PERSON_S", "-1", "WUZHA_SIP_PERSON_S: Input should be greater than 0"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    monkeypatch.setenv("WUZHA_SIP_SERVER", "127.0.0.1")
+    monkeypatch.setenv(name, value)
+    assert look() == ("fail", words)
+
+
+def test_an_open_password_file_is_named_and_its_word_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    word = tmp_path / "word"
+    word.write_text("a-secret-word")
+    word.chmod(0o644)
+    monkeypatch.setenv("WUZHA_SIP_SERVER", "127.0.0.1")
+    monkeypatch.setenv("WUZHA_SIP_PASSWORD_FILE", str(word))
+    state, words = look()
+    assert state == "fail" and "chmod 600" in words and "a-secret-word" not in words
