@@ -11,7 +11,7 @@ from tests.desks import Centre
 from tests.respond.duty import NOW, city, column, do, make_round, refused, sees, sign_in, steps
 
 from wuzha.command import shifts
-from wuzha.command.public import Actor
+from wuzha.command.public import Actor, on_duty
 from wuzha.events import LEVELS
 from wuzha.respond import contact, escalate, overflow, queue, sign
 from wuzha.store import Connection, Database, transaction
@@ -216,7 +216,7 @@ def test_a_late_contact_is_told_to_another_than_who_has_it(house: Centre, one: A
 def test_on_duty_is_on_shift_and_signed_in(house: Centre, one: Actor, chief: Actor) -> None:
     def now_on(at: object = NOW) -> list[str]:
         with transaction(house.web, unit=house.units["city"], now=at) as conn:  # type: ignore[arg-type]
-            return [o.name for o in shifts.on_duty(conn, chief, now=at)]  # type: ignore[arg-type]
+            return [o.name for o in on_duty(conn, chief, now=at)]  # type: ignore[arg-type]
 
     assert now_on() == ["北甲"], "a unit without a roster goes by who is signed in"
     hour = timedelta(hours=1)

@@ -14,6 +14,7 @@ from tests.serving import serving
 from tests.web.test_browser import log_in
 
 from wuzha.command import shifts
+from wuzha.command.public import on_duty
 from wuzha.events import clock
 from wuzha.respond import escalate, overflow
 from wuzha.store import Connection, Database, transaction
@@ -203,9 +204,7 @@ def test_a_shift_change_with_its_hand_over(page: Page, address: str, house: Cent
     held = house.engine.execute("SELECT DISTINCT signed_by FROM alerts").fetchall()
     assert held == [(night.user_id,)]
     with house.scope(day) as conn:
-        assert [o.name for o in shifts.on_duty(conn, day)] != [] and "白班甲" not in [
-            o.name for o in shifts.on_duty(conn, day)
-        ]
+        assert [o.name for o in on_duty(conn, day)] != [] and "白班甲" not in [o.name for o in on_duty(conn, day)]
 
 
 def test_the_pages_fit_a_phone_and_a_desk(page: Page, address: str, house: Centre) -> None:

@@ -30,8 +30,6 @@ from .public import Actor, Refused
 LOCK_AFTER, LOCK_S = 5, 900
 #: A session's whole length (a shift and its handover), and how long it may stand idle.
 SESSION_S, IDLE_S = 14 * 3600, 2 * 3600
-#: An officer counts as on duty while their session was seen within this (a call may take long).
-ON_DUTY_S = 1800
 PASSWORD_LENGTH = 10
 
 _hasher = PasswordHasher()
@@ -194,16 +192,6 @@ def set_language(conn: psycopg.Connection[Any], actor: Actor, language: str) -> 
     if language not in ("zh", "en"):
         raise Refused("unknown_code", code=language)
     conn.execute("UPDATE wuzha.users SET language = %s WHERE user_id = %s", (language, actor.user_id))
-
-
-def on_duty(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> int:
-    """Officers of the actor's units whose session was seen in the last minutes."""
-    row = conn.execute(
-        "SELECT count(DISTINCT s.user_id) FROM wuzha.sessions s JOIN wuzha.users u USING (user_id)"
-        " WHERE s.seen_at > %s AND u.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)",
-        ((now or clock.now()) - clock.stretch(ON_DUTY_S), actor.unit_id),
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _key(token: str) -> bytes:

@@ -1,13 +1,11 @@
-"""Shifts: who is on duty, from when to when, at which post.
+"""The roster: who is to be on duty, from when to when, at which post. Who is, now, tells `public.on_duty`.
 
 Kept true here: commanders make the roster of their own unit and of those below; nobody stands twice at one time; a
-shift is struck out, never deleted. On duty is who is on shift and signed in; a unit that keeps no roster (none within a
-week) goes by who is signed in.
+shift is struck out, never deleted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -17,27 +15,10 @@ from psycopg.rows import dict_row
 from wuzha.events import clock
 from wuzha.store import audit
 
-from .public import Actor, Refused, require
-from .sessions import ON_DUTY_S
-from .units import in_reach
+from .public import WORKING, Actor, Refused, in_reach, require, shift_rows
 
-#: The longest shift, and how far from now a roster counts as kept.
-LONGEST, KEPT = timedelta(hours=26), timedelta(days=7)
-#: Roles that do the desk's work.
-WORKING = ("commander", "dissuader", "station")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnDuty:
-    """An officer who is on duty now; ``until`` is their shift's end, None where the unit keeps no roster."""
-
-    user_id: int
-    name: str
-    unit_id: int
-    unit_name: str
-    roles: frozenset[str]
-    post: str
-    until: datetime | None
+#: The longest shift.
+LONGEST = timedelta(hours=26)
 
 
 def monday(day: date) -> date:
@@ -54,21 +35,9 @@ def week(conn: psycopg.Connection[Any], actor: Actor, day: date) -> list[dict[st
     """Shifts of the week of ``day`` in sight, by start: the columns of the table with ``name, unit_name``."""
     require(actor, "desk.read")
     begin, end = _week(day)
-    return _rows(
+    return shift_rows(
         conn, "h.starts_at < %s AND h.ends_at > %s ORDER BY h.starts_at, n.code, u.name LIMIT 2000", (end, begin)
     )  # fmt: skip
-
-
-def _rows(conn: psycopg.Connection[Any], where: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
-    return (
-        conn.cursor(row_factory=dict_row)
-        .execute(
-            "SELECT h.*, u.name, n.name AS unit_name FROM wuzha.shifts h JOIN wuzha.users u USING (user_id)"
-            f" JOIN wuzha.units n ON n.unit_id = h.unit_id WHERE h.removed_at IS NULL AND {where}",
-            values,
-        )
-        .fetchall()
-    )
 
 
 def people(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, Any]]:
@@ -112,7 +81,9 @@ def add(
     in_reach(conn, actor, found[0])
     unit_id = unit_id or int(found[0])
     in_reach(conn, actor, unit_id)
-    if _rows(conn, "h.user_id = %s AND h.starts_at < %s AND h.ends_at > %s LIMIT 1", (user_id, ends_at, starts_at)):
+    if shift_rows(
+        conn, "h.user_id = %s AND h.starts_at < %s AND h.ends_at > %s LIMIT 1", (user_id, ends_at, starts_at)
+    ):
         raise Refused("shift_overlap")
     now = now or clock.now()
     row = conn.execute(
@@ -164,53 +135,6 @@ def copy_week(
                 raise
             left_out += 1
     return added, left_out
-
-
-def on_duty(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> list[OnDuty]:
-    """Who is on duty in the actor's units, by name."""
-    now = now or clock.now()
-    rows = conn.execute(
-        "SELECT u.user_id, u.name, n.unit_id, n.name, ARRAY(SELECT role FROM wuzha.user_roles r"
-        " WHERE r.user_id = u.user_id), coalesce(h.post, ''), h.ends_at FROM wuzha.users u"
-        " LEFT JOIN LATERAL (SELECT s.unit_id, s.post, s.ends_at FROM wuzha.shifts s WHERE s.user_id = u.user_id"
-        "  AND s.removed_at IS NULL AND s.starts_at <= %(now)s AND s.ends_at > %(now)s LIMIT 1) h ON true"
-        " JOIN wuzha.units n ON n.unit_id = coalesce(h.unit_id, u.unit_id)"
-        " WHERE u.active AND n.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %(unit)s)"
-        " AND EXISTS (SELECT 1 FROM wuzha.user_roles r WHERE r.user_id = u.user_id AND r.role = ANY(%(roles)s))"
-        " AND EXISTS (SELECT 1 FROM wuzha.sessions x WHERE x.user_id = u.user_id AND x.seen_at > %(seen)s)"
-        " AND (h.ends_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM wuzha.shifts k WHERE k.unit_id = u.unit_id"
-        "  AND k.removed_at IS NULL AND k.ends_at > %(from)s AND k.starts_at < %(to)s))"
-        " ORDER BY u.name, u.user_id",
-        {
-            "now": now, "unit": actor.unit_id, "roles": list(WORKING), "seen": now - clock.stretch(ON_DUTY_S),
-            "from": now - KEPT, "to": now + KEPT,
-        },
-    ).fetchall()  # fmt: skip
-    return [
-        OnDuty(user_id=r[0], name=r[1], unit_id=r[2], unit_name=r[3], roles=frozenset(r[4]), post=r[5], until=r[6])
-        for r in rows
-    ]
-
-
-def coming(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> list[dict[str, Any]]:
-    """Shifts of the actor's own unit that run now or begin within twelve hours, others' only, by start."""
-    now = now or clock.now()
-    return _rows(
-        conn,
-        "h.unit_id = %s AND h.user_id <> %s AND u.active AND h.ends_at > %s AND h.starts_at <= %s"
-        " ORDER BY h.starts_at, u.name LIMIT 60",
-        (actor.unit_id, actor.user_id, now, now + timedelta(hours=12)),
-    )
-
-
-def own(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> dict[str, Any] | None:
-    """The actor's shift that runs now, or their last one that ended within half a day; None where there is none."""
-    now = now or clock.now()
-    found = _rows(
-        conn, "h.user_id = %s AND h.starts_at <= %s AND h.ends_at > %s ORDER BY h.ends_at DESC LIMIT 1",
-        (actor.user_id, now, now - timedelta(hours=12)),
-    )  # fmt: skip
-    return found[0] if found else None
 
 
 def _audit(

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from wuzha.events import clock
 from wuzha.store import audit
 
-from .public import Actor, Refused, require
+from .public import Actor, Refused, in_reach, require
 
 KINDS = (
     "ministry", "province", "city", "county", "station", "community", "zone", "post", "bank", "carrier", "platform",
@@ -36,15 +36,6 @@ def tree(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, Any]]:
         )
         .fetchall()
     )
-
-
-def in_reach(conn: psycopg.Connection[Any], actor: Actor, unit_id: int) -> None:
-    """Refused("not_found") where the unit is not the actor's nor below it."""
-    row = conn.execute(
-        "SELECT 1 FROM wuzha.unit_closure WHERE ancestor = %s AND descendant = %s", (actor.unit_id, unit_id)
-    ).fetchone()
-    if row is None:
-        raise Refused("not_found")
 
 
 def add(

@@ -17,9 +17,8 @@ from psycopg.rows import dict_row
 from wuzha.events import clock
 from wuzha.store import audit
 
-from .public import ROLES, Actor, Refused, require
+from .public import ROLES, Actor, Refused, in_reach, require
 from .sessions import hash_password
-from .units import in_reach
 
 _EXTENSION = re.compile(r"[0-9A-Za-z_.+-]{1,32}")
 

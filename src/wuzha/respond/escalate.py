@@ -13,8 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from wuzha.command import shifts
-from wuzha.command.public import Actor
+from wuzha.command.public import Actor, OnDuty, on_duty
 from wuzha.events import clock
 
 from .step import lock, record
@@ -29,7 +28,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     late = _late(conn, now)
     if not late:
         return 0
-    officers = shifts.on_duty(conn, actor, now=now)
+    officers = on_duty(conn, actor, now=now)
     load = Counter(
         dict(
             conn.execute(
@@ -91,7 +90,7 @@ def _late(conn: psycopg.Connection[Any], now: datetime) -> list[dict[str, Any]]:
     )
 
 
-def _next_person(officers: list[shifts.OnDuty], load: Counter[int], path: list[int], holder: int | None) -> int | None:
+def _next_person(officers: list[OnDuty], load: Counter[int], path: list[int], holder: int | None) -> int | None:
     """On duty, nearest to the alert's unit going up, with the fewest open files; not the one who has it."""
     for unit in path:
         here = [o for o in officers if o.unit_id == unit and o.user_id != holder]

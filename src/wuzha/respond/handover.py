@@ -14,8 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from wuzha.command import shifts
-from wuzha.command.public import Actor, Refused, require
+from wuzha.command.public import Actor, Refused, coming_shifts, on_duty, own_shift, require
 from wuzha.events import clock
 
 from . import file, queue
@@ -55,14 +54,14 @@ def receivers(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | No
     then those who are signed in (``starts_at`` null).
     """
     now = now or clock.now()
-    own = shifts.own(conn, actor, now=now)
+    own = own_shift(conn, actor, now=now)
     change = own["ends_at"] if own else now
     found: dict[int, dict[str, Any]] = {}
-    for row in sorted(shifts.coming(conn, actor, now=now), key=lambda r: abs(r["starts_at"] - change)):
+    for row in sorted(coming_shifts(conn, actor, now=now), key=lambda r: abs(r["starts_at"] - change)):
         near = abs(row["starts_at"] - change) <= timedelta(hours=1)
         one = {"user_id": row["user_id"], "name": row["name"], "starts_at": row["starts_at"], "next": near}
         found.setdefault(row["user_id"], one)
-    for here in shifts.on_duty(conn, actor, now=now):
+    for here in on_duty(conn, actor, now=now):
         if here.user_id != actor.user_id and here.unit_id == actor.unit_id:
             one = {"user_id": here.user_id, "name": here.name, "starts_at": None, "next": False}
             found.setdefault(here.user_id, one)

@@ -17,9 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from wuzha.command import shifts
-from wuzha.command.public import Actor, Refused, require
-from wuzha.command.units import in_reach
+from wuzha.command.public import Actor, Refused, in_reach, on_duty, require
 from wuzha.events import clock
 from wuzha.store import audit
 
@@ -119,7 +117,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
             (list(named),),
         ).fetchall()
     )
-    officers = Counter(desk_of.get(one.unit_id) for one in shifts.on_duty(conn, actor, now=now))
+    officers = Counter(desk_of.get(one.unit_id) for one in on_duty(conn, actor, now=now))
     per_hour = tiers(now).calls_per_hour
     desks = {unit: Desk(officers[unit], per_hour, now) for unit in named}
     waiting: list[tuple[Any, int, datetime | None]] = []

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from psycopg.rows import dict_row
 
 from wuzha.command import shifts, units
-from wuzha.command.public import Actor, Refused, require
+from wuzha.command.public import Actor, Refused, on_duty, own_shift, require
 from wuzha.events import clock
 from wuzha.respond import dispatch, handover, locate, overflow, presence, transfers
 
@@ -43,7 +43,7 @@ def _roster(ctx: Context, day: date, *, said: Refused | None = None, told: tuple
     with ctx.db() as conn:
         rows = shifts.week(conn, ctx.actor, day)
         people = shifts.people(conn, ctx.actor)
-        on = {o.user_id for o in shifts.on_duty(conn, ctx.actor, now=now)}
+        on = {o.user_id for o in on_duty(conn, ctx.actor, now=now)}
         chains = overflow.routes(conn, ctx.actor)
         tree = units.tree(conn, ctx.actor)
     zone = clock.zone()
@@ -137,7 +137,7 @@ def _sheet(ctx: Context, *, said: Refused | None = None, handed: int | None = No
     with ctx.db() as conn:
         rows = handover.sheet(conn, ctx.actor, now=now)
         to = handover.receivers(conn, ctx.actor, now=now)
-        own = shifts.own(conn, ctx.actor, now=now)
+        own = own_shift(conn, ctx.actor, now=now)
     return ctx.page(
         "handover.html", status=200 if said is None else 409, now=now, rows=rows, to=to, own=own, handed=handed,
         next_shift=[r for r in to if r["next"]], said=said, form=ctx.form,

@@ -10,8 +10,7 @@ from typing import Any
 
 import psycopg
 
-from wuzha.command import shifts
-from wuzha.command.public import Actor
+from wuzha.command.public import Actor, on_duty, own_shift
 from wuzha.respond import dispatch, escalate, handover, locate, overflow, presence, queue, transfers
 from wuzha.respond.file import File
 
@@ -25,14 +24,14 @@ def desk(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime) -> dict[
         (now, now, actor.unit_id, actor.user_id, actor.unit_id),
     ).fetchone() or (0, 0, 0)
     return {
-        "people": shifts.on_duty(conn, actor, now=now),
+        "people": on_duty(conn, actor, now=now),
         "left": left,
         "given": given,
         "visits": visits,
         "told": escalate.told(conn, actor),
         "overflow": overflow.line(conn, now=now),
         "received": [h for h in handover.received(conn, actor, now=now) if h["open"]],
-        "own": shifts.own(conn, actor, now=now),
+        "own": own_shift(conn, actor, now=now),
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from wuzha.command import metrics, shifts
-from wuzha.command.public import require
+from wuzha.command import metrics
+from wuzha.command.public import on_duty, require
 from wuzha.events import clock
 from wuzha.respond import queue
 
@@ -31,13 +31,13 @@ def _values(ctx: Context) -> dict[str, Any]:
     with ctx.db() as conn:
         seen = metrics.wall(conn, ctx.actor, now=now)
         counts = queue.counts(conn, ctx.actor, now=now) if "desk.read" in ctx.actor.may else None
-        on_duty = len(shifts.on_duty(conn, ctx.actor, now=now))
+        present = len(on_duty(conn, ctx.actor, now=now))
     local = now.astimezone(clock.zone())
     return {
         "now": now, "local": local, "wall": seen, "five": FIVE,
         "units_of": {m.name: m.unit for m in metrics.metrics().values()},
         "river": river.river([(n, int(seen.today[n] or 0)) for n in RIVER], int(seen.today["deceived"] or 0)),
-        "top": river.TOP, "curve": river.curve(seen.hours, local.hour), "counts": counts, "on_duty": on_duty,
+        "top": river.TOP, "curve": river.curve(seen.hours, local.hour), "counts": counts, "on_duty": present,
     }  # fmt: skip
 
 
