@@ -28,13 +28,14 @@ def test_wrong_codes_are_refused_with_their_place(text: str, words: str) -> None
 
 
 def test_wrong_tiers_are_refused() -> None:
-    with pytest.raises(ValueError, match="no \\[\\[tier"):
+    with pytest.raises(ValueError, match=r"no \[\[tier"):
         tiers.read("")
-    with pytest.raises(ValueError, match="tiers.toml:1: undo_s"):
+    with pytest.raises(ValueError, match=r"tiers\.toml:1: undo_s"):
         tiers.read("[[tier]]\nfrom = 2020-01-01\n")
     row = "\n".join(f"[tier.{n}]\nsign_s = 9\ncontact_s = 3\nmeet_s = 9" for n in ("urgent", "high", "medium", "low"))
-    with pytest.raises(ValueError, match="urgent.*want"):
-        tiers.read("[[tier]]\nfrom = 2020-01-01\nundo_s = 1\nreveal_s = 60\ncode_s = 60\ncalls_per_hour = 9\nunit_after = 1\n" + row)
+    with pytest.raises(ValueError, match=r"urgent.*want"):
+        head = "[[tier]]\nfrom = 2020-01-01\nundo_s = 1\nreveal_s = 60\ncode_s = 60\n"
+        tiers.read(f"{head}calls_per_hour = 9\nunit_after = 1\n{row}")
 
 
 def test_result_codes_of_the_field_are_all_there() -> None:

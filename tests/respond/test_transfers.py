@@ -120,7 +120,8 @@ def test_who_may_not(house: Centre, north: Actor, south: Actor, chief: Actor, gi
     assert not sees(house, south, given)
     assert refused(house, north, transfers.offer, given, to_unit=house.units["north"], reason="x") == "same_unit"
     assert refused(house, north, transfers.offer, given, to_unit=999, reason="x") == "not_found"
-    assert refused(house, north, transfers.offer, given, to_unit=house.units["south"], reason="  ") == "no_transfer_reason"
+    south = house.units["south"]
+    assert refused(house, north, transfers.offer, given, to_unit=south, reason="  ") == "no_transfer_reason"
 
 
 def test_the_next_one_may_be_one_that_was_given(house: Centre, north: Actor, south: Actor, given: int) -> None:

@@ -102,7 +102,7 @@ def change(
 ) -> None:
     """Change a user. Deactivating ends their sessions at once.
 
-    Refused: not_found, empty, unknown_code, extension_form, own_rights (nobody takes their own administration or account
+    Refused: not_found, empty, unknown_code, extension_form, own_rights (nobody takes their own rights or account
     away).
     """
     require(actor, "users.write")

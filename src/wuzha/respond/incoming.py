@@ -212,15 +212,17 @@ def popping(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None
             " FROM wuzha.phone_calls p LEFT JOIN wuzha.alerts a ON a.alert_id = p.alert_id"
             " LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id"
             " WHERE p.direction = 'in' AND p.at > %(long)s AND p.at <= %(now)s + interval '1 minute'"
-            " AND (p.state = 'ringing' AND p.at > %(since)s AND (p.extension IS NULL OR a.signed_by = %(me)s OR p.extension ="
-            "      (SELECT extension FROM wuzha.users WHERE user_id = %(me)s)"
+            " AND (p.state = 'ringing' AND p.at > %(since)s AND (p.extension IS NULL OR a.signed_by = %(me)s"
+            "      OR p.extension = (SELECT extension FROM wuzha.users WHERE user_id = %(me)s)"
             "      OR NOT EXISTS (SELECT 1 FROM wuzha.users u WHERE u.extension = p.extension AND u.active))"
             "   OR p.state = 'answered' AND p.user_id = %(me)s)"
             " ORDER BY p.at DESC LIMIT 5",
             {
-                "me": actor.user_id, "now": now, "since": now - clock.stretch(ladder().ring_s),
+                "me": actor.user_id,
+                "now": now,
+                "since": now - clock.stretch(ladder().ring_s),
                 "long": now - clock.stretch(_TALK_S),
-            },  # fmt: skip
+            },
         )
         .fetchall()
     )

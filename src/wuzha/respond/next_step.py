@@ -23,8 +23,8 @@ TRIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class NextStep:
-    """``verb``: what the button does (sign, sign_transfer, take_over, contact, outcome, close, undo, nothing); ``why`` a
-    code."""
+    """``verb``: what the button does (sign, sign_transfer, take_over, contact, outcome, close, undo, nothing); ``why``:
+    a code."""
 
     verb: str
     why: str

@@ -30,7 +30,8 @@ def here(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
 def gone(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, last: datetime | None = None) -> None:
     """This officer has closed it. ``last``: this page's last beat; a later one is another page's, which stands."""
     conn.execute(
-        "DELETE FROM wuzha.presence WHERE alert_id = %s AND user_id = %s AND seen_at <= coalesce(%s::timestamptz, 'infinity')",
+        "DELETE FROM wuzha.presence WHERE alert_id = %s AND user_id = %s"
+        " AND seen_at <= coalesce(%s::timestamptz, 'infinity')",
         (alert_id, actor.user_id, last),
     )
 

@@ -85,7 +85,8 @@ def look(ctx: Context = Depends(signed_in)) -> Response:
             (name, metrics.metrics()[name].unit, metrics.figure(conn, name, *metrics.day(now))) for name in SUCCESS
         ]
     return ctx.page(
-        "lookback.html", success=success, rows=rows[: lookback_list.PAGE], filters=f, figures=[*figures, ("week", week)], week=week,
+        "lookback.html", success=success, rows=rows[: lookback_list.PAGE], filters=f,
+        figures=[*figures, ("week", week)], week=week,
         after=lookback_list.cursor(rows[lookback_list.PAGE - 1]) if len(rows) > lookback_list.PAGE else "",
         classes=lookback.CLASSES, now=now,
     )  # fmt: skip
