@@ -106,6 +106,16 @@ def test_a_file_put_on_the_list_by_hand_stands_there_once(house: Centre, wang: A
         assert conn.execute("SELECT alert_id, state FROM robot_calls").fetchall() == [(alert, "listed")]
 
 
+def test_taken_back_it_leaves_the_list_again(house: Centre, wang: Actor) -> None:
+    alert = house.alert(now=T0)
+    with house.scope(wang, now=T0) as conn:
+        sign.sign(conn, wang, alert, version=1, key="signs-for-it", now=T0)
+    done = call(house, wang, alert, "listed", 2, T0, channel="robot")
+    with house.scope(wang, now=T0) as conn:
+        undo.undo(conn, wang, alert, contact_id=done, key="takes-back", now=T0 + timedelta(seconds=2))
+        assert conn.execute("SELECT state FROM robot_calls").fetchall() == [("taken_back",)]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "wrong"),
     [

@@ -22,7 +22,7 @@ from tests.respond.test_sip import settings
 
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
-from wuzha.respond import contact, dialling, incoming, sign, sip
+from wuzha.respond import contact, dialling, incoming, sign, sip, undo
 from wuzha.respond.telephony import Telephony
 
 
@@ -108,6 +108,13 @@ def test_a_busy_line_is_proposed_and_recorded_by_one_key(
         )
         dialling.settle(conn, wang, number, done.contact_id)
         assert dialling.shown(conn, wang, alert) is None
+        undo.undo(conn, wang, alert, contact_id=done.contact_id, key="the-wrong-key")  # then it waits again
+        again = dialling.shown(conn, wang, alert)
+        assert again is not None and again["proposed"] == "busy"
+        done = contact.contact(
+            conn, wang, alert, channel="call", result="busy", version=4, key="confirms-again", to_id=line
+        )
+        dialling.settle(conn, wang, number, done.contact_id)
         # The exchange tells later where its recording is.
         told = incoming.Told(call="x1", event="ended", at=clock.now(), reference=f"w{number}", recording="r/7.wav")
         assert incoming.tell(conn, "pbx", house.units["centre"], told) == "new"

@@ -80,4 +80,21 @@ def undo(
             " AND state = 'done'",
             (alert_id, actor.user_id, last["at"]),
         )
+    _telephone(conn, alert_id, last, now)
     return record(conn, actor, alert, "undo", key=key, changes=changes, at=now, code=last["kind"], undoes=contact_id)
+
+
+def _telephone(conn: psycopg.Connection[Any], alert_id: int, last: dict[str, Any], now: datetime) -> None:
+    """The call whose result was taken back waits for another; who was put on the list for automatic calls leaves it,
+    unless the list is with the platform already."""
+    conn.execute(
+        "UPDATE wuzha.phone_calls SET contact_id = NULL WHERE contact_id = %s AND direction = 'out'",
+        (last["contact_id"],),
+    )
+    if last["kind"] == "robot" and last["code"] == "listed":
+        conn.execute(
+            "UPDATE wuzha.robot_calls c SET state = 'taken_back', state_at = %s WHERE c.alert_id = %s"
+            " AND c.state = 'listed' AND c.listed_at = %s"
+            " AND NOT EXISTS (SELECT 1 FROM wuzha.robot_rows r WHERE r.robot_id = c.call_id)",
+            (now, alert_id, last["at"]),
+        )
