@@ -17,6 +17,7 @@ class Role(StrEnum):
     holder = "holder"
     centre = "centre"
     public = "public"
+    phone = "phone"
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def serve(
         role: Role = typer.Option(
-            ..., help="holder: raw events stay here, warnings leave; centre: the police desk; public: the page /verify."
+            ...,
+            help="holder: raw events stay here, warnings leave; centre: the police desk; public: the page /verify;"
+            " phone: the pages at the door.",
         ),
         data: Path | None = typer.Option(None, help="Folder of the deployment's data. Default: WUZHA_HOME."),
         host: str = typer.Option("127.0.0.1", help="Address to listen on."),

@@ -42,6 +42,7 @@ PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
     "holder": (_ENGINE, _DOORS),
     "centre": (_ENGINE, _DOORS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
+    "phone": (("doors", "wuzha.web.door", 8.0), _EXCHANGE),
 }
 #: What the first unit of a new deployment is called, where the role has units.
 FIRST_UNIT = {"centre": "反诈中心", "holder": "数据持有单位"}

@@ -23,8 +23,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WUZHA_", extra="ignore")
 
     #: The seat: a holder keeps its raw events; a centre takes warnings, reports, and raw rows with a basis; public is
-    #: the page on the Internet, which reaches the centre only by letters in folders.
-    role: Literal["holder", "centre", "public"] = "centre"
+    #: the page on the Internet, phone the pages at the door; both reach the centre only by letters in folders.
+    role: Literal["holder", "centre", "public", "phone"] = "centre"
     #: Folder of everything that this deployment keeps: database, history, snapshots.
     home: Path = Field(default_factory=default_home)
     #: A holder's centre, and the file with the key that the centre gave it.
@@ -60,7 +60,11 @@ class Settings(BaseSettings):
     #: Public page: questions that one address may ask in ten minutes, and wrong ones that all may in a minute.
     verify_tries: int = Field(default=10, gt=0)
     verify_wrong: int = Field(default=120, gt=0)
-    #: Public page: addresses of proxies whose X-Forwarded-For is believed, parted by commas.
+    #: Door pages: how long a phone's session lasts after its PIN.
+    door_session_s: float = Field(default=43200.0, gt=0)
+    #: Door pages: pairing codes and PINs that one address may try in ten minutes.
+    door_tries: int = Field(default=20, gt=0)
+    #: Public page and door pages: addresses of proxies whose X-Forwarded-For is believed, parted by commas.
     proxies: str | None = None
 
     @property

@@ -18,12 +18,16 @@ from wuzha.live.logs import configure
 from wuzha.live.settings import settings
 from wuzha.store import exchange, zone_keys
 
-from . import verify
+from . import door_zone, verify, visits
 
 log = structlog.get_logger(__name__)
 
 #: What each role understands of what comes in; a kind that is not here is kept and reported.
-HANDLERS: dict[str, Mapping[str, exchange.Handler]] = {"centre": {}, "public": verify.HANDLERS}
+HANDLERS: dict[str, Mapping[str, exchange.Handler]] = {
+    "centre": visits.HANDLERS,
+    "public": verify.HANDLERS,
+    "phone": door_zone.HANDLERS,
+}
 #: Seconds between two rounds, by the wall clock.
 EVERY_S = 1.0
 _LOCK = 0x77757A6878

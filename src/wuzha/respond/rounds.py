@@ -21,7 +21,23 @@ from wuzha import store
 from wuzha.command.public import Actor, machine
 from wuzha.events import clock
 
-from . import answers, books, dialling, engaged, escalate, lookback, overflow, releases, sender, tiers, verify, waves
+from . import (
+    answers,
+    books,
+    dialling,
+    door_orders,
+    engaged,
+    escalate,
+    lookback,
+    overflow,
+    phones,
+    releases,
+    sender,
+    tiers,
+    verify,
+    visits,
+    waves,
+)
 
 Round = Callable[[psycopg.Connection[Any], Actor, datetime], int]
 
@@ -35,6 +51,9 @@ ROUNDS: dict[str, Round] = {
     "release": releases.round,
     "lookback": lookback.round,
     "tell_codes": verify.tell,
+    "phones": phones.round,
+    "visits": visits.round,
+    "tell_orders": door_orders.tell,
     "waves": waves.join_later,
     "telephone": dialling.lapse,
     "engaged": engaged.round,

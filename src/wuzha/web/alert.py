@@ -10,7 +10,20 @@ from fastapi.responses import RedirectResponse, Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock, money
-from wuzha.respond import contact, dialling, dispatch, file, outcome, phrase_book, reveal, sign, tiers, undo, waves
+from wuzha.respond import (
+    contact,
+    dialling,
+    dispatch,
+    file,
+    outcome,
+    phrase_book,
+    reveal,
+    sign,
+    tiers,
+    undo,
+    visits,
+    waves,
+)
 from wuzha.respond.codes import codes
 from wuzha.respond.file_number import file_number
 from wuzha.respond.mind import mind_of
@@ -39,6 +52,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         more = protect.values(conn, found, now=now)
         duty = duty_panel.of_file(conn, ctx.actor, found, now=now)
         phone = phone_panel.of_file(conn, ctx, found, now=now)
+        at_door = visits.of_file(conn, alert_id)
     alert = found.alert
     names = [alert["name"], *(k["name"] for k in found.kin)]
     sight = Sight(open=until is not None, names=tuple(n for n in names if n))
@@ -63,7 +77,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
         words_of=timeline.words_of, say=say,
         mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
-        duty=duty, phone=phone, visit_results=dispatch.RESULTS, **more,
+        duty=duty, phone=phone, visit_results=dispatch.RESULTS, visit_records=at_door, **more,
     )  # fmt: skip
 
 

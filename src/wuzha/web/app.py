@@ -37,6 +37,7 @@ from . import (
     live,
     login,
     measures,
+    phones,
     phrases,
     render,
     robot,
@@ -70,6 +71,7 @@ PAGES = (
     telephone,
     callbacks,
     robot,
+    phones,
 )
 
 
