@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
@@ -66,17 +67,12 @@ def issue(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None =
         raise Refused("too_many_phones", n=MOST)
     ref, code = secrets.token_hex(8), f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
     until = now + timedelta(minutes=book().pair_minutes)
+    proofs = {peer: code_proof(zone, peer, code).hex() for peer in peers}
     conn.execute(
-        "INSERT INTO wuzha.phones (ref, user_id, unit_id, made_by, made_at, until) VALUES (%s, %s, %s, %s, %s, %s)",
-        (ref, actor.user_id, actor.unit_id, actor.user_id, now, until),
+        "INSERT INTO wuzha.phones (ref, user_id, unit_id, made_by, made_at, until, proofs)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (ref, actor.user_id, actor.unit_id, actor.user_id, now, until, Jsonb(proofs)),
     )
-    for peer in peers:
-        body = {
-            "ref": ref, "proof": code_proof(zone, peer, code).hex(), "officer": actor.name, "badge": actor.badge_no,
-            "unit_ref": str(actor.unit_id), "unit": actor.unit_name, "language": actor.language,
-            "until": until.isoformat(),
-        }  # fmt: skip
-        exchange.queue(conn, peer, kind="door_phone", key=ref, body=body, now=now)
     _audit(conn, actor, "phone.issued", ref, now)
     return Issued(ref=ref, code=code, until=until)
 
@@ -109,27 +105,22 @@ def revoke(conn: psycopg.Connection[Any], actor: Actor, phone_id: int, *, now: d
     if mine is None:
         raise Refused("not_found")
     if mine["revoked_at"] is None:
-        _end(conn, actor, mine["phone_id"], mine["ref"], "by_hand", now)
+        _take_off(conn, actor, mine["phone_id"], mine["ref"], "by_hand", now)
 
 
-def _end(
-    conn: psycopg.Connection[Any], actor: Actor, phone_id: int, ref: str, why: str, now: datetime, *,
-    but: str = "", revoked: bool = True,
+def _take_off(
+    conn: psycopg.Connection[Any], actor: Actor, phone_id: int, ref: str, why: str, now: datetime
 ) -> None:  # fmt: skip
-    if revoked:
-        conn.execute(
-            "UPDATE wuzha.phones SET revoked_at = %s, revoked_by = %s, revoked_why = %s WHERE phone_id = %s",
-            (now, actor.user_id or None, why, phone_id),
-        )
-        _audit(conn, actor, "phone.revoked", ref, now, why=why)
-    for peer in zones()[1]:
-        if peer != but:
-            body = {"ref": ref, "at": now.isoformat()}
-            exchange.queue(conn, peer, kind="door_phone_end", key=ref, body=body, now=now)
+    conn.execute(
+        "UPDATE wuzha.phones SET revoked_at = %s, revoked_by = %s, revoked_why = %s WHERE phone_id = %s",
+        (now, actor.user_id or None, why, phone_id),
+    )
+    _audit(conn, actor, "phone.revoked", ref, now, why=why)
 
 
 def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
-    """Round: take away the phones of officers who have left, moved to another unit, or may no longer go to a door."""
+    """Round: tell the phones' zones of phones to be paired and of those taken off; take away the phones of officers who
+    have left, moved to another unit, or may no longer go to a door."""
     gone = conn.execute(
         "SELECT p.phone_id, p.ref FROM wuzha.phones p JOIN wuzha.users u USING (user_id) WHERE p.revoked_at IS NULL"
         " AND p.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)"
@@ -139,8 +130,48 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
         (actor.unit_id, now),
     ).fetchall()
     for phone_id, ref in gone:
-        _end(conn, actor, phone_id, ref, "officer_gone", now)
-    return len(gone)
+        _take_off(conn, actor, phone_id, ref, "officer_gone", now)
+    return len(gone) + _tell(conn, actor, now)
+
+
+def _end(conn: psycopg.Connection[Any], peer: str, ref: str, now: datetime) -> None:
+    body = {"ref": ref, "at": now.isoformat()}
+    exchange.queue(conn, peer, kind="door_phone_end", key=ref, body=body, now=now)
+
+
+def _tell(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
+    peers = zones()[1]
+    rows = (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT p.*, u.name, u.badge_no, u.language, n.name AS unit_name FROM wuzha.phones p"
+            " JOIN wuzha.users u USING (user_id) JOIN wuzha.units n ON n.unit_id = p.unit_id"
+            " WHERE p.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)"
+            " AND (p.told_at IS NULL OR p.revoked_at IS NOT NULL AND p.end_told_at IS NULL)"
+            " ORDER BY p.phone_id LIMIT 50",
+            (actor.unit_id,),
+        )
+        .fetchall()
+        if peers
+        else []
+    )
+    for row in rows:
+        for peer in peers:
+            if row["told_at"] is None and peer in row["proofs"] and row["revoked_at"] is None:
+                body = {
+                    "ref": row["ref"], "proof": row["proofs"][peer], "officer": row["name"], "badge": row["badge_no"],
+                    "unit_ref": str(row["unit_id"]), "unit": row["unit_name"], "language": row["language"],
+                    "until": row["until"].isoformat(),
+                }  # fmt: skip
+                exchange.queue(conn, peer, kind="door_phone", key=row["ref"], body=body, now=now)
+            elif row["revoked_at"] is not None:
+                _end(conn, peer, row["ref"], now)
+        conn.execute(
+            "UPDATE wuzha.phones SET told_at = coalesce(told_at, %(now)s), proofs = '{}',"
+            " end_told_at = CASE WHEN revoked_at IS NOT NULL THEN %(now)s::timestamptz END WHERE phone_id = %(phone)s",
+            {"now": now, "phone": row["phone_id"]},
+        )
+    return len(rows)
 
 
 # ---------------------------------------------------------------- what the phones' zone tells
@@ -151,15 +182,16 @@ def take_paired(conn: psycopg.Connection[Any], message: exchange.Message) -> Non
     ref, at = str(message.body["ref"]), datetime.fromisoformat(message.body["at"])
     only_phones(message)
     row = conn.execute(
-        "UPDATE wuzha.phones SET paired_at = %s, paired_in = %s WHERE ref = %s AND paired_at IS NULL"
-        " RETURNING phone_id, unit_id",
+        "UPDATE wuzha.phones SET paired_at = %s, paired_in = %s WHERE ref = %s AND paired_at IS NULL RETURNING unit_id",
         (at, message.peer, ref),
     ).fetchone()
     if row is None:
         raise ValueError(f"no phone {ref} waits to be paired")
-    actor = Actor(user_id=0, unit_id=row[1], login=f"zone:{message.peer}", name="", roles=frozenset())
+    actor = Actor(user_id=0, unit_id=row[0], login=f"zone:{message.peer}", name="", roles=frozenset())
     _audit(conn, actor, "phone.paired", ref, at)
-    _end(conn, actor, row[0], ref, "", at, but=message.peer, revoked=False)
+    for peer in zones()[1]:
+        if peer != message.peer:
+            _end(conn, peer, ref, at)
 
 
 def take_lost(conn: psycopg.Connection[Any], message: exchange.Message) -> None:

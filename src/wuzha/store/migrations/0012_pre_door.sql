@@ -17,8 +17,13 @@ CREATE TABLE phones (                                     -- an officer's phone 
     paired_in  text,                                      -- the zone where it was paired
     revoked_at timestamptz,
     revoked_by bigint REFERENCES users,                   -- null: by itself (officer gone, wrong PINs)
-    revoked_why text
+    revoked_why text,
+    proofs     jsonb NOT NULL DEFAULT '{}',               -- zone -> slow keyed hash of the code, until it was told there
+    told_at    timestamptz,                               -- queued for the phones' zones
+    end_told_at timestamptz                               -- so was that it was taken off
 );
+CREATE INDEX phones_untold ON phones (phone_id)
+    WHERE told_at IS NULL OR (revoked_at IS NOT NULL AND end_told_at IS NULL);
 CREATE INDEX phones_user ON phones (user_id);
 CREATE INDEX phones_standing ON phones (unit_id) WHERE revoked_at IS NULL;
 
@@ -125,6 +130,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = wuzha, pg_temp AS $$
                      AND o.crossing < (SELECT max(n.crossing) FROM outbox n WHERE n.recipient = o.recipient
                                           AND n.receipted_at IS NOT NULL) RETURNING 1)
     SELECT count(*) FROM gone $$;
+CREATE POLICY forget ON outbox TO wuzha_owner USING (true);
 REVOKE ALL ON FUNCTION outbox_forget(text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION outbox_forget(text, timestamptz) TO wuzha_web;
 
@@ -151,7 +157,8 @@ CREATE POLICY web ON phones TO wuzha_web USING (
 
 GRANT SELECT, INSERT ON phones, visit_records, visit_pictures, visit_marks, door_orders, door_phones, door_items
       TO wuzha_web;
-GRANT UPDATE (paired_at, paired_in, revoked_at, revoked_by, revoked_why) ON phones TO wuzha_web;
+GRANT UPDATE (paired_at, paired_in, revoked_at, revoked_by, revoked_why, proofs, told_at, end_told_at) ON phones
+      TO wuzha_web;
 GRANT UPDATE (alert_id, applied_at, refused) ON visit_records TO wuzha_web;
 GRANT UPDATE (alert_id) ON visit_pictures TO wuzha_web;
 GRANT UPDATE (applied_at) ON visit_marks TO wuzha_web;
