@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from wuzha.store import Connection, Database, keys, outbox, sources
+from wuzha.store import Connection, Database, keys, outbox, sources, transaction
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -144,6 +144,11 @@ def test_a_message_of_a_rolled_back_deed_is_not_queued(engine: Connection) -> No
     assert outbox.waiting(engine, "centre") == []
 
 
-def test_the_outbox_is_the_engines(web: Connection) -> None:
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        outbox.enqueue(web, recipient="centre", kind="warning", key="x", body={})
+def test_no_page_queues_or_reads_a_message(web: Connection) -> None:
+    """The desk's rounds queue messages as the machine; a transaction that names an officer is a page's."""
+    with transaction(web, unit=1, user=None):
+        assert outbox.enqueue(web, recipient="public", kind="code", key="x", body={}) is not None
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), transaction(web, unit=1, user=1):
+        outbox.enqueue(web, recipient="public", kind="code", key="y", body={})
+    with transaction(web, unit=1, user=1):
+        assert outbox.waiting(web, "public") == []

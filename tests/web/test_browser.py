@@ -77,6 +77,27 @@ def test_from_the_desk_to_a_closed_file_by_keyboard_only(page: Page, address: st
     assert found == [("findings", 1)]
 
 
+def test_six_keys_from_the_desk_to_a_closed_file(page: Page, address: str, house: Centre, wang: Actor) -> None:
+    alert = house.alert("张小兰", level="urgent", amount_fen=18_200_000)
+    log_in(page, address, "wang")
+    page.keyboard.press("a")  # 1: sign for the next one, and open it
+    page.wait_for_url(f"{address}/alerts/{alert}")
+    for best, focused in (
+        ("拨打本人", None),
+        (None, "self"),  # 2: call; 3: the person answers
+        ("填写结果", None),
+        (None, "dissuaded"),  # 4: the outcome; 5: dissuaded
+        ("结案", None),  # 6: close
+    ):
+        if best:
+            page.locator(".file-best").get_by_text(best).wait_for()
+        else:
+            page.wait_for_function("value => document.activeElement.value === value", arg=focused)
+        page.keyboard.press("Enter")
+    page.locator(".file-best").get_by_text("已结案").wait_for()
+    assert house.engine.execute("SELECT state, outcome FROM alerts").fetchone() == ("closed", "dissuaded")
+
+
 def test_a_step_is_undone_by_its_key(page: Page, address: str, house: Centre, wang: Actor) -> None:
     alert = house.alert()
     log_in(page, address, "wang")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.desks import Centre
 from tests.furnished import furnish
+from tests.pages import addresses
 
-from wuzha.command.public import Actor
+from wuzha.command.public import ROLES, Actor
 from wuzha.web import catalogue
 
 WORDS = frozenset({"h1", "h2", "th", "button", "label", "legend", "summary", "dt", "option", "small"})
@@ -69,19 +70,16 @@ def pages(house: Centre, wang: Actor, zhao: Actor) -> Iterator[tuple[str, str]]:
     yield from (
         ("wang", path) for path in ("/desk", "/desk?level=low&q=没有这个人", f"/alerts/{ids['rich']}", "/password")
     )
-    yield from (("wang", path) for path in ("/callbacks", "/robot"))
     yield from (("wang", f"/alerts/{ids[name]}") for name in ("closed", "theirs"))
-    yield from (("all", path) for path in (
-        "/wall", "/figures/alerts", "/figures/reached_share", "/figures/time_to_contact", "/admin/units",
-        "/admin/users",        "/admin/sources", "/audit", "/alerts/999999", "/nothing",
-        "/duty", "/duty/handover", "/duty/overflow", "/duty/visits"))  # fmt: skip
+    yield from (("all", path) for path in ("/figures/reached_share", "/figures/time_to_contact", "/nothing"))
+    yield from (("all", path) for path in addresses("GET") if path != "/live")  # a stream has no end
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_label_is_a_catalogue_entry_and_no_forbidden_word_stands_on_a_page(
     house: Centre, wang: Actor, zhao: Actor, officer: Callable[..., Any], stranger: Any, language: str
 ) -> None:
-    house.officer("all", "全", "admin", "commander", "auditor")
+    house.officer("all", "全", *ROLES)
     opened = list(pages(house, wang, zhao))
     house.web.execute("UPDATE users SET language = %s", (language,))
     who = {login: officer(login) for login in ("wang", "all")}
@@ -91,9 +89,10 @@ def test_every_label_is_a_catalogue_entry_and_no_forbidden_word_stands_on_a_page
     strange: list[str] = []
     for login, path in [*opened, ("", "/login")]:
         answer = who[login].get(path) if login else stranger.client.get(path, headers={"accept-language": language})
+        if not answer.headers.get("content-type", "").startswith("text/html"):
+            continue
         labels = Labels()
         labels.feed(answer.text)
-        assert labels.found, path
         strange += [
             f"{path} <{tag}>: {text}" for tag, text in labels.found
             if text not in plain | EXAMPLES and not filled.fullmatch(text) and re.search(r"\w", text)

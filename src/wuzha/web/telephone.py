@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command.public import Refused
 from wuzha.respond import dialling, incoming
@@ -46,9 +46,3 @@ def calls_now(ctx: Context = Depends(signed_in)) -> Response:
     with ctx.db() as conn:
         calls = incoming.popping(conn, ctx.actor) if "desk.read" in ctx.actor.may else []
     return ctx.page("call_bar.html", calls=calls)
-
-
-@router.get("/calls")
-def calls() -> Response:
-    """The page of those who wait for a call."""
-    return RedirectResponse("/callbacks", status_code=303)

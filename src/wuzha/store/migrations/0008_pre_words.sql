@@ -11,6 +11,9 @@ ALTER TABLE outbox ADD COLUMN crossing bigint,            -- n-th message to thi
                    ADD UNIQUE (recipient, crossing);
 GRANT INSERT ON outbox TO wuzha_web;
 GRANT UPDATE (crossing, written_at, receipted_at, receipt) ON outbox TO wuzha_web;
+ALTER TABLE outbox ENABLE ROW LEVEL SECURITY;   ALTER TABLE outbox FORCE ROW LEVEL SECURITY;
+CREATE POLICY engine ON outbox TO wuzha_engine USING (true) WITH CHECK (true);
+CREATE POLICY machine ON outbox TO wuzha_web USING ((SELECT wuzha.scope_user()) IS NULL);
 
 CREATE TABLE exchange_peers (
     peer           text PRIMARY KEY,
