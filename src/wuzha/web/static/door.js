@@ -33,7 +33,7 @@
     running = counted().then(function (ids) {
       if (ids.length) $('queue').textContent = words.sending;
       return ids.reduce(function (before, id) { return before.then(function () { return send(id); }); }, Promise.resolve());
-    }).then(function () { running = null; return counted(); }, function () { running = null; return counted(); }).then(function () { if (me) return refresh(); }, function () {});
+    }).then(function () { running = null; return counted(); }, function () { running = null; return counted(); }).then(function () { if (me) return refresh(); }).catch(function () {});
     return running;
   }
   door.sync = sync;
