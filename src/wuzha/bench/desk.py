@@ -134,7 +134,6 @@ def furnish(db: Database, *, officers: int, alerts: int, open_alerts: int, seed:
     age = np.sort(rng.integers(86_400, 365 * 86_400, alerts))[::-1].astype(float)
     age[alerts - open_alerts :] = np.sort(rng.uniform(30, 3 * 3600, open_alerts))[::-1]
     with db.connect("super") as conn, conn.transaction(), conn.cursor() as cursor:
-        conn.execute("SET LOCAL session_replication_role = replica")  # the rows below refer to each other
         with cursor.copy("COPY wuzha.subjects (subject_id, kind, value) FROM STDIN") as rows:
             for i in range(alerts):
                 rows.write_row((first + i, "person", f"bench{i}"))
