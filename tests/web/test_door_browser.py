@@ -1,4 +1,4 @@
-"""In a real Chromium, as large as a phone: a visit without a network with two phones, and what a phone keeps and wipes."""
+"""In a real Chromium, as large as a phone: a visit without a network with two phones; what a phone keeps and wipes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 #: A picture of one pixel.
-DOT = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 #: Everything that a script of the origin could read in the phone's own store.
 STORED = """async () => {
   const base = await new Promise((ok, no) => { const r = indexedDB.open('wuzha-door'); r.onsuccess = () => ok(r.result); r.onerror = no; });
@@ -53,7 +55,7 @@ def handsets(browser: Browser, both: Doors) -> Iterator[Callable[[Actor], Page]]
         def enter(officer: Actor) -> Page:
             context = browser.new_context(
                 locale="zh-CN", timezone_id="Asia/Shanghai", viewport={"width": 390, "height": 844}, has_touch=True,
-                device_scale_factor=2, permissions=["geolocation"], geolocation={"latitude": 28.85, "longitude": 121.12},
+                permissions=["geolocation"], geolocation={"latitude": 28.85, "longitude": 121.12},
             )  # fmt: skip
             context.set_default_timeout(15_000)
             made.append(context)
@@ -110,7 +112,7 @@ def sent(page: Page) -> None:
 
 
 def test_a_visit_without_a_network_with_two_phones(both: Doors, handsets: Callable[[Actor], Page]) -> None:
-    alert = both.signed("张小兰", level="urgent", line="+8613812341234", vault={"place": "东街道"}, amount_fen=18_200_000)
+    alert = both.signed("张小兰", level="urgent", line="+8613812341234", vault={"place": "东街道"})
     both.sent(alert)
     li, sun = both.officer("li", "李强"), both.officer("sun", "孙悦")
     one, two = handsets(li), handsets(sun)

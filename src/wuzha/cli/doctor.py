@@ -351,7 +351,7 @@ def _outside(settings: Settings) -> bool:
         zone = zone_keys.load(settings.home)
     except zone_keys.KeysError:
         return False
-    return zone is not None and zone.name.startswith("public")
+    return zone is not None and zone.name.startswith(("public", "phone"))
 
 
 def _exchange(settings: Settings, db: Database) -> Iterator[Finding]:

@@ -64,7 +64,7 @@ def issue(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None =
         (actor.user_id, now),
     ).fetchone()
     if held is not None and held[0] >= MOST:
-        raise Refused("too_many_phones", n=MOST)
+        raise Refused("too_many_phones", limit=MOST)
     ref, code = secrets.token_hex(8), f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
     until = now + timedelta(minutes=book().pair_minutes)
     proofs = {peer: code_proof(zone, peer, code).hex() for peer in peers}

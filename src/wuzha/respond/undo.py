@@ -20,7 +20,9 @@ from .step import COLUMNS, Done, lock, record, repeated
 from .tiers import tiers
 
 #: Steps that cannot be taken back: a close has told the engine; an undo is final.
-FINAL = ("close", "undo", "reveal", "reopen", "loss_reported", "flag_cleared", "warning_off", "warning_on")
+FINAL = (
+    "close", "undo", "reveal", "reopen", "loss_reported", "flag_cleared", "warning_off", "warning_on", "visit_record",
+)  # fmt: skip
 #: What stands in tables of its own is not taken back by a step's columns: a measure is released, a flag taken down.
 FINAL_FAMILIES = ("measure_", "release_", "notice_", "flag_", "followup_", "transfer", "overflow", "locate")
 

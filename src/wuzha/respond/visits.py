@@ -113,8 +113,8 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     """Round: records, pictures and marks that came since become part of their files."""
     done = _marks(conn, now)
     waiting = conn.execute(
-        "SELECT record_id, dispatch_id FROM wuzha.visit_records WHERE applied_at IS NULL AND refused IS NULL"
-        " ORDER BY received_at, record_id LIMIT 50"
+        "SELECT r.record_id, dispatch_id FROM wuzha.visit_records r JOIN wuzha.dispatches USING (dispatch_id)"
+        " WHERE r.applied_at IS NULL AND r.refused IS NULL ORDER BY r.received_at, r.record_id LIMIT 50"
     ).fetchall()
     for record_id, dispatch_id in waiting:
         try:
@@ -168,7 +168,10 @@ def _theirs(conn: psycopg.Connection[Any], phone_ref: str, unit_id: int) -> bool
 def _marks(conn: psycopg.Connection[Any], now: datetime) -> int:
     rows = (
         conn.cursor(row_factory=dict_row)
-        .execute("SELECT * FROM wuzha.visit_marks WHERE applied_at IS NULL ORDER BY at, mark_id LIMIT 100")
+        .execute(
+            "SELECT m.* FROM wuzha.visit_marks m JOIN wuzha.dispatches USING (dispatch_id)"
+            " WHERE m.applied_at IS NULL ORDER BY m.at, m.mark_id LIMIT 100"
+        )
         .fetchall()
     )
     for row in rows:
@@ -277,6 +280,10 @@ def _settle(
 # ---------------------------------------------------------------- on the file
 
 
+#: A file with those that it has taken in.
+_WITH_MERGED = "(SELECT m.alert_id FROM wuzha.alerts m WHERE m.alert_id = %(alert)s OR m.merged_into = %(alert)s)"
+
+
 def of_file(conn: psycopg.Connection[Any], alert_id: int) -> list[dict[str, Any]]:
     """The records of a file's visits, a visit at a time, oldest first: ``stands`` (the officer's own that counts),
     ``outcome`` (the visit's), ``differs`` (officers say different things), ``images`` (pictures that are here)."""
@@ -286,8 +293,8 @@ def of_file(conn: psycopg.Connection[Any], alert_id: int) -> list[dict[str, Any]
             "SELECT r.*, r.user_id AS officer, u.name, u.badge_no, n.name AS unit_name, d.result AS outcome, d.sent_at"
             " FROM wuzha.visit_records r JOIN wuzha.users u USING (user_id) JOIN wuzha.dispatches d USING (dispatch_id)"
             " JOIN wuzha.units n ON n.unit_id = d.unit_id"
-            " WHERE r.alert_id = %s ORDER BY r.dispatch_id, r.made_at, r.record_id",
-            (alert_id,),
+            f" WHERE r.alert_id IN {_WITH_MERGED} ORDER BY r.dispatch_id, r.made_at, r.record_id",
+            {"alert": alert_id},
         )
         .fetchall()
     )
@@ -319,8 +326,8 @@ def picture(
     now = now or clock.now()
     row = conn.execute(
         "SELECT p.mime, p.image, a.unit_id FROM wuzha.visit_pictures p JOIN wuzha.alerts a USING (alert_id)"
-        " WHERE p.picture_id = %s AND p.alert_id = %s",
-        (picture_id, alert_id),
+        f" WHERE p.picture_id = %(picture)s AND p.alert_id IN {_WITH_MERGED}",
+        {"picture": picture_id, "alert": alert_id},
     ).fetchone()
     if row is None:
         raise Refused("not_found")

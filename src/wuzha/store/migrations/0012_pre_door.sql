@@ -33,7 +33,8 @@ ALTER TABLE dispatches ADD COLUMN told_at timestamptz,    -- its order was last 
                        ADD COLUMN told_n int NOT NULL DEFAULT 0,
                        ADD COLUMN end_told_at timestamptz;
 GRANT UPDATE (told_at, told_mark, told_digest, told_n, end_told_at) ON dispatches TO wuzha_web;
-CREATE INDEX dispatches_untold ON dispatches (dispatch_id) WHERE end_told_at IS NULL;
+CREATE INDEX dispatches_untold ON dispatches (meet_by, dispatch_id)
+    WHERE end_told_at IS NULL AND (told_at IS NOT NULL OR state IN ('sent', 'going'));
 
 -- What the phones sent: each officer's own record of a visit, corrections beside what they correct; pictures.
 CREATE TABLE visit_records (
