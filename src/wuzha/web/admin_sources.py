@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
+import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
@@ -13,7 +15,7 @@ from wuzha.events import BASES, clock
 from wuzha.store.keys import Issued
 from wuzha.store.sources import ROLES, SENDABLE
 
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter(prefix="/admin/sources")
 
@@ -50,22 +52,19 @@ def _until(text: str) -> datetime | None:
 def add(ctx: Context = Depends(posted)) -> Response:
     """Register a source."""
     f = ctx.form
-    try:
+
+    def work(conn: psycopg.Connection[Any]) -> None:
         days = f.get("retention_days", "")
         if not (days.isascii() and days.isdigit() and len(days) < 6):
             raise Refused("source_entry", code="retention_days")
-        with ctx.db() as conn:
-            sources.add(
-                conn, ctx.actor, name=f.get("name", "").strip(), title=f.get("title", ""), role=f.get("role", ""),
-                basis=f.get("basis", ""), purpose=f.get("purpose", ""), retention_days=int(days),
-                tables=ctx.many.get("table", []), basis_ref=f.get("basis_ref") or None,
-                basis_until=_until(f.get("basis_until", "")),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/admin/sources", status_code=303)
+        sources.add(
+            conn, ctx.actor, name=f.get("name", "").strip(), title=f.get("title", ""), role=f.get("role", ""),
+            basis=f.get("basis", ""), purpose=f.get("purpose", ""), retention_days=int(days),
+            tables=ctx.many.get("table", []), basis_ref=f.get("basis_ref") or None,
+            basis_until=_until(f.get("basis_until", "")),
+        )  # fmt: skip
+
+    return attempt(ctx, work, shown=_show, to="/admin/sources")
 
 
 @router.post("/{source_id}/active")

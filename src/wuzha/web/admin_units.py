@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command import units
 from wuzha.command.public import Refused, require
 
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter(prefix="/admin/units")
 
@@ -30,34 +30,20 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
 def add(ctx: Context = Depends(posted)) -> Response:
     """A new unit."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            units.add(
-                conn, ctx.actor, code=f.get("code", ""), name=f.get("name", ""), kind=f.get("kind", ""),
-                parent_id=whole(f.get("parent", "")), place=f.get("place", "").strip() or None,
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/admin/units", status_code=303)
+    return attempt(ctx, lambda conn: units.add(
+        conn, ctx.actor, code=f.get("code", ""), name=f.get("name", ""), kind=f.get("kind", ""),
+        parent_id=whole(f.get("parent", "")), place=f.get("place", "").strip() or None,
+    ), shown=_show, to="/admin/units")  # fmt: skip
 
 
 @router.post("/{unit_id}")
 def change(unit_id: int, ctx: Context = Depends(posted)) -> Response:
     """Rename, move, open or close a unit."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            units.change(
-                conn, ctx.actor, unit_id, name=f.get("name", ""), active=f.get("active") == "1",
-                parent_id=whole(f["parent"]) if f.get("parent") else None,
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/admin/units", status_code=303)
+    return attempt(ctx, lambda conn: units.change(
+        conn, ctx.actor, unit_id, name=f.get("name", ""), active=f.get("active") == "1",
+        parent_id=whole(f["parent"]) if f.get("parent") else None,
+    ), shown=_show, to="/admin/units")  # fmt: skip
 
 
 def whole(text: str) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command import units, users
 from wuzha.command.public import MAY, ROLES, Refused, require
 
 from .admin_units import whole
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter(prefix="/admin/users")
 
@@ -37,37 +37,22 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
 def add(ctx: Context = Depends(posted)) -> Response:
     """A new user; the password is on this answer and nowhere else."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            _, secret = users.add(
-                conn, ctx.actor, login=f.get("login", ""), name=f.get("name", ""), unit_id=whole(f.get("unit", "")),
-                roles=ctx.many.get("role", []), badge_no=f.get("badge", "").strip()[:40] or None,
-                extension=f.get("extension"),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return _show(ctx, secret=(f["login"].strip(), secret))
+    return attempt(ctx, lambda conn: users.add(
+        conn, ctx.actor, login=f.get("login", ""), name=f.get("name", ""), unit_id=whole(f.get("unit", "")),
+        roles=ctx.many.get("role", []), badge_no=f.get("badge", "").strip()[:40] or None,
+        extension=f.get("extension"),
+    ), shown=_show, to=lambda made: _show(ctx, secret=(f["login"].strip(), made[1])))  # fmt: skip
 
 
 @router.post("/{user_id}")
 def change(user_id: int, ctx: Context = Depends(posted)) -> Response:
     """Change a user."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            users.change(
-                conn, ctx.actor, user_id, name=f.get("name", ""), unit_id=whole(f.get("unit", "")),
-                roles=ctx.many.get("role", []), active=f.get("active") == "1",
-                badge_no=f.get("badge", "").strip()[:40] or None,
-                extension=f.get("extension"),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/admin/users", status_code=303)
+    return attempt(ctx, lambda conn: users.change(
+        conn, ctx.actor, user_id, name=f.get("name", ""), unit_id=whole(f.get("unit", "")),
+        roles=ctx.many.get("role", []), active=f.get("active") == "1",
+        badge_no=f.get("badge", "").strip()[:40] or None, extension=f.get("extension"),
+    ), shown=_show, to="/admin/users")  # fmt: skip
 
 
 @router.post("/{user_id}/password")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command import metrics
 from wuzha.command.public import Refused, require
 from wuzha.events import clock
 from wuzha.respond import followups, lookback, lookback_list
 
-from .alert import _back
-from .context import Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter()
 
@@ -52,17 +51,10 @@ def due(after: str = "", ctx: Context = Depends(signed_in)) -> Response:
 def answer(followup_id: int, ctx: Context = Depends(posted)) -> Response:
     """One press: what the follow-up found."""
     form = ctx.form
-    try:
-        with ctx.db() as conn:
-            done = followups.answer(
-                conn, ctx.actor, followup_id, code=form.get("code", ""), words=form.get("words", ""),
-                key=form.get("click", ""),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in ("not_found", "forbidden"):
-            raise
-        return _due(ctx, said=refused, status=409)
-    return _back(done.alert_id) if form.get("back") == "alert" else RedirectResponse("/followups", 303)
+    on_file = form.get("back") == "alert"
+    return attempt(ctx, lambda conn: followups.answer(
+        conn, ctx.actor, followup_id, code=form.get("code", ""), words=form.get("words", ""), key=form.get("click", ""),
+    ), shown=_due, to=lambda done: f"/alerts/{done.alert_id}" if on_file else "/followups")  # fmt: skip
 
 
 @router.get("/lookback")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
@@ -31,10 +33,12 @@ from wuzha.respond.next_step import next_step, standing
 from wuzha.respond.phrases import MINDS, phrases
 
 from . import catalogue, duty_panel, phone_panel, protect, timeline, words
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 from .masks import Sight
 
 router = APIRouter()
+
+T = TypeVar("T")
 
 #: Results that put the person's line among the lost ones for the ladder's colours.
 _GOOD = frozenset({"self", "met", "told_other", "delivered", "bank_holds", "dispatched", "asked"})
@@ -61,7 +65,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
     line = timeline.draw(
         found, sight, now=now, span=span, say=say, money=partial(words.yuan, language=ctx.language)
     )  # fmt: skip
-    step = next_step(found, ctx.actor)
+    proposed = next_step(found, ctx.actor)
     talk = phrases(
         alert["scam_type"], alert["stage"], mind_of(alert, found.contacts), ctx.language, unit=ctx.actor.unit_name,
         number=file_number(alert_id).replace(" ", "\N{NO-BREAK SPACE}"),
@@ -72,7 +76,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         rungs.setdefault(done["kind"], []).append(done)
     return ctx.page(
         "alert.html", status=status, now=now, file=found, alert=alert, sight=sight, until=until, undoable=last,
-        undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=step,
+        undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=proposed,
         talk=talk, said_words=phrase_book.packed(talk.said), minds=MINDS, number=file_number(alert_id),
         waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
         words_of=timeline.words_of, say=say,
@@ -81,18 +85,24 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
     )  # fmt: skip
 
 
-def _conflict(ctx: Context, alert_id: int, refused: Refused) -> Response:
-    """The page with what happened on top; nothing was changed, and what was typed comes back with it."""
-    if refused.reason in STATUS:
-        raise refused
-    return show(ctx, alert_id, said=refused, status=409)
+def step(
+    ctx: Context,
+    alert_id: int,
+    work: Callable[[psycopg.Connection[Any]], T],
+    *,
+    to: str | Callable[[T], str | Response] | None = None,
+) -> Response:
+    """A step on a file, then back to its page or on to ``to``. Refused: the page with what happened on top; nothing was
+    changed, and what was typed comes back with it."""
+    return attempt(ctx, work, shown=partial(show, alert_id=alert_id), to=to or f"/alerts/{alert_id}")
 
 
-def _back(alert_id: int) -> Response:
+def back(alert_id: int) -> Response:
+    """To the page of a file."""
     return RedirectResponse(f"/alerts/{alert_id}", status_code=303)
 
 
-def _whole(ctx: Context, name: str) -> int:
+def whole(ctx: Context, name: str) -> int:
     """A whole number of the form. Refused("changed") where it is none: the page is not ours or very old."""
     try:
         return int(ctx.form[name])
@@ -115,106 +125,71 @@ def alert(alert_id: int, ctx: Context = Depends(signed_in)) -> Response:
     """The file; of an alert that another has taken in, that one's."""
     with ctx.db() as conn:
         living = file.living(conn, alert_id)
-    return _back(living) if living != alert_id else show(ctx, alert_id)
+    return back(living) if living != alert_id else show(ctx, alert_id)
 
 
 @router.post("/alerts/{alert_id}/sign")
 def sign_for(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Sign for it."""
-    try:
-        with ctx.db() as conn:
-            sign.sign(conn, ctx.actor, alert_id, version=_whole(ctx, "version"), key=ctx.form.get("click", ""))
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: sign.sign(
+        conn, ctx.actor, alert_id, version=whole(ctx, "version"), key=ctx.form.get("click", "")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/take-over")
 def take_over(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Take it over from the officer who has it."""
-    try:
-        with ctx.db() as conn:
-            sign.take_over(conn, ctx.actor, alert_id, version=_whole(ctx, "version"), key=ctx.form.get("click", ""))
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: sign.take_over(
+        conn, ctx.actor, alert_id, version=whole(ctx, "version"), key=ctx.form.get("click", "")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/contacts")
 def contacts(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Record a try to reach the person."""
     form = ctx.form
-    try:
-        to = form.get("to", "")
-        with ctx.db() as conn:
-            done = contact.contact(
-                conn, ctx.actor, alert_id, channel=form.get("channel", ""), result=form.get("result", ""),
-                version=_whole(ctx, "version"), key=form.get("click", ""),
-                to_id=int(to) if to.isascii() and to.isdigit() and len(to) < 18 else None, words=form.get("words"),
-                reason=form.get("reason"), said=form.get("said", ""),
-            )  # fmt: skip
-            if (call := phone_panel.whole(form.get("call", ""))) is not None:
-                dialling.settle(conn, ctx.actor, call, done.contact_id)
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        done = contact.contact(
+            conn, ctx.actor, alert_id, channel=form.get("channel", ""), result=form.get("result", ""),
+            version=whole(ctx, "version"), key=form.get("click", ""), to_id=phone_panel.whole(form.get("to", "")),
+            words=form.get("words"), reason=form.get("reason"), said=form.get("said", ""),
+        )  # fmt: skip
+        if (call := phone_panel.whole(form.get("call", ""))) is not None:
+            dialling.settle(conn, ctx.actor, call, done.contact_id)
+
+    return step(ctx, alert_id, work)
 
 
 @router.post("/alerts/{alert_id}/outcome")
 def set_outcome(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Record the outcome."""
-    try:
-        with ctx.db() as conn:
-            outcome.outcome(
-                conn, ctx.actor, alert_id, code=ctx.form.get("code", ""), version=_whole(ctx, "version"),
-                key=ctx.form.get("click", ""), amount_fen=_amount(ctx), words=ctx.form.get("words"),
-            )  # fmt: skip
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: outcome.outcome(
+        conn, ctx.actor, alert_id, code=ctx.form.get("code", ""), version=whole(ctx, "version"),
+        key=ctx.form.get("click", ""), amount_fen=_amount(ctx), words=ctx.form.get("words")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/close")
 def close(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Close it."""
-    try:
-        with ctx.db() as conn:
-            outcome.close(conn, ctx.actor, alert_id, version=_whole(ctx, "version"), key=ctx.form.get("click", ""))
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: outcome.close(
+        conn, ctx.actor, alert_id, version=whole(ctx, "version"), key=ctx.form.get("click", "")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/undo")
 def take_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Take the last step back."""
-    try:
-        with ctx.db() as conn:
-            undo.undo(conn, ctx.actor, alert_id, contact_id=_whole(ctx, "contact"), key=ctx.form.get("click", ""))
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: undo.undo(
+        conn, ctx.actor, alert_id, contact_id=whole(ctx, "contact"), key=ctx.form.get("click", "")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/notes")
 def notes(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Add a note."""
-    try:
-        with ctx.db() as conn:
-            contact.note(conn, ctx.actor, alert_id, words=ctx.form.get("words", ""), key=ctx.form.get("click", ""))
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: contact.note(
+        conn, ctx.actor, alert_id, words=ctx.form.get("words", ""), key=ctx.form.get("click", "")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/reveal")
 def open_file(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Show names and numbers to this officer, for a purpose."""
-    try:
-        with ctx.db() as conn:
-            reveal.reveal(
-                conn, ctx.actor, alert_id, purpose=ctx.form.get("purpose", ""), words=ctx.form.get("words", "")
-            )  # fmt: skip
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return step(ctx, alert_id, lambda conn: reveal.reveal(
+        conn, ctx.actor, alert_id, purpose=ctx.form.get("purpose", ""), words=ctx.form.get("words", "")))  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command.public import Refused
 from wuzha.respond import callbacks
 
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter(prefix="/callbacks")
 
@@ -28,27 +28,13 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
 @router.post("/{callback_id}/take")
 def take(callback_id: int, ctx: Context = Depends(posted)) -> Response:
     """Call this one back."""
-    try:
-        with ctx.db() as conn:
-            callbacks.take(conn, ctx.actor, callback_id)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/callbacks", status_code=303)
+    return attempt(ctx, lambda conn: callbacks.take(conn, ctx.actor, callback_id), shown=_show, to="/callbacks")
 
 
 @router.post("/{callback_id}/result")
 def settle(callback_id: int, ctx: Context = Depends(posted)) -> Response:
     """What came of it."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            callbacks.settle(
-                conn, ctx.actor, callback_id, result=f.get("result", ""), words=f.get("words"), key=f.get("click", "")
-            )
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/callbacks", status_code=303)
+    return attempt(ctx, lambda conn: callbacks.settle(
+        conn, ctx.actor, callback_id, result=f.get("result", ""), words=f.get("words"), key=f.get("click", ""),
+    ), shown=_show, to="/callbacks")  # fmt: skip

@@ -2,16 +2,17 @@
 of our pages, and the renderer.
 
 Kept true here: without a session no handler runs that asks for one; every POST is refused unless it carries the
-session's token; every read and write of a handler has the officer's unit as its scope.
+session's token; every read and write of a handler has the officer's unit as its scope; a refused step changes nothing
+and is told on the page that it was taken on.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote
 
 import psycopg
@@ -21,7 +22,7 @@ from psycopg_pool import ConnectionPool
 
 from wuzha import store
 from wuzha.command import sessions
-from wuzha.command.public import Actor
+from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 
 from . import render
@@ -30,6 +31,8 @@ FORM_BYTES = 256 * 1024
 FORM_FIELDS = 200
 #: Which refusals are which answers; all others are a conflict.
 STATUS = {"not_found": 404, "forbidden": 403, "book_too_large": 413}
+
+T = TypeVar("T")
 
 
 class SessionEnded(Exception):
@@ -151,6 +154,37 @@ def posted(context: Context = Depends(signed_in), pairs: list[tuple[str, str]] =
         many.setdefault(name, []).append(value)
     context.form, context.many = form, many
     return context
+
+
+class Shown(Protocol):
+    """A page that can say on top why a step was refused."""
+
+    def __call__(self, ctx: Context, /, *, said: Refused, status: int) -> Response: ...
+
+
+def attempt(
+    ctx: Context,
+    work: Callable[[psycopg.Connection[Any]], T],
+    *,
+    shown: Shown,
+    to: str | Callable[[T], str | Response],
+) -> Response:
+    """Take the step ``work`` in one transaction, then go on to ``to``: an address, or what makes an address or an
+    answer of the step's result.
+
+    Kept true: a refusal ends the transaction before ``shown`` makes the page of it (409), so that the page tells what
+    stands and nothing is half done; a refusal with an answer of its own (`STATUS`) is no page's to tell and is raised;
+    the way on is taken only after the step was committed.
+    """
+    try:
+        with ctx.db() as conn:
+            result = work(conn)
+    except Refused as refused:
+        if refused.reason in STATUS:
+            raise
+        return shown(ctx, said=refused, status=409)
+    answer = to if isinstance(to, str) else to(result)
+    return RedirectResponse(answer, status_code=303) if isinstance(answer, str) else answer
 
 
 def to_login(request: Request, said: str = "") -> Response:

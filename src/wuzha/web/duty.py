@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,13 +12,13 @@ from fastapi.responses import RedirectResponse, Response
 from psycopg.rows import dict_row
 
 from wuzha.command import shifts, units
-from wuzha.command.public import Actor, Refused, on_duty, own_shift, require
+from wuzha.command.public import Refused, on_duty, own_shift, require
 from wuzha.events import clock
 from wuzha.respond import dispatch, handover, locate, overflow, presence, transfers
 
 from .admin_units import whole
-from .alert import show as show_file
-from .context import STATUS, Context, posted, signed_in
+from .alert import step
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter()
 
@@ -37,7 +37,9 @@ def _day(text: str) -> date:
         return clock.now().astimezone(clock.zone()).date()
 
 
-def _roster(ctx: Context, day: date, *, said: Refused | None = None, told: tuple[int, int] | None = None) -> Response:
+def _roster(
+    ctx: Context, day: date, *, said: Refused | None = None, status: int = 200, told: tuple[int, int] | None = None
+) -> Response:
     first = shifts.monday(day)
     now = clock.now()
     with ctx.db() as conn:
@@ -53,7 +55,7 @@ def _roster(ctx: Context, day: date, *, said: Refused | None = None, told: tuple
         grid.setdefault((row["user_id"], max(row["from"].date(), first)), []).append(row)
     named = {row["user_id"]: row for row in rows} | {p["user_id"]: p for p in people}
     return ctx.page(
-        "duty.html", status=200 if said is None else 409, now=now, first=first,
+        "duty.html", status=status, now=now, first=first,
         days=[first + timedelta(days=i) for i in range(7)], week=timedelta(days=7), grid=grid, people=people,
         named=sorted(named.values(), key=lambda p: (p["unit_name"], p["name"])), on=on, chains=chains, tree=tree,
         said=said, told=told, form=ctx.form, write="duty.write" in ctx.actor.may, steps=range(1, overflow.STEPS + 1),
@@ -78,22 +80,18 @@ def _time(text: str) -> time:
 def add_shift(ctx: Context = Depends(posted)) -> Response:
     """A shift, on so many days in a row."""
     f, day = ctx.form, _day(ctx.form.get("day", ""))
-    try:
+
+    def work(conn: psycopg.Connection[Any]) -> None:
         begin, end = _time(f.get("from", "")), _time(f.get("to", ""))
-        days = min(max(whole(f.get("days") or "1"), 1), 31)
-        with ctx.db() as conn:
-            for i in range(days):
-                starts = datetime.combine(day + timedelta(days=i), begin, clock.zone())
-                ends = datetime.combine(day + timedelta(days=i + (end <= begin)), end, clock.zone())
-                shifts.add(
-                    conn, ctx.actor, user_id=whole(f.get("user", "")), starts_at=starts, ends_at=ends,
-                    post=f.get("post", ""), unit_id=whole(f["unit"]) if f.get("unit") else None,
-                )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _roster(ctx, day, said=refused)
-    return _see(f"/duty?week={day.isoformat()}")
+        for i in range(min(max(whole(f.get("days") or "1"), 1), 31)):
+            starts = datetime.combine(day + timedelta(days=i), begin, clock.zone())
+            ends = datetime.combine(day + timedelta(days=i + (end <= begin)), end, clock.zone())
+            shifts.add(
+                conn, ctx.actor, user_id=whole(f.get("user", "")), starts_at=starts, ends_at=ends,
+                post=f.get("post", ""), unit_id=whole(f["unit"]) if f.get("unit") else None,
+            )  # fmt: skip
+
+    return attempt(ctx, work, shown=partial(_roster, day=day), to=f"/duty?week={day.isoformat()}")
 
 
 @router.post("/duty/shifts/{shift_id}/remove")
@@ -117,21 +115,18 @@ def copy(ctx: Context = Depends(posted)) -> Response:
 def set_route(ctx: Context = Depends(posted)) -> Response:
     """Where a unit's overflow goes."""
     f = ctx.form
-    try:
+
+    def work(conn: psycopg.Connection[Any]) -> None:
         chosen = [whole(t) for i in range(1, overflow.STEPS + 1) if (t := f.get(f"to{i}", ""))]
-        with ctx.db() as conn:
-            overflow.set_route(conn, ctx.actor, whole(f.get("unit", "")), chosen, automatic=f.get("automatic") == "1")
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _roster(ctx, _day(""), said=refused)
-    return _see("/duty")
+        overflow.set_route(conn, ctx.actor, whole(f.get("unit", "")), chosen, automatic=f.get("automatic") == "1")
+
+    return attempt(ctx, work, shown=partial(_roster, day=_day("")), to="/duty")
 
 
 # ---------------------------------------------------------------- hand-over
 
 
-def _sheet(ctx: Context, *, said: Refused | None = None, handed: int | None = None) -> Response:
+def _sheet(ctx: Context, *, said: Refused | None = None, status: int = 200, handed: int | None = None) -> Response:
     require(ctx.actor, "desk.act")
     now = clock.now()
     with ctx.db() as conn:
@@ -139,7 +134,7 @@ def _sheet(ctx: Context, *, said: Refused | None = None, handed: int | None = No
         to = handover.receivers(conn, ctx.actor, now=now)
         own = own_shift(conn, ctx.actor, now=now)
     return ctx.page(
-        "handover.html", status=200 if said is None else 409, now=now, rows=rows, to=to, own=own, handed=handed,
+        "handover.html", status=status, now=now, rows=rows, to=to, own=own, handed=handed,
         next_shift=[r for r in to if r["next"]], said=said, form=ctx.form,
     )  # fmt: skip
 
@@ -153,17 +148,10 @@ def sheet(handed: str = "", ctx: Context = Depends(signed_in)) -> Response:
 @router.post("/duty/handover")
 def hand_over(ctx: Context = Depends(posted)) -> Response:
     """All of it, in one press."""
-    try:
-        with ctx.db() as conn:
-            n = handover.hand_over(
-                conn, ctx.actor, to=[whole(t) for t in ctx.form.get("to", "").split(",") if t],
-                note=ctx.form.get("note", ""), key=ctx.form.get("click", ""),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _sheet(ctx, said=refused)
-    return _see(f"/duty/handover?handed={n}")
+    return attempt(ctx, lambda conn: handover.hand_over(
+        conn, ctx.actor, to=[whole(t) for t in ctx.form.get("to", "").split(",") if t],
+        note=ctx.form.get("note", ""), key=ctx.form.get("click", ""),
+    ), shown=_sheet, to=lambda n: f"/duty/handover?handed={n}")  # fmt: skip
 
 
 # ---------------------------------------------------------------- overflow
@@ -232,19 +220,6 @@ def visited(dispatch_id: int, ctx: Context = Depends(posted)) -> Response:
 
 # ---------------------------------------------------------------- on a file
 
-Step = Callable[[psycopg.Connection[Any], Actor], Any]
-
-
-def _step(ctx: Context, alert_id: int, step: Step) -> tuple[Any, Response | None]:
-    """A step on a file: its result, or the page that says why it was refused."""
-    try:
-        with ctx.db() as conn:
-            return step(conn, ctx.actor), None
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return None, show_file(ctx, alert_id, said=refused, status=409)
-
 
 def _version(ctx: Context) -> int:
     try:
@@ -257,70 +232,65 @@ def _version(ctx: Context) -> int:
 def offer(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Give the file to another unit."""
     f = ctx.form
-    _, page = _step(ctx, alert_id, lambda conn, actor: transfers.offer(
-        conn, actor, alert_id, to_unit=whole(f.get("to_unit", "")), reason=f.get("reason", ""), version=_version(ctx),
-        key=f.get("click", "")))  # fmt: skip
-    return page or _see(f"/alerts/{alert_id}")
+    return step(ctx, alert_id, lambda conn: transfers.offer(
+        conn, ctx.actor, alert_id, to_unit=whole(f.get("to_unit", "")), reason=f.get("reason", ""),
+        version=_version(ctx), key=f.get("click", "")))  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/transfer/sign")
 def sign_for(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Sign for a file that was given to us."""
-    _, page = _step(
-        ctx, alert_id, lambda conn, actor: transfers.sign_for(conn, actor, alert_id, key=ctx.form.get("click", ""))
+    return step(
+        ctx, alert_id, lambda conn: transfers.sign_for(conn, ctx.actor, alert_id, key=ctx.form.get("click", ""))
     )
-    return page or _see(f"/alerts/{alert_id}")
 
 
 @router.post("/alerts/{alert_id}/transfer/return")
 def give_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Return it; the second time it goes to the common superior."""
     f = ctx.form
-    what, page = _step(ctx, alert_id, lambda conn, actor: transfers.give_back(
-        conn, actor, alert_id, reason=f.get("reason", ""), key=f.get("click", "")))  # fmt: skip
-    if page is None and f.get("hx") is None and ctx.request.headers.get("hx-request"):
-        return Response("", headers={"HX-Redirect": f"/desk?told={what}"})
-    return page or _see(f"/desk?told={what}")
+
+    def leave(what: str) -> str | Response:
+        if f.get("hx") is None and ctx.request.headers.get("hx-request"):
+            return Response("", headers={"HX-Redirect": f"/desk?told={what}"})
+        return f"/desk?told={what}"
+
+    return step(ctx, alert_id, lambda conn: transfers.give_back(
+        conn, ctx.actor, alert_id, reason=f.get("reason", ""), key=f.get("click", "")), to=leave)  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/transfer/recall")
 def recall(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Take it back before it was signed for."""
-    _, page = _step(
-        ctx, alert_id, lambda conn, actor: transfers.recall(conn, actor, alert_id, key=ctx.form.get("click", ""))
-    )
-    return page or _see(f"/alerts/{alert_id}")
+    return step(ctx, alert_id, lambda conn: transfers.recall(conn, ctx.actor, alert_id, key=ctx.form.get("click", "")))
 
 
 @router.post("/alerts/{alert_id}/dispatch")
 def send(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Send a visit while we call."""
     f = ctx.form
-    _, page = _step(ctx, alert_id, lambda conn, actor: dispatch.send(
-        conn, actor, alert_id, unit_id=whole(f.get("station", "")), words=f.get("words", ""), version=_version(ctx),
+    return step(ctx, alert_id, lambda conn: dispatch.send(
+        conn, ctx.actor, alert_id, unit_id=whole(f.get("station", "")), words=f.get("words", ""), version=_version(ctx),
         key=f.get("click", "")))  # fmt: skip
-    return page or _see(f"/alerts/{alert_id}")
 
 
 @router.post("/alerts/{alert_id}/locate")
 def judge(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Who uses the line, and where they are."""
     f = ctx.form
-    _, page = _step(ctx, alert_id, lambda conn, actor: locate.judge(
-        conn, actor, alert_id, code=f.get("code", ""), person_id=whole(f["person"]) if f.get("person") else None,
+    return step(ctx, alert_id, lambda conn: locate.judge(
+        conn, ctx.actor, alert_id, code=f.get("code", ""), person_id=whole(f["person"]) if f.get("person") else None,
         name=f.get("name", ""), line=f.get("line", ""), place=f.get("place", ""), version=_version(ctx),
         key=f.get("click", "")))  # fmt: skip
-    return page or _see(f"/alerts/{alert_id}")
 
 
 @router.post("/alerts/{alert_id}/locate/back")
 def judge_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Take that back."""
     f = ctx.form
-    _, page = _step(ctx, alert_id, lambda conn, actor: locate.take_back(
-        conn, actor, alert_id, judgement_id=whole(f.get("judgement", "")), version=_version(ctx),
+    return step(ctx, alert_id, lambda conn: locate.take_back(
+        conn, ctx.actor, alert_id, judgement_id=whole(f.get("judgement", "")), version=_version(ctx),
         key=f.get("click", "")))  # fmt: skip
-    return page or _see(f"/alerts/{alert_id}")
 
 
 @router.get("/alerts/{alert_id}/people")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ from wuzha.events import clock
 from wuzha.respond import books, feedback, ways
 
 from . import alert, catalogue, words
-from .context import STATUS, Context, posted, signed_in
+from .context import STATUS, Context, attempt, posted, signed_in
 from .workbooks import attachment
 
 router = APIRouter()
@@ -106,21 +107,18 @@ def several(ctx: Context = Depends(posted)) -> Response:
     act, key = ctx.form.get("act", ""), ctx.form.get("click", "")
     numbers = [int(n) for n in ctx.many.get("warning", []) if n.isascii() and n.isdigit() and len(n) < 19]
     f = feedback.Filters.of(dict(ctx.form))
-    try:
+
+    def work(conn: psycopg.Connection[Any]) -> None:
         if act not in ("sent", "accepted") or not numbers:
             raise Refused("no_choice")
-        with ctx.db() as conn:
-            for number in sorted(set(numbers)):
-                own = f"{ctx.actor.user_id}:{key}-{number}"
-                if act == "sent":
-                    feedback.sent(conn, ctx.actor, number, key=own)
-                else:
-                    feedback.accept(conn, ctx.actor, number, key=own)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, f, said=refused, status=409)
-    return RedirectResponse(f"/feedback?{f.address(after=f.after)}", status_code=303)
+        for number in sorted(set(numbers)):
+            own = f"{ctx.actor.user_id}:{key}-{number}"
+            if act == "sent":
+                feedback.sent(conn, ctx.actor, number, key=own)
+            else:
+                feedback.accept(conn, ctx.actor, number, key=own)
+
+    return attempt(ctx, work, shown=partial(_show, f=f), to=f"/feedback?{f.address(after=f.after)}")
 
 
 @router.post("/feedback/{number}/{act}")
@@ -188,11 +186,6 @@ def _ways(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Re
 @router.post("/feedback/ways")
 def save_way(ctx: Context = Depends(posted)) -> Response:
     """Write a source's way."""
-    try:
-        with ctx.db() as conn:
-            ways.save(conn, ctx.actor, ctx.form.get("source", ""), ctx.form.get("text", "").replace("\r\n", "\n"))
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _ways(ctx, said=refused, status=409)
-    return RedirectResponse("/feedback/ways", status_code=303)
+    return attempt(ctx, lambda conn: ways.save(
+        conn, ctx.actor, ctx.form.get("source", ""), ctx.form.get("text", "").replace("\r\n", "\n"),
+    ), shown=_ways, to="/feedback/ways")  # fmt: skip

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock, money
 from wuzha.respond import measure_list, measures, notice, releases, safety
 
-from .alert import _back, _conflict, _whole
+from . import alert
 from .context import Context, posted, signed_in
 
 router = APIRouter()
@@ -84,15 +85,9 @@ def _wish(form: Any) -> measures.Wish:
 @router.post("/alerts/{alert_id}/measures")
 def ask_for(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Ask for a measure, or for a renewal of one."""
-    try:
-        with ctx.db() as conn:
-            measures.draft(
-                conn, ctx.actor, alert_id, _wish(ctx.form), version=_whole(ctx, "version"),
-                key=ctx.form.get("click", ""),
-            )  # fmt: skip
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return alert.step(ctx, alert_id, lambda conn: measures.draft(
+        conn, ctx.actor, alert_id, _wish(ctx.form), version=alert.whole(ctx, "version"),
+        key=ctx.form.get("click", "")))  # fmt: skip
 
 
 def _time(text: str) -> datetime | None:
@@ -141,30 +136,22 @@ def step(measure_id: int, act: str, ctx: Context = Depends(posted)) -> Response:
         raise Refused("not_found")
     with ctx.db() as conn:
         alert_id = int(measure_list.one(conn, ctx.actor, measure_id)["alert_id"])
-    try:
-        with ctx.db() as conn:
-            ACTS[act](conn, ctx, measure_id, ctx.form.get("click", ""))
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return RedirectResponse("/measures", 303) if ctx.form.get("back") == "list" else _back(alert_id)
+    return alert.step(
+        ctx, alert_id, lambda conn: ACTS[act](conn, ctx, measure_id, ctx.form.get("click", "")),
+        to="/measures" if ctx.form.get("back") == "list" else None,
+    )  # fmt: skip
 
 
 @router.post("/alerts/{alert_id}/flags")
 def set_flag(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Set a safety flag on the person, or take one down with the reason."""
     form = ctx.form
-    try:
-        with ctx.db() as conn:
-            if form.get("clear"):
-                safety.clear(
-                    conn, ctx.actor, alert_id, flag_id=_number(form["clear"]) or 0, why=form.get("words", ""),
-                    key=form.get("click", ""),
-                )  # fmt: skip
-            else:
-                safety.flag(
-                    conn, ctx.actor, alert_id, code=form.get("flag", ""), words=form.get("words", ""),
-                    key=form.get("click", ""),
-                )  # fmt: skip
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        words, key = form.get("words", ""), form.get("click", "")
+        if form.get("clear"):
+            safety.clear(conn, ctx.actor, alert_id, flag_id=_number(form["clear"]) or 0, why=words, key=key)
+        else:
+            safety.flag(conn, ctx.actor, alert_id, code=form.get("flag", ""), words=words, key=key)
+
+    return alert.step(ctx, alert_id, work)

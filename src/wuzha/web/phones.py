@@ -9,7 +9,7 @@ from wuzha.command.public import Refused
 from wuzha.respond import phones, visits
 from wuzha.respond.door_book import book
 
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter()
 
@@ -36,14 +36,9 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
 @router.post("/phones")
 def issue(ctx: Context = Depends(posted)) -> Response:
     """A pairing code; it is on this answer and nowhere else."""
-    try:
-        with ctx.db() as conn:
-            issued = phones.issue(conn, ctx.actor)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return _show(ctx, issued=issued)
+    return attempt(
+        ctx, lambda conn: phones.issue(conn, ctx.actor), shown=_show, to=lambda issued: _show(ctx, issued=issued)
+    )
 
 
 @router.post("/phones/{phone_id}/revoke")

@@ -3,18 +3,20 @@ the state of mind on an alert, which chooses among them."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import psycopg
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command.public import Refused, require
 from wuzha.events.scam_types import scam_types
 from wuzha.respond import mind, phrase_book
 from wuzha.respond.phrases import LANGUAGES, shipped
 
-from .alert import _back, _conflict, _whole
-from .context import STATUS, Context, posted, signed_in
+from . import alert
+from .context import Context, attempt, posted, signed_in
 
 router = APIRouter()
 
@@ -81,30 +83,15 @@ def page(ctx: Context = Depends(signed_in), group: str = COMMON) -> Response:
     return _show(ctx, group)
 
 
-def _to(group: str) -> Response:
-    return RedirectResponse(f"/phrases?group={group}", status_code=303)
-
-
-def _refused(ctx: Context, group: str, refused: Refused) -> Response:
-    if refused.reason in STATUS:
-        raise refused
-    return _show(ctx, group, said=refused, status=409)
-
-
 @router.post("/phrases")
 def propose(ctx: Context = Depends(posted)) -> Response:
     """Propose a text for one entry."""
     f = ctx.form
     entry = f.get("entry", "")
     group = entry.partition(":")[0]
-    try:
-        with ctx.db() as conn:
-            phrase_book.propose(
-                conn, ctx.actor, entry, zh=f.get("zh", ""), en=f.get("en", ""), why=f.get("why", "")
-            )  # fmt: skip
-    except Refused as refused:
-        return _refused(ctx, group if group in groups() else COMMON, refused)
-    return _to(group)
+    return attempt(ctx, lambda conn: phrase_book.propose(
+        conn, ctx.actor, entry, zh=f.get("zh", ""), en=f.get("en", ""), why=f.get("why", ""),
+    ), shown=partial(_show, group=group if group in groups() else COMMON), to=f"/phrases?group={group}")  # fmt: skip
 
 
 @router.post("/phrases/{phrase_id}")
@@ -112,26 +99,19 @@ def decide(phrase_id: int, ctx: Context = Depends(posted)) -> Response:
     """Accept, refuse or withdraw a proposal."""
     f = ctx.form
     group = f.get("group", COMMON) if f.get("group") in groups() else COMMON
-    try:
-        with ctx.db() as conn:
-            if f.get("do") == "withdraw":
-                phrase_book.withdraw(conn, ctx.actor, phrase_id)
-            else:
-                phrase_book.decide(conn, ctx.actor, phrase_id, accept=f.get("do") == "accept", why=f.get("why", ""))
-    except Refused as refused:
-        return _refused(ctx, group, refused)
-    return _to(group)
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        if f.get("do") == "withdraw":
+            phrase_book.withdraw(conn, ctx.actor, phrase_id)
+        else:
+            phrase_book.decide(conn, ctx.actor, phrase_id, accept=f.get("do") == "accept", why=f.get("why", ""))
+
+    return attempt(ctx, work, shown=partial(_show, group=group), to=f"/phrases?group={group}")
 
 
 @router.post("/alerts/{alert_id}/mind")
 def state_of_mind(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """The person's state of mind, as the officer hears it."""
-    try:
-        with ctx.db() as conn:
-            mind.set_mind(
-                conn, ctx.actor, alert_id, mind=ctx.form.get("mind", ""), version=_whole(ctx, "version"),
-                key=ctx.form.get("click", "") + ctx.form.get("mind", ""),
-            )  # fmt: skip
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+    return alert.step(ctx, alert_id, lambda conn: mind.set_mind(
+        conn, ctx.actor, alert_id, mind=ctx.form.get("mind", ""), version=alert.whole(ctx, "version"),
+        key=ctx.form.get("click", "") + ctx.form.get("mind", "")))  # fmt: skip

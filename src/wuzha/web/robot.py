@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command.public import Refused
 from wuzha.respond import robot, robot_results
 from wuzha.respond.codes import codes
 
-from .context import STATUS, Context, posted, signed_in
+from .context import STATUS, Context, attempt, posted, signed_in
 from .upload import Dropped, dropped
 
 router = APIRouter(prefix="/robot")
@@ -44,14 +44,9 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
 @router.post("/lists")
 def make(ctx: Context = Depends(posted)) -> Response:
     """Make a list of all who wait."""
-    try:
-        with ctx.db() as conn:
-            robot.make(conn, ctx.actor, purpose=ctx.form.get("purpose", ""), key=ctx.form.get("click", ""))
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, said=refused, status=409)
-    return RedirectResponse("/robot", status_code=303)
+    return attempt(ctx, lambda conn: robot.make(
+        conn, ctx.actor, purpose=ctx.form.get("purpose", ""), key=ctx.form.get("click", ""),
+    ), shown=_show, to="/robot")  # fmt: skip
 
 
 @router.post("/lists/{list_id}/{kind}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from wuzha.command.public import Refused
 from wuzha.respond import dialling, incoming
 
-from .alert import _back, _conflict
+from . import alert
 from .context import Context, posted, signed_in
 from .phone_panel import whole
 
@@ -19,17 +22,14 @@ router = APIRouter()
 def dial(alert_id: int, ctx: Context = Depends(posted)) -> Response:
     """Have the telephone call a line of this file."""
     f = ctx.form
-    try:
+
+    def work(conn: psycopg.Connection[Any]) -> None:
         to = whole(f.get("to", ""))
         if to is None:
             raise Refused("unknown_code", code=f.get("to", ""))
-        with ctx.db() as conn:
-            dialling.dial(
-                conn, ctx.actor, alert_id, to_id=to, channel=f.get("channel", "call"), key=f.get("click", "")
-            )  # fmt: skip
-    except Refused as refused:
-        return _conflict(ctx, alert_id, refused)
-    return _back(alert_id)
+        dialling.dial(conn, ctx.actor, alert_id, to_id=to, channel=f.get("channel", "call"), key=f.get("click", ""))
+
+    return alert.step(ctx, alert_id, work)
 
 
 @router.post("/alerts/{alert_id}/calls/{call_id}/away")
@@ -37,7 +37,7 @@ def away(alert_id: int, call_id: int, ctx: Context = Depends(posted)) -> Respons
     """Do not show this call any more."""
     with ctx.db() as conn:
         dialling.put_away(conn, ctx.actor, call_id)
-    return _back(alert_id)
+    return alert.back(alert_id)
 
 
 @router.get("/calls/now")

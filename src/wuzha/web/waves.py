@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import xlsxwriter
 from fastapi import APIRouter, Depends
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from wuzha.command.public import Refused
 from wuzha.events import clock
 from wuzha.respond import group_text, seized, waves
 
 from . import catalogue, words
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 from .masks import Sight
 from .upload import Dropped, dropped
 from .workbooks import attachment
@@ -37,14 +38,9 @@ def _one(ctx: Context, wave_id: int, *, said: Refused | None = None, status: int
 
 
 def _step(ctx: Context, wave_id: int, verb: Any) -> Response:
-    try:
-        with ctx.db() as conn:
-            verb(conn, ctx.actor, wave_id)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _one(ctx, wave_id, said=refused, status=409)
-    return RedirectResponse(f"/waves/{wave_id}", status_code=303)
+    return attempt(
+        ctx, lambda conn: verb(conn, ctx.actor, wave_id), shown=partial(_one, wave_id=wave_id), to=f"/waves/{wave_id}"
+    )
 
 
 @router.get("")
@@ -57,33 +53,19 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
 def make(ctx: Context = Depends(posted)) -> Response:
     """One work item of everybody whom a mark has touched."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            made = waves.make(
-                conn, ctx.actor, mark=f.get("mark", ""), title=f.get("title", ""), key=f.get("click", ""),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _list(ctx, said=refused, status=409)
-    return RedirectResponse(f"/waves/{made}", status_code=303)
+    return attempt(ctx, lambda conn: waves.make(
+        conn, ctx.actor, mark=f.get("mark", ""), title=f.get("title", ""), key=f.get("click", ""),
+    ), shown=_list, to=lambda made: f"/waves/{made}")  # fmt: skip
 
 
 @router.post("/list")
 def take_list(sent: Dropped = Depends(dropped)) -> Response:
     """A wave of a seized list."""
     f = sent.ctx.form
-    try:
-        with sent.ctx.db() as conn:
-            made = seized.take(
-                conn, sent.ctx.actor, name=sent.name, data=sent.data, case_no=f.get("case_no", ""),
-                title=f.get("title", ""), key=f.get("click", ""),
-            )  # fmt: skip
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _list(sent.ctx, said=refused, status=409)
-    return RedirectResponse(f"/waves/{made}", status_code=303)
+    return attempt(sent.ctx, lambda conn: seized.take(
+        conn, sent.ctx.actor, name=sent.name, data=sent.data, case_no=f.get("case_no", ""), title=f.get("title", ""),
+        key=f.get("click", ""),
+    ), shown=_list, to=lambda made: f"/waves/{made}")  # fmt: skip
 
 
 @router.get("/{wave_id}")
@@ -114,16 +96,9 @@ def close(wave_id: int, ctx: Context = Depends(posted)) -> Response:
 def texts(wave_id: int, ctx: Context = Depends(posted)) -> Response:
     """The file of a group text; each person's own file tells that they were texted."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            content = group_text.send(
-                conn, ctx.actor, wave_id, purpose=f.get("purpose", ""), key=f.get("click", ""), language=ctx.language
-            )
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _one(ctx, wave_id, said=refused, status=409)
-    return attachment(f"texts-{wave_id}.xlsx", content)
+    return attempt(ctx, lambda conn: group_text.send(
+        conn, ctx.actor, wave_id, purpose=f.get("purpose", ""), key=f.get("click", ""), language=ctx.language,
+    ), shown=partial(_one, wave_id=wave_id), to=lambda made: attachment(f"texts-{wave_id}.xlsx", made))  # fmt: skip
 
 
 _COLUMNS = (

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
+import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
@@ -15,7 +18,7 @@ from wuzha.events.warnings import STAGES
 from wuzha.ingest.books import offered
 from wuzha.respond import books, layouts, returns, ways
 
-from .context import STATUS, Context, posted, signed_in
+from .context import Context, attempt, posted, signed_in
 from .masks import mask_text
 from .upload import Dropped, dropped
 
@@ -96,20 +99,17 @@ def show(number: int, ctx: Context = Depends(signed_in)) -> Response:
 def explain(number: int, ctx: Context = Depends(posted)) -> Response:
     """The officer's word on source and columns."""
     f = ctx.form
-    try:
-        with ctx.db() as conn:
-            columns: dict[str, dict[str, str] | None] = {}
-            for i, sheet in enumerate(books.preview(conn, ctx.actor, number)):
-                chosen = {
-                    name: target for j, name in enumerate(sheet.names) if name and (target := f.get(f"c-{i}-{j}", ""))
-                }
-                columns[sheet.name] = None if f.get(f"skip-{i}") else chosen
-            books.explain(conn, ctx.actor, number, source=f.get("source", ""), columns=columns)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, number, said=refused, status=409)
-    return RedirectResponse(f"/workbooks/{number}", status_code=303)
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        columns: dict[str, dict[str, str] | None] = {}
+        for i, sheet in enumerate(books.preview(conn, ctx.actor, number)):
+            chosen = {
+                name: target for j, name in enumerate(sheet.names) if name and (target := f.get(f"c-{i}-{j}", ""))
+            }
+            columns[sheet.name] = None if f.get(f"skip-{i}") else chosen
+        books.explain(conn, ctx.actor, number, source=f.get("source", ""), columns=columns)
+
+    return attempt(ctx, work, shown=partial(_show, number=number), to=f"/workbooks/{number}")
 
 
 @router.post("/workbooks/{number}/words")
@@ -117,38 +117,31 @@ def words(number: int, ctx: Context = Depends(posted)) -> Response:
     """Meanings of words that nobody knew; the rows that they stopped are read again."""
     f = ctx.form
     allowed = {target: {v for v, _ in pairs} for target, pairs in _meanings().items()}
-    meant: dict[str, dict[str, dict[str, str]]] = {}
-    n = 0
-    try:
-        with ctx.db() as conn:
-            for layout, by_target in books.unknown_words(conn, ctx.actor, number).items():
-                for target, listed in by_target.items():
-                    for word in listed:
-                        value = f.get(f"v-{n}", "")
-                        if value in allowed[target] and f.get(f"w-{n}") == word:
-                            meant.setdefault(layout, {}).setdefault(target, {})[word] = value
-                        n += 1
-            if not meant:
-                raise Refused("no_choice")
-            books.explain_words(conn, ctx.actor, number, meant)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, number, said=refused, status=409)
-    return RedirectResponse(f"/workbooks/{number}", status_code=303)
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        meant: dict[str, dict[str, dict[str, str]]] = {}
+        n = 0
+        for layout, by_target in books.unknown_words(conn, ctx.actor, number).items():
+            for target, listed in by_target.items():
+                for word in listed:
+                    value = f.get(f"v-{n}", "")
+                    if value in allowed[target] and f.get(f"w-{n}") == word:
+                        meant.setdefault(layout, {}).setdefault(target, {})[word] = value
+                    n += 1
+        if not meant:
+            raise Refused("no_choice")
+        books.explain_words(conn, ctx.actor, number, meant)
+
+    return attempt(ctx, work, shown=partial(_show, number=number), to=f"/workbooks/{number}")
 
 
 @router.post("/workbooks/{number}/filled")
 def filled(number: int, ctx: Context = Depends(posted)) -> Response:
     """The workbook with its results; what is in it for the first time counts as sent."""
-    try:
-        with ctx.db() as conn:
-            done = returns.filled(conn, ctx.actor, number, mark=True)
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _show(ctx, number, said=refused, status=409)
-    return attachment(done.name, done.data)
+    return attempt(
+        ctx, lambda conn: returns.filled(conn, ctx.actor, number, mark=True),
+        shown=partial(_show, number=number), to=lambda done: attachment(done.name, done.data),
+    )  # fmt: skip
 
 
 @router.get("/workbooks/{number}/rejects")
@@ -182,13 +175,10 @@ def _layouts(ctx: Context, *, said: Refused | None = None, status: int = 200) ->
 def save_layout(ctx: Context = Depends(posted)) -> Response:
     """Keep a layout as it was edited; it must keep its name."""
     name, text = ctx.form.get("name", ""), ctx.form.get("text", "").replace("\r\n", "\n")
-    try:
-        with ctx.db() as conn:
-            source, _ = layouts.text_of(conn, name)
-            if layouts.save(conn, ctx.actor, source, text).name != name:
-                raise Refused("layout_wrong", why=f"layout: name = {name}")
-    except Refused as refused:
-        if refused.reason in STATUS:
-            raise
-        return _layouts(ctx, said=refused, status=409)
-    return RedirectResponse("/layouts", status_code=303)
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        source, _ = layouts.text_of(conn, name)
+        if layouts.save(conn, ctx.actor, source, text).name != name:
+            raise Refused("layout_wrong", why=f"layout: name = {name}")
+
+    return attempt(ctx, work, shown=_layouts, to="/layouts")
