@@ -204,6 +204,38 @@ def test_a_record_of_a_closed_file_is_kept_and_moves_nothing(both: Doors) -> Non
     assert both.refused == []
 
 
+def test_an_order_that_ended_with_its_file_stands_again_when_the_file_is_opened_again(both: Doors) -> None:
+    alert = both.signed()
+    order = both.sent(alert)
+    phone = both.phone(both.officer("li", "李强"))
+    open_(phone, order)
+
+    def turn(state: str) -> str:
+        with both.desk.scope(both.caller) as conn:
+            conn.execute(
+                "UPDATE alerts SET state = %s, version = version + 1 WHERE alert_id = %s", (state, alert)
+            )  # fmt: skip
+        both.pass_on()
+        return str(phone.get("/door/api/orders").json()["orders"][0]["ended"])
+
+    assert [turn(s) for s in ("closed", "signed", "closed", "contacting")] == ["预警已结案", "", "预警已结案", ""]
+    assert both.refused == []
+
+
+def test_a_phone_whose_clock_is_wrong_is_put_right_and_never_ahead_or_before_the_order(both: Doors) -> None:
+    order = both.sent(both.signed())
+    phone = both.phone(both.officer("li", "李强"))
+    wrong = datetime.now(UTC) + timedelta(days=3)
+    for now, at in ((wrong, wrong), (datetime.now(UTC), wrong), (wrong, wrong - timedelta(days=9))):
+        item = record(order, at=iso(at), revision=1)
+        assert phone.post("/door/api/sync", json={"now": iso(now), "items": [item]}).json()["items"][0] == {
+            "id": item["id"], "status": "kept",
+        }  # fmt: skip
+    sent = both.there.execute("SELECT sent_at FROM door_orders").fetchone()
+    for (made,) in both.there.execute("SELECT made_at FROM door_items").fetchall():
+        assert sent is not None and sent[0] <= made <= datetime.now(UTC)
+
+
 def test_kin_cross_only_where_they_may_be_told_and_a_later_flag_reaches_the_phone(both: Doors) -> None:
     kin, _ = both.desk.person("张丽", line="+8613966216621")
     alert = both.signed("张小兰", level="urgent")
@@ -302,6 +334,20 @@ def test_a_phone_that_is_taken_off_gets_nothing_more_and_an_officer_who_moves_lo
         answer = phone.get("/door/api/me")
         assert answer.status_code == 401 and answer.json() == {"reason": "revoked"}
     assert both.there.execute("SELECT count(*) FROM door_phones WHERE store_key IS NOT NULL").fetchone() == (0,)
+
+
+def test_a_mark_of_an_officer_who_has_moved_since_holds_up_nobodys_record(both: Doors) -> None:
+    alert = both.signed()
+    order = both.sent(alert)
+    sun = both.officer("sun", "孙悦")
+    one, two = both.phone(sun), both.phone(both.officer("li", "李强"))
+    assert sync(one, {"kind": "going", "id": str(uuid.uuid4()), "order": str(order), "at": iso()}) == [("kept", None)]
+    both.desk.web.execute(
+        "UPDATE users SET unit_id = %s WHERE user_id = %s", (both.desk.units["south"], sun.user_id)
+    )  # fmt: skip
+    assert sync(two, record(order)) == [("kept", None)]
+    both.pass_on()
+    assert ("visit", "met") in [s[:2] for s in both.steps(alert)]
 
 
 def test_the_centre_believes_no_phone_that_was_not_paired_or_is_of_another_unit(both: Doors) -> None:

@@ -56,7 +56,7 @@ def contact(
     mine(alert, actor, version)
     if to_id is not None and not theirs(conn, alert, to_id):
         raise Refused("unknown_code", code=to_id)
-    if rung.to == "kin":
+    if rung.to == "kin" or (to_id is not None and of_kin(conn, alert, to_id)):
         check_kin(conn, alert, result=result, reason=reason, words=words)
     reached = codes()["result"][result].reached and rung.to == "person"
     changes: dict[str, Any] = {}
@@ -94,6 +94,19 @@ def theirs(conn: psycopg.Connection[Any], alert: dict[str, Any], to_id: int) -> 
         {"person": alert["person_id"], "to": to_id},
     ).fetchone()
     return joined is not None
+
+
+def of_kin(conn: psycopg.Connection[Any], alert: dict[str, Any], to_id: int) -> bool:
+    """True where ``to_id``, which is `theirs`, is somebody else joined to the person, or a line of somebody else."""
+    if to_id in (alert["line_id"], alert["person_id"]):
+        return False
+    own = conn.execute(
+        "SELECT 1 FROM wuzha.subjects s WHERE s.subject_id = %(to)s AND s.kind <> 'person' AND EXISTS"
+        " (SELECT 1 FROM wuzha.relations WHERE subject_id = %(person)s AND other_id = %(to)s UNION ALL"
+        " SELECT 1 FROM wuzha.relations WHERE other_id = %(person)s AND subject_id = %(to)s)",
+        {"person": alert["person_id"], "to": to_id},
+    ).fetchone()
+    return own is None
 
 
 def note(

@@ -19,7 +19,7 @@ from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
 from .codes import codes
-from .contact import theirs
+from .contact import of_kin, theirs
 from .ladder import ladder
 from .step import audit_step, lock
 
@@ -95,8 +95,11 @@ def dial(
         raise Refused("taken", who=alert["signed_name"], at=alert["signed_at"])
     if channel not in DIALLED or not theirs(conn, alert, to_id) or _line(conn, to_id) is None:
         raise Refused("unknown_code", code=channel)
-    if channel == "kin":
+    others = of_kin(conn, alert, to_id)
+    if channel == "kin" or others:
         check_may_call_kin(conn, alert)
+    if others and channel != "kin":
+        raise Refused("unknown_code", code=channel)
     lapse(conn, actor, now)
     try:
         with conn.transaction():

@@ -73,6 +73,8 @@ def send(
     now = now or clock.now()
     if purpose not in codes()["purpose"]:
         raise Refused("no_purpose")
+    if not 8 <= len(key) <= 60:  # each person's step has its own key made of it
+        raise Refused("no_key")
     if conn.execute("SELECT 1 FROM wuzha.waves WHERE wave_id = %s", (wave_id,)).fetchone() is None:
         raise Refused("not_found")
     rows = conn.execute(
@@ -84,14 +86,21 @@ def send(
     ).fetchall()
     if not rows:
         raise Refused("nobody_to_text")
-    for alert_id, _, _, _ in rows:
-        step_key = f"{key}-{alert_id}"[:80]
+    gone = set()
+    for alert_id in sorted(row[0] for row in rows):  # locks are taken in one order by all
+        step_key = f"{key}-{alert_id}"
         if repeated(conn, actor, step_key) is None:
             alert = lock(conn, alert_id)
+            if alert["state"] == "closed" or alert["reached_at"] is not None:  # while we waited for the lock
+                gone.add(alert_id)
+                continue
             first = {} if alert["contacted_at"] is not None else {"contacted_at": now}
             record(
                 conn, actor, alert, "sms", key=step_key, changes=first, at=now, code="sent", to_id=alert["line_id"]
             )  # fmt: skip
+    rows = [row for row in rows if row[0] not in gone]
+    if not rows:
+        raise Refused("nobody_to_text")
     audit.append(
         conn, at=now, actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action="wave.texted",
         object=f"wave:{wave_id}", detail={"purpose": purpose, "n": len(rows)},

@@ -183,7 +183,8 @@ def _move(
     if target is None:
         changes: dict[str, Any] = {"robot_at": now}
         conn.execute(
-            "INSERT INTO wuzha.robot_calls (alert_id, listed_at, state_at) VALUES (%s, %s, %s)",
+            "INSERT INTO wuzha.robot_calls (alert_id, listed_at, state_at) VALUES (%s, %s, %s)"
+            " ON CONFLICT (alert_id) WHERE state = 'listed' DO NOTHING",  # an officer had listed it before
             (row["alert_id"], now, now),
         )
     else:

@@ -88,15 +88,32 @@ def words() -> dict[str, dict[str, str]]:
     return found | {f"kin_reason.{code}": row for code, row in shipped().reasons.items()}
 
 
+def _files(conn: psycopg.Connection[Any], alert_id: int) -> list[int]:
+    """The file with those that it has taken in, however often: what was known there is known here."""
+    rows = conn.execute(
+        "WITH RECURSIVE one AS (SELECT %s::bigint AS alert_id UNION SELECT m.alert_id FROM wuzha.alerts m"
+        " JOIN one ON m.merged_into = one.alert_id) SELECT alert_id FROM one",
+        (alert_id,),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+#: Flags of these files, of this person, or of anybody whom these files were about.
+_FLAGS_OF = (
+    "(alert_id = ANY(%(files)s) OR person_id = %(person)s"
+    " OR person_id IN (SELECT m.person_id FROM wuzha.alerts m WHERE m.alert_id = ANY(%(files)s)))"
+)
+
+
 def standing(conn: psycopg.Connection[Any], alert: dict[str, Any]) -> list[dict[str, Any]]:
     """The flags on the alert's person that nobody has cleared: flag_id, flag, words, at, officer."""
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
             "SELECT DISTINCT ON (f.flag) f.flag_id, f.flag, f.words, f.at, u.name AS officer"
-            " FROM wuzha.safety_flags f LEFT JOIN wuzha.users u ON u.user_id = f.user_id"
-            " WHERE (f.alert_id = %s OR f.person_id = %s) AND f.cleared_at IS NULL ORDER BY f.flag, f.at",
-            (alert["alert_id"], alert["person_id"]),
+            f" FROM (SELECT * FROM wuzha.safety_flags WHERE {_FLAGS_OF} AND cleared_at IS NULL) f"
+            " LEFT JOIN wuzha.users u ON u.user_id = f.user_id ORDER BY f.flag, f.at",
+            {"files": _files(conn, alert["alert_id"]), "person": alert["person_id"]},
         )
         .fetchall()
     )
@@ -111,10 +128,13 @@ class KinRule:
 
 
 def kin_rule(conn: psycopg.Connection[Any], alert: dict[str, Any]) -> KinRule:
-    """The rule for this alert now, from its type, its joined warnings, its person's flags and what was tried."""
+    """The rule for this alert now, from its type, its joined warnings, its person's flags, the files that it has
+    taken in, and what was tried."""
     safety = shipped()
     told = conn.execute(
-        "SELECT scam_type FROM wuzha.alert_warnings WHERE alert_id = %s AND scam_type IS NOT NULL", (alert["alert_id"],)
+        "SELECT scam_type FROM wuzha.alert_warnings WHERE alert_id = ANY(%(files)s) AND scam_type IS NOT NULL"
+        " UNION SELECT scam_type FROM wuzha.alerts WHERE alert_id = ANY(%(files)s)",
+        {"files": _files(conn, alert["alert_id"])},
     ).fetchall()
     if any(_under(t, safety.never) for t in (alert["scam_type"], *(row[0] for row in told))):
         return KinRule(forbidden="type", reasons=())
@@ -199,9 +219,16 @@ def clear(
         return done
     alert = lock(conn, alert_id)
     row = conn.execute(
-        "UPDATE wuzha.safety_flags SET cleared_at = %s, cleared_by = %s, cleared_why = %s"
-        " WHERE flag_id = %s AND (alert_id = %s OR person_id = %s) AND cleared_at IS NULL RETURNING flag_id",
-        (now, actor.user_id, why.strip()[:500], flag_id, alert_id, alert["person_id"]),
+        "UPDATE wuzha.safety_flags SET cleared_at = %(now)s, cleared_by = %(user)s, cleared_why = %(why)s"
+        f" WHERE flag_id = %(flag)s AND {_FLAGS_OF} AND cleared_at IS NULL RETURNING flag_id",
+        {
+            "now": now,
+            "user": actor.user_id,
+            "why": why.strip()[:500],
+            "flag": flag_id,
+            "files": _files(conn, alert_id),
+            "person": alert["person_id"],
+        },
     ).fetchone()
     if row is None:
         raise Refused("not_found")

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from datetime import datetime
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -24,6 +26,8 @@ from . import dispatch, file, phones, visit_form
 from .codes import codes
 from .reveal import revealed_until
 from .step import audit_step, lock, record
+
+log = structlog.get_logger(__name__)
 
 #: A picture's bytes, which with the rest of its letter stay below what a letter holds.
 PICTURE_LIMIT = 600_000
@@ -123,6 +127,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
         except (Refused, ValueError, KeyError, psycopg.DataError, psycopg.IntegrityError) as error:
             why = error.reason if isinstance(error, Refused) else f"{type(error).__name__}: {error}"[:200]
             conn.execute("UPDATE wuzha.visit_records SET refused = %s WHERE record_id = %s", (why, record_id))
+            log.error("visit record has no effect", record=record_id, dispatch=dispatch_id, why=why)
     conn.execute(
         "UPDATE wuzha.visit_pictures p SET alert_id = (SELECT r.alert_id FROM wuzha.visit_records r"
         "  WHERE r.dispatch_id = p.dispatch_id AND r.alert_id IS NOT NULL LIMIT 1)"
@@ -182,7 +187,9 @@ def _marks(conn: psycopg.Connection[Any], now: datetime) -> int:
         if not _theirs(conn, row["phone_ref"], order["unit_id"]):
             pass  # noted, and of no effect
         elif row["kind"] == "going" and order["state"] == "sent":
-            dispatch.going(conn, person, order["dispatch_id"], key=f"door-{row['mark_id']}", now=now)
+            # Refused where they have moved to another unit since: of no effect then, and in nobody's way.
+            with contextlib.suppress(Refused), conn.transaction():
+                dispatch.going(conn, person, order["dispatch_id"], key=f"door-{row['mark_id']}", now=now)
         elif row["kind"] == "opened":
             detail = {"dispatch": order["dispatch_id"], "at": row["at"].isoformat()}
             audit_step(conn, person, alert, "order_opened", at=now, detail=detail)
