@@ -36,6 +36,7 @@ class Doors:
     homes: dict[str, Path]
     folders: dict[str, Path]
     app: Any
+    told: Settings
     refused: list[int] = field(default_factory=list)
 
     def carry(self, name: str, *, now: datetime | None = None) -> None:
@@ -121,9 +122,10 @@ def doors(make_db: Callable[[], Database], folder: Path, patch: pytest.MonkeyPat
     zone_keys.trust(homes["phone"], folder / "centre.card", inbox=folders["phone"], outbox=folders["centre"])
     patch.setitem(os.environ, "WUZHA_HOME", str(homes["centre"]))
     pool = there.pool("web", max_size=4)
-    app = door.create(pool, Settings(role="phone", home=homes["phone"], door_tries=1000))
+    told = Settings(role="phone", home=homes["phone"], door_tries=1000)
+    app = door.create(pool, told)
     with here.connect("engine") as engine, here.connect("web") as web, there.connect("web") as other:
         desk = centre(here, engine, web)
         caller = desk.officer("wang", "王敏", "dissuader")
-        yield Doors(desk, caller, other, homes, folders, app)
+        yield Doors(desk, caller, other, homes, folders, app, told)
     pool.close()

@@ -218,16 +218,49 @@ def test_what_a_phone_keeps_is_closed_and_goes_when_its_session_or_the_phone_doe
     assert "张小兰" not in page.content() or not page.locator("#order").is_visible()
 
 
+def test_a_session_that_ends_without_a_network_closes_the_phone_and_loses_nothing(
+    both: Doors, handsets: Callable[[Actor], Page]
+) -> None:
+    alert = both.signed("张小兰")
+    both.sent(alert)
+    both.told.door_session_s = 6.0
+    page = handsets(both.officer("li", "李强"))
+    opened(page)
+    page.context.set_offline(True)
+    fill(page, "不在本辖区", "搬走了")
+    page.locator("#submit").click()
+    page.locator("#say").get_by_text("已保存在手机里").wait_for()
+    page.wait_for_timeout(6500)
+    page.reload()
+    page.locator("#locked").get_by_text("待发送 1").wait_for()
+    assert not page.locator("#order").is_visible() and "张小兰" not in page.content()
+    assert "key" not in page.evaluate(STORED)["meta"][0][1]  # what is left cannot be read by anybody
+    both.told.door_session_s = 600.0
+    page.context.set_offline(False)
+    page.locator("#locked a").click()
+    page.locator("#pin").fill(PIN)
+    page.locator("button.main").click()
+    sent(page)
+    both.pass_on()
+    assert both.steps(alert)[-1][:2] == ("visit", "not_here")
+
+
 def test_the_pages_are_large_and_in_high_contrast_and_fit_a_phone(
     both: Doors, handsets: Callable[[Actor], Page]
 ) -> None:
     both.sent(both.signed("阿卜杜热西提·买买提艾力江", level="urgent", amount_fen=18_200_000))
     both.sent(both.signed("李强", level="high", scam_type="romance"))
     page = handsets(both.officer("li", "李强"))
-    for view in ("list", "order"):
+    for view in ("list", "order", "english"):
         if view == "order":
             opened(page)
             page.locator("details.talk summary").click()
+        elif view == "english":
+            page.goto(page.url.rpartition("/")[0] + "?en")
+            ready(page)
+            page.locator("#rows a").first.click()
+            page.get_by_text("Result of the visit").wait_for()
+            page.locator("#o-name").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         small, pale = page.evaluate(CONTRAST)
         assert small == [] and pale == [], (view, small, pale)

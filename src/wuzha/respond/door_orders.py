@@ -38,11 +38,13 @@ def tell(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     rows = (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT d.*, a.merged_into, a.state AS file_state FROM wuzha.dispatches d JOIN wuzha.alerts a"
-            " USING (alert_id) WHERE d.end_told_at IS NULL AND (d.told_at IS NOT NULL OR d.state IN ('sent', 'going'))"
-            " AND a.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)"
+            "SELECT d.* FROM wuzha.dispatches d JOIN wuzha.alerts a USING (alert_id)"
+            " WHERE a.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) AND ("
+            " d.end_told_at IS NULL AND (d.told_at IS NOT NULL OR d.state IN ('sent', 'going'))"
             " AND (d.told_mark IS NULL OR d.state NOT IN ('sent', 'going') OR a.merged_into IS NOT NULL"
             f"  OR d.told_mark <> {_MARK})"
+            # A closed file that was opened again: the order that had ended with it stands again.
+            " OR d.end_told_at IS NOT NULL AND d.state IN ('sent', 'going') AND a.state <> 'closed')"
             " ORDER BY d.meet_by, d.dispatch_id LIMIT %s",
             (actor.unit_id, _ROUND),
         )
@@ -71,14 +73,16 @@ def _tell_one(
         if order["told_at"] is not None:
             for peer in peers:
                 body = {"ref": ref, "at": now.isoformat(), "as": how}
-                exchange.queue(conn, peer, kind="door_order_end", key=ref, body=body, now=now)
+                key = f"{ref}.{order['told_n']}"
+                exchange.queue(conn, peer, kind="door_order_end", key=key, body=body, now=now)
         conn.execute("UPDATE wuzha.dispatches SET end_told_at = %s WHERE dispatch_id = %s", (now, order["dispatch_id"]))
         return 1
-    if mark == order["told_mark"]:
+    again = order["end_told_at"] is not None
+    if mark == order["told_mark"] and not again:
         return 0
     told = compose(conn, actor, order, alert_id, now)
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    number = order["told_n"] + (digest != order["told_digest"])
+    number = order["told_n"] + (again or digest != order["told_digest"])
     if number != order["told_n"]:
         for peer in peers:
             body = {**told, "version": number}
@@ -88,8 +92,8 @@ def _tell_one(
             conn, actor, {"alert_id": alert_id, "unit_id": order["unit_id"]}, "order_told", at=now, detail=detail
         )
     conn.execute(
-        "UPDATE wuzha.dispatches SET told_at = coalesce(told_at, %s), told_mark = %s, told_digest = %s, told_n = %s"
-        " WHERE dispatch_id = %s",
+        "UPDATE wuzha.dispatches SET told_at = coalesce(told_at, %s), told_mark = %s, told_digest = %s, told_n = %s,"
+        " end_told_at = NULL WHERE dispatch_id = %s",
         (now, mark, digest, number, order["dispatch_id"]),
     )
     return 1

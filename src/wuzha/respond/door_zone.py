@@ -57,7 +57,8 @@ def take_order(conn: psycopg.Connection[Any], message: exchange.Message) -> None
     conn.execute(
         "INSERT INTO wuzha.door_orders (order_ref, unit_ref, version, sent_at, meet_by, body)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (order_ref) DO UPDATE SET version = excluded.version,"
-        " meet_by = excluded.meet_by, body = excluded.body WHERE door_orders.version < excluded.version",
+        " meet_by = excluded.meet_by, body = excluded.body, ended_at = NULL, ended_as = NULL"
+        " WHERE door_orders.version < excluded.version",
         (str(b["ref"]), str(b["unit_ref"]), version, at, by, Jsonb(b)),
     )
     purge(conn, clock.now())
