@@ -1,4 +1,4 @@
-"""The pages on a free port of this machine, for a browser."""
+"""The pages on a free port of this machine, for a browser, and an officer's way in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
+from tests.desks import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 @contextmanager
@@ -40,3 +44,15 @@ def serving(app: Any) -> Iterator[str]:
     yield address
     loop.call_soon_threadsafe(server.stop)
     thread.join(timeout=10)
+
+
+def log_in(page: Page, address: str, login: str) -> None:
+    """By keyboard, to the desk; whoever was logged in on this page is no longer."""
+    page.context.clear_cookies()
+    page.goto(address + "/login")
+    page.locator("input[name=login]:focus").wait_for()  # on a busy machine it comes after the page
+    page.keyboard.type(login)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(address + "/desk")

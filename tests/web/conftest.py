@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.browser import MISSING, find_chromium, launch_options
 from tests.desks import PASSWORD, Centre, centre
+from tests.serving import serving
 
 from wuzha.command.public import Actor
 from wuzha.store import Connection, Database
@@ -78,6 +79,18 @@ def app(db: Database) -> Iterator[Any]:
     pool = db.pool("web", max_size=6)
     yield create(pool)
     pool.close()
+
+
+@pytest.fixture
+def address(page: Page, app: Any) -> Iterator[str]:
+    """The pages on a port; asks for the browser first, so that nothing is served where there is none."""
+    with serving(app) as at:
+        yield at
+        # A server stops once nobody listens: pages that are open would hold it for as long as it waits for them.
+        browser = page.context.browser
+        for context in browser.contexts if browser else ():
+            for opened in context.pages:
+                opened.goto("about:blank")
 
 
 class Officer:

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.desks import Centre
-from tests.serving import serving
+from tests.serving import log_in
 
 from wuzha.command.public import Actor
 from wuzha.events import clock
 from wuzha.respond import rounds
 
-from .test_browser import log_in
-
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def address(page: Page, app: Any) -> Iterator[str]:
-    """The pages on a port."""
-    with serving(app) as at:
-        yield at
-        browser = page.context.browser
-        for context in browser.contexts if browser else ():
-            for opened in context.pages:
-                opened.goto("about:blank")
 
 
 def _person(house: Centre, alert: int) -> int:

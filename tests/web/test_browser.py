@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.desks import PASSWORD, Centre
+from tests.desks import Centre
 from tests.furnished import furnish
-from tests.serving import serving
+from tests.serving import log_in
 
 from wuzha.command.public import Actor
 
@@ -16,28 +15,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def address(page: Page, app: Any) -> Iterator[str]:
-    """The pages on a port; asks for the browser first, so that nothing is served where there is none."""
-    with serving(app) as at:
-        yield at
-        # A server stops once nobody listens: pages that are open would hold it for as long as it waits for them.
-        browser = page.context.browser
-        for context in browser.contexts if browser else ():
-            for opened in context.pages:
-                opened.goto("about:blank")
-
-
-def log_in(page: Page, address: str, login: str) -> None:
-    page.goto(address + "/login")
-    page.locator("input[name=login]:focus").wait_for()  # on a busy machine it comes after the page
-    page.keyboard.type(login)
-    page.keyboard.press("Tab")
-    page.keyboard.type(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(address + "/desk")
 
 
 def test_from_the_desk_to_a_closed_file_by_keyboard_only(page: Page, address: str, house: Centre, wang: Actor) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.desks import PASSWORD, Centre
+from tests.desks import Centre
 from tests.public.conftest import Zones, zones  # noqa: F401
-from tests.serving import serving
+from tests.serving import log_in, serving
 
 from wuzha.command.public import Actor
 from wuzha.respond.phrases import shipped
@@ -17,22 +16,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def address(page: Page, app: Any) -> Iterator[str]:
-    with serving(app) as at:
-        yield at
-        page.goto("about:blank")
-
-
-def log_in(page: Page, address: str, login: str) -> None:
-    page.context.clear_cookies()
-    page.goto(address + "/login")
-    page.fill('input[name="login"]', login)
-    page.fill('input[name="password"]', PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(address + "/desk")
 
 
 def test_one_key_changes_the_words(page: Page, address: str, house: Centre, wang: Actor) -> None:

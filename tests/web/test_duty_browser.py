@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.desks import Centre
 from tests.respond.duty import city, make_round
-from tests.serving import serving
-from tests.web.test_browser import log_in
+from tests.serving import log_in
 
 from wuzha.command import shifts
 from wuzha.command.public import on_duty
@@ -29,16 +28,6 @@ pytestmark = pytest.mark.browser
 def house(db: Database, engine: Connection, web: Connection) -> Centre:
     """A city with two counties instead of the one centre."""
     return city(db, engine, web)
-
-
-@pytest.fixture
-def address(page: Page, app: Any) -> Iterator[str]:
-    with serving(app) as at:
-        yield at
-        browser = page.context.browser
-        for context in browser.contexts if browser else ():
-            for opened in context.pages:
-                opened.goto("about:blank")
 
 
 @pytest.fixture

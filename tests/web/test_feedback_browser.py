@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from tests.answering import answering
-from tests.desks import PASSWORD, Centre
+from tests.desks import Centre
 from tests.lists import book, cells, line, register
 from tests.live.test_worker import follow, settings
-from tests.serving import serving
+from tests.serving import log_in
 
 from wuzha.command.public import Actor
 from wuzha.events import TABLES, batch, clock
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 PHONE = "13800138000"
-
-
-@pytest.fixture
-def address(page: Page, app: Any) -> Iterator[str]:
-    """The pages on a port; what is open is left before the server stops."""
-    with serving(app) as at:
-        yield at
-        page.goto("about:blank")
 
 
 def send(house: Centre, source: str, number: str) -> None:
@@ -79,11 +70,7 @@ def test_a_person_in_four_feeds_is_answered_once_and_fed_back_four_times(
     register(house, "platform", "某平台", role="platform")
     register(house, "ministry", "部级平台")
     boss = house.officer("boss", "管", "admin")
-    page.goto(address + "/login")
-    page.fill("input[name=login]", "wang")
-    page.fill("input[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(address + "/desk")
+    log_in(page, address, "wang")
 
     # Two workbooks: one let go over the desk, one chosen; each layout is confirmed once.
     drop(page, "省下发.xlsx", book([line(1, number="S1", phone="13900139000"), line(2, number="S2", phone=PHONE)]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,7 @@ from tests.respond.pbx import exchange
 from tests.respond.test_incoming import told
 from tests.respond.test_robot import answers, listed
 from tests.respond.test_telephony import running
-from tests.serving import serving
-from tests.web.test_browser import log_in
+from tests.serving import log_in
 
 from wuzha.command.public import Actor
 from wuzha.events import clock
@@ -24,16 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def address(page: Page, app: Any) -> Iterator[str]:
-    with serving(app) as at:
-        yield at
-        browser = page.context.browser
-        for context in browser.contexts if browser else ():
-            for opened in context.pages:
-                opened.goto("about:blank")
 
 
 def signed(house: Centre, wang: Actor, **columns: Any) -> int:
