@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 
 from wuzha.events import clock
+
+#: The row that PostgreSQL quotes with its refusal, to the next part of the message or the end of it.
+_ROW = re.compile(r"\nDETAIL:.*?(?=\n[A-Z]+: |\n\n|\Z)", re.DOTALL)
+
+
+def without_rows(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The event without the rows that a refusal of the database quotes: they hold names and numbers."""
+    return {name: _ROW.sub("", value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def configure(process: str) -> None:
@@ -20,6 +31,7 @@ def configure(process: str) -> None:
             structlog.processors.add_log_level,
             lambda _, __, event: {"at": clock.now().isoformat(timespec="milliseconds"), **event},
             structlog.processors.format_exc_info,
+            without_rows,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

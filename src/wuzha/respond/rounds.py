@@ -20,6 +20,7 @@ import structlog
 from wuzha import store
 from wuzha.command.public import Actor, machine
 from wuzha.events import clock
+from wuzha.live.logs import configure
 
 from . import (
     answers,
@@ -84,6 +85,7 @@ def go_round(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> d
 
 def run() -> int:
     """Make the rounds until SIGTERM. Returns the exit code; the parent starts a process again that could not go on."""
+    configure("rounds")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
