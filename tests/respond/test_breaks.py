@@ -11,7 +11,20 @@ from tests.desks import Centre
 
 from wuzha.command.public import Actor, Refused, machine
 from wuzha.events import clock
-from wuzha.respond import contact, dialling, followups, group_text, outcome, overflow, reopen, safety, sign, step, waves
+from wuzha.respond import (
+    contact,
+    dialling,
+    followups,
+    group_text,
+    outcome,
+    overflow,
+    reopen,
+    safety,
+    sign,
+    step,
+    transfers,
+    waves,
+)
 from wuzha.store import transaction
 
 
@@ -130,3 +143,37 @@ def test_a_group_text_with_a_long_key_stands_on_everybodys_file(house: Centre, w
         group_text.send(conn, wang, wave, purpose="dissuade", key="k" * 60)
         told = conn.execute("SELECT alert_id FROM contacts WHERE kind = 'sms' ORDER BY 1").fetchall()
     assert told == [(a,) for a in ids]
+
+
+def test_a_file_closed_while_it_was_offered_can_be_given_again_once_it_is_open(house: Centre, wang: Actor) -> None:
+    alert = house.alert()
+    zhou = house.officer("zhou", "周", "station", unit="east")
+
+    def do(actor: Actor, verb: Callable[..., Any], key: str, **values: Any) -> None:
+        with house.scope(actor) as conn:
+            verb(conn, actor, alert, key=f"{key}-click", **values)
+
+    def give(key: str) -> None:
+        do(wang, transfers.offer, key, to_unit=house.units["east"], reason="住在东街", version=version(house, alert))
+
+    do(wang, sign.sign, "signs", version=1)
+    give("gives")
+    do(wang, outcome.outcome, "outcome", code="not_reached", version=version(house, alert))
+    do(wang, outcome.close, "closes", version=version(house, alert))
+    with pytest.raises(Refused, match="closed"):
+        do(zhou, transfers.sign_for, "signs-for")
+    with house.scope(wang) as conn:
+        reopen.reopen(conn, wang, step.lock(conn, alert), key="opened-again", at=clock.now())
+    do(zhou, sign.sign, "signs-anew", version=version(house, alert))
+    with house.scope(zhou) as conn:
+        transfers.offer(
+            conn, zhou, alert, to_unit=house.units["centre"], reason="户籍在城里", version=version(house, alert),
+            key="gives-anew",
+        )  # fmt: skip
+        states = conn.execute("SELECT state FROM transfers WHERE alert_id = %s ORDER BY 1", (alert,)).fetchall()
+    assert states == [("offered",), ("recalled",)]
+
+
+def test_a_wave_without_a_key_is_refused(house: Centre, wang: Actor) -> None:
+    with pytest.raises(Refused, match="no_key"), house.scope(wang) as conn:
+        waves.make(conn, wang, mark="site:bad.top", title="假网站", key="")

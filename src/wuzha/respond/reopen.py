@@ -45,4 +45,9 @@ def reopen(
         "UPDATE wuzha.followups SET dropped_at = %s WHERE alert_id = %s AND done_at IS NULL AND dropped_at IS NULL",
         (at, alert["alert_id"]),
     )
+    # Nor does a transfer that nobody signed for before the close.
+    conn.execute(
+        "UPDATE wuzha.transfers SET state = 'recalled', state_at = %s WHERE alert_id = %s AND state = 'offered'",
+        (at, alert["alert_id"]),
+    )
     return done

@@ -111,6 +111,8 @@ def sign_for(
 def accept(conn: psycopg.Connection[Any], actor: Actor, alert: dict[str, Any], *, key: str, now: datetime) -> Done:
     """The same for an alert that is locked already."""
     alert_id = alert["alert_id"]
+    if alert["state"] == "closed":
+        raise Refused("closed")
     if alert["offered_at"] is None:
         raise Refused("not_offered")
     if not may_sign(conn, actor, alert):

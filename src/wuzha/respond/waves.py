@@ -70,6 +70,8 @@ def make(
     require(actor, "desk.act")
     now = now or clock.now()
     kind, _, value = mark.partition(":")
+    if not 8 <= len(key) <= 80:
+        raise Refused("no_key")
     if not title.strip():
         raise Refused("no_title")
     if kind == "list" and len((case_no or "").strip()) < 4:
