@@ -57,6 +57,17 @@ def filled(house: Centre, actor: Actor, number: int, *, mark: bool = True) -> An
         return returns.filled(conn, actor, number, mark=mark)
 
 
+def test_each_taking_of_a_file_with_numbers_in_it_is_in_the_audit(house: Centre, wang: Actor) -> None:
+    number = drop(house, wang, book([line(i) for i in range(2)]))
+    for _ in range(2):  # nothing to fill in: the numbers leave all the same
+        filled(house, wang, number)
+    with house.scope(wang) as conn:
+        books.rejects_book(conn, wang, number)
+        acts = conn.execute("SELECT action FROM audit WHERE object = %s", (f"workbook:{number}",)).fetchall()
+    told = [a[0] for a in acts]
+    assert told.count("workbook.filled") == 2 and told.count("workbook.rejects_taken") == 1
+
+
 def test_rows_stand_in_the_log_under_their_source_and_the_same_file_counts_nothing(house: Centre, wang: Actor) -> None:
     data = book([line(i) for i in range(5)])
     first = drop(house, wang, data)

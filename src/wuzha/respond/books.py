@@ -374,6 +374,7 @@ def rejects_book(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) 
     import xlsxwriter
 
     book = one(conn, actor, workbook_id)
+    record(conn, actor, workbook_id, "rejects_taken", clock.now(), n=len(book["rejects"]))
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(out, options) as new:

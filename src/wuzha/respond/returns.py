@@ -118,12 +118,14 @@ def filled(
         done = fill(name, data, {s: c for s, c in cells.items() if c})
     except CannotFill as error:
         raise Refused("cannot_fill", why=str(error)) from error
+    what: list[tuple[Any, ...]] = []
     if mark and way.way not in ("api", "pull"):
         new = {r["warning_id"]: r for r in firm if r["feedback"] == "owed"}
         what = [(i, r["answer"], way.word(r["answer"], words[r["sheet"]])) for i, r in new.items()]
         if what:
             feedback.mark_sent(conn, actor, what, receipt=name, at=now)
-            books.record(conn, actor, workbook_id, "filled", now, sent=len(what))
+    if mark:  # its names and numbers leave, whether or not there was anything to fill in
+        books.record(conn, actor, workbook_id, "filled", now, sent=len(what))
     return done
 
 
