@@ -38,13 +38,15 @@ def tell(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     rows = (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT d.* FROM wuzha.dispatches d JOIN wuzha.alerts a USING (alert_id)"
-            " WHERE a.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) AND ("
-            " d.end_told_at IS NULL AND (d.told_at IS NOT NULL OR d.state IN ('sent', 'going'))"
-            " AND (d.told_mark IS NULL OR d.state NOT IN ('sent', 'going') OR a.merged_into IS NOT NULL"
-            f"  OR d.told_mark <> {_MARK})"
-            # A closed file that was opened again: the order that had ended with it stands again.
-            " OR d.end_told_at IS NOT NULL AND d.state IN ('sent', 'going') AND a.state <> 'closed')"
+            # Two walks of two small indexes; a closed file that was opened again makes its ended order stand again.
+            "WITH due AS (SELECT dispatch_id FROM wuzha.dispatches d JOIN wuzha.alerts a USING (alert_id)"
+            "   WHERE d.end_told_at IS NULL AND (d.told_at IS NOT NULL OR d.state IN ('sent', 'going'))"
+            "   AND (d.told_mark IS NULL OR d.state NOT IN ('sent', 'going') OR a.merged_into IS NOT NULL"
+            f"    OR d.told_mark <> {_MARK})"
+            "  UNION SELECT dispatch_id FROM wuzha.dispatches d JOIN wuzha.alerts a USING (alert_id)"
+            "   WHERE d.end_told_at IS NOT NULL AND d.state IN ('sent', 'going') AND a.state <> 'closed')"
+            " SELECT d.* FROM due JOIN wuzha.dispatches d USING (dispatch_id) JOIN wuzha.alerts a USING (alert_id)"
+            " WHERE a.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s)"
             " ORDER BY d.meet_by, d.dispatch_id LIMIT %s",
             (actor.unit_id, _ROUND),
         )

@@ -92,6 +92,7 @@ class Law:
 
     since: date
     chain_days: int
+    draft_h: int
     release_escalate_h: int
     reason_chars: int
     basis: dict[str, Basis]
@@ -141,7 +142,8 @@ def read(text: str, name: str = "measures.toml") -> list[Law]:
                 raise file.error(f"law.{part}", "", f"[law.{part}] {error}") from error
         try:
             law = Law(
-                since=raw["from"], chain_days=raw["chain_days"], release_escalate_h=raw["release_escalate_h"],
+                since=raw["from"], chain_days=raw["chain_days"], draft_h=raw["draft_h"],
+                release_escalate_h=raw["release_escalate_h"],
                 reason_chars=raw["reason_chars"], basis=found["basis"], kind=found["kind"],
                 notice=papers["notice"], order=papers["order"],
             )  # fmt: skip

@@ -55,7 +55,8 @@ def draft(
 
     Refused: measure_law, measure_kind, measure_basis, measure_target, measure_term, measure_reason,
     measure_same_reason, measure_why_self, measure_why_bank, measure_consent, measure_living, measure_must_renew,
-    measure_renew, and those of `mine`.
+    measure_renew, measure_elsewhere (another unit has had one on it lately: whoever stands above both decides), and
+    those of `mine`.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -112,9 +113,17 @@ def _before(
 ) -> list[dict[str, Any]]:
     """The decisions that this one follows on, oldest first. What stood a short while ago cannot be asked anew as if it
     had never been, or 48 hours would be looped without anybody seeing the sum."""
+    # Two officers who ask for one target at once, on two files, wait for each other here.
+    name = f"measure:{wish.kind}:{wish.target_id}"
+    conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+    since = now - timedelta(days=table.chain_days)
     chains = measure_list.chain_of(conn, wish.kind, wish.target_id, wish.basis)
+    recent = [m for m in chains if m["until"] > since]
+    if wish.basis == "police":
+        every = conn.execute("SELECT wuzha.police_measures(%s, %s, %s)", (wish.kind, wish.target_id, since)).fetchone()
+        if every is not None and every[0] > len(recent):
+            raise Refused("measure_elsewhere")
     if wish.renews is None:
-        recent = [m for m in chains if m["until"] > now - timedelta(days=table.chain_days)]
         if wish.basis == "police" and recent:
             raise Refused("measure_must_renew")
         return []
@@ -170,12 +179,18 @@ def approve(
 ) -> Done:
     """Decide that it is done; its term runs from this moment.
 
-    Refused: forbidden, measure_own (whoever asks for it does not decide it), measure_state.
+    Refused: forbidden, measure_own (whoever asks for it does not decide it), measure_state, closed (its file is),
+    measure_stale (it was asked for too long ago: what was true then may not be now).
     """
     now = now or clock.now()
     alert, measure, done = _to_decide(conn, actor, measure_id, key, now)
     if done is not None:
         return done
+    if alert["state"] == "closed":
+        raise Refused("closed")
+    table = law(now)
+    if table is None or now - measure["requested_at"] > timedelta(hours=table.draft_h):
+        raise Refused("measure_stale")
     conn.execute(
         "UPDATE wuzha.measures SET approved_at = %s, approved_by = %s, ends_at = %s WHERE measure_id = %s",
         (now, actor.user_id, now + timedelta(hours=measure["hours"]), measure_id),

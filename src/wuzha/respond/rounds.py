@@ -76,6 +76,8 @@ def go_round(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> d
             try:
                 with store.transaction(conn, unit=root, user=None, now=at):
                     done[name] = done.get(name, 0) + work(conn, machine(root, name), at)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+                log.warning("round gave way", round=name, error=type(error).__name__)  # it comes again in a second
             except psycopg.OperationalError:
                 raise
             except Exception as error:

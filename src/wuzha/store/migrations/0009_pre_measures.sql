@@ -249,3 +249,17 @@ GRANT UPDATE (fresh) ON reports TO wuzha_web;
 GRANT USAGE ON SEQUENCE safety_flags_flag_id_seq, measures_measure_id_seq, measure_notices_notice_id_seq,
                         release_requests_request_id_seq, followups_followup_id_seq TO wuzha_web;
 GRANT USAGE ON SEQUENCE reports_report_id_seq TO wuzha_engine;
+
+-- How many police measures of a kind have stood on a target since a time, whoever sees them: units side by side must not
+-- loop 48 hours without knowing. A number only; who, where and why stay with those who may see them.
+GRANT SELECT (kind, target_id, basis, declined_at, ends_at, released_at) ON measures TO wuzha_search;
+CREATE POLICY search ON measures FOR SELECT TO wuzha_search USING (true);
+GRANT CREATE ON SCHEMA wuzha TO wuzha_search;
+CREATE FUNCTION police_measures(of_kind text, target bigint, since timestamptz) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = wuzha, pg_temp AS $$
+    SELECT count(*) FROM measures m WHERE m.kind = of_kind AND m.target_id = target AND m.basis = 'police'
+       AND m.declined_at IS NULL AND coalesce(least(m.ends_at, m.released_at), 'infinity') > since $$;
+REVOKE ALL ON FUNCTION police_measures(text, bigint, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION police_measures(text, bigint, timestamptz) TO wuzha_web, wuzha_owner;
+ALTER FUNCTION police_measures(text, bigint, timestamptz) OWNER TO wuzha_search;
+REVOKE CREATE ON SCHEMA wuzha FROM wuzha_search;

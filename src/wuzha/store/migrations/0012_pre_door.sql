@@ -35,6 +35,8 @@ ALTER TABLE dispatches ADD COLUMN told_at timestamptz,    -- its order was last 
 GRANT UPDATE (told_at, told_mark, told_digest, told_n, end_told_at) ON dispatches TO wuzha_web;
 CREATE INDEX dispatches_untold ON dispatches (meet_by, dispatch_id)
     WHERE end_told_at IS NULL AND (told_at IS NOT NULL OR state IN ('sent', 'going'));
+-- An order that ended with its file, whose file may be opened again.
+CREATE INDEX dispatches_ended ON dispatches (alert_id) WHERE end_told_at IS NOT NULL AND state IN ('sent','going');
 
 -- What the phones sent: each officer's own record of a visit, corrections beside what they correct; pictures.
 CREATE TABLE visit_records (
