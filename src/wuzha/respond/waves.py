@@ -97,11 +97,12 @@ def make(
 
 
 def gather(conn: psycopg.Connection[Any], wave_id: int, *, now: datetime) -> int:
-    """Alerts in sight that the wave's mark has touched and that it does not hold yet join it; how many."""
+    """Alerts in sight that the wave's mark has touched since it was last looked at join it; how many."""
     return conn.execute(
         "INSERT INTO wuzha.wave_alerts (wave_id, alert_id, joined_at)"
         " SELECT DISTINCT w.wave_id, a.alert_id, %(now)s::timestamptz FROM wuzha.waves w"
-        " JOIN wuzha.evidence_marks m ON m.mark = w.mark JOIN wuzha.evidence e USING (evidence_id)"
+        " JOIN wuzha.evidence_marks m ON m.mark = w.mark AND m.evidence_id > w.seen"
+        " JOIN wuzha.evidence e USING (evidence_id)"
         f" JOIN wuzha.alerts a USING (alert_id) WHERE w.wave_id = %(wave)s AND e.withdrawn_at IS NULL AND {_OPEN}"
         " UNION SELECT w.wave_id, a.alert_id, %(now)s FROM wuzha.waves w"
         " JOIN wuzha.alert_warnings x ON x.source = 'desk' AND x.source_no = w.mark"
@@ -113,8 +114,12 @@ def gather(conn: psycopg.Connection[Any], wave_id: int, *, now: datetime) -> int
 
 def join_later(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     """The round: every open wave in sight takes in whom its mark has touched since."""
+    newest = conn.execute("SELECT coalesce(max(evidence_id), 0) FROM wuzha.evidence").fetchone() or (0,)
     waves = conn.execute("SELECT wave_id FROM wuzha.waves WHERE closed_at IS NULL ORDER BY wave_id").fetchall()
-    return sum(gather(conn, wave_id, now=now) for (wave_id,) in waves)
+    joined = sum(gather(conn, wave_id, now=now) for (wave_id,) in waves)
+    # What a maker saw is less than what the whole tree sees: only the round says that evidence has been looked at.
+    conn.execute("UPDATE wuzha.waves SET seen = %s WHERE closed_at IS NULL AND seen < %s", (newest[0], newest[0]))
+    return joined
 
 
 def close(conn: psycopg.Connection[Any], actor: Actor, wave_id: int, *, now: datetime | None = None) -> None:

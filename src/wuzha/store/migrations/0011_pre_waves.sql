@@ -54,6 +54,7 @@ CREATE TABLE waves (
     closed_by  bigint REFERENCES users,
     rows_n     int NOT NULL DEFAULT 0,                 -- of a list: its rows that name somebody
     rejects    jsonb NOT NULL DEFAULT '[]',
+    seen       bigint NOT NULL DEFAULT 0,              -- evidence up to here has been looked at; one engine writes it, in order
     key        text NOT NULL UNIQUE
 );
 CREATE UNIQUE INDEX waves_once ON waves (unit_id, mark) WHERE closed_at IS NULL;
@@ -96,7 +97,7 @@ CREATE POLICY web ON wave_alerts TO wuzha_web USING (
     EXISTS (SELECT 1 FROM wuzha.alerts a WHERE a.alert_id = wave_alerts.alert_id));
 GRANT SELECT, INSERT, UPDATE (warned) ON evidence_marks TO wuzha_engine;
 GRANT SELECT ON evidence_marks TO wuzha_web;
-GRANT SELECT, INSERT, UPDATE (title, closed_at, closed_by, rows_n, rejects) ON waves TO wuzha_web;
+GRANT SELECT, INSERT, UPDATE (title, closed_at, closed_by, rows_n, rejects, seen) ON waves TO wuzha_web;
 GRANT SELECT, INSERT ON wave_alerts TO wuzha_web;
 GRANT SELECT, INSERT, UPDATE (signed_at, signed_by) ON wave_shares TO wuzha_web;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA wuzha TO wuzha_web;
