@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 from fastapi import Request
+from tests.apart import apart
 
 from wuzha.api import body
 from wuzha.api.problems import Problem
@@ -24,7 +25,8 @@ def request(content: bytes, *, chunk: int = 1000, **headers: str) -> Request:
 
 
 def read(content: bytes, *, limit: int = 10_000, inflated: int = 100_000, chunk: int = 1000, **headers: str) -> bytes:
-    return asyncio.run(body.read(request(content, chunk=chunk, **headers), limit=limit, inflated=inflated))
+    sent = request(content, chunk=chunk, **headers)
+    return apart(lambda: asyncio.run(body.read(sent, limit=limit, inflated=inflated)))
 
 
 def status(content: bytes, **options: object) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.apart import apart
 from tests.respond.pbx import PASSWORD, Exchange, exchange
 
 from wuzha.respond import sip
@@ -41,7 +42,7 @@ def made(
         finally:
             await line.close()
 
-    return asyncio.run(run())
+    return apart(lambda: asyncio.run(run()))
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -144,9 +145,10 @@ def test_many_calls_at_once_keep_their_own_answers(tmp_path: Path) -> None:
 
 def test_an_exchange_is_asked_whether_it_is_there(tmp_path: Path) -> None:
     with exchange() as pbx:
-        assert asyncio.run(sip.check(settings(pbx, tmp_path))) is None
+        assert apart(lambda: asyncio.run(sip.check(settings(pbx, tmp_path)))) is None
         pbx.deaf = True
-        assert asyncio.run(sip.check(settings(pbx, tmp_path, silent_s=0.3))) == "no answer within 0.3 s"
+        deaf = settings(pbx, tmp_path, silent_s=0.3)
+        assert apart(lambda: asyncio.run(sip.check(deaf))) == "no answer within 0.3 s"
 
 
 @pytest.mark.parametrize(
