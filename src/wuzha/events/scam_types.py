@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -44,6 +45,13 @@ def scam_types() -> dict[str, ScamType]:
 def parent(code: str) -> str:
     """The parent's code, or the code itself where it is one."""
     return scam_types()[code].parent or code
+
+
+def nearest(code: str, among: Container[str]) -> str | None:
+    """The longest of ``code`` and the codes above it that is ``among`` those; None where none is."""
+    parts = code.split(".")
+    every = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((one for one in every if one in among), None)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ import psycopg
 
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock, subjects
-from wuzha.events.scam_types import scam_types
+from wuzha.events.scam_types import nearest, scam_types
 from wuzha.store import audit
 
 from . import robot
@@ -47,13 +47,6 @@ def read(text: str, name: str = "group_texts.toml") -> dict[str, dict[str, str]]
 def texts() -> dict[str, dict[str, str]]:
     """The shipped texts."""
     return read((files(__package__) / "group_texts.toml").read_text("utf-8"))
-
-
-def fitting(scam_type: str) -> str:
-    """The code of the text for a scam type: its own, that of the type above it, or the general one."""
-    parts = scam_type.split(".")
-    every = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    return next((code for code in every if code in texts()), "general")
 
 
 def send(
@@ -105,8 +98,10 @@ def send(
         conn, at=now, actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action="wave.texted",
         object=f"wave:{wave_id}", detail={"purpose": purpose, "n": len(rows)},
     )  # fmt: skip
+    said = texts()
     lines = [
-        (str(alert), subjects.mask_name(name) if name else "", robot.dialled(line), texts()[fitting(kind)][language])
+        (str(alert), subjects.mask_name(name) if name else "", robot.dialled(line), said[fitting][language])
         for alert, name, line, kind in rows
+        for fitting in (nearest(kind, said) or "general",)
     ]
     return robot.as_xlsx(HEADINGS, lines)

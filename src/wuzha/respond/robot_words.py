@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from wuzha.events.datafile import DataFile, parse
-from wuzha.events.scam_types import scam_types
+from wuzha.events.scam_types import nearest, scam_types
 
 from .codes import codes
 from .links import link_in
@@ -34,9 +34,7 @@ class Words:
 
     def template(self, scam_type: str) -> str:
         """The code of the text for a scam type: its own, that of the type above it, or the general one."""
-        parts = scam_type.split(".")
-        fitting = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-        return next((code for code in fitting if code in self.templates), "general")
+        return nearest(scam_type, self.templates) or "general"
 
     def result(self, word: str) -> str | None:
         """Our code of the platform's word, None where nobody has said what it means."""

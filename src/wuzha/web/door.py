@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,16 +30,13 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from wuzha.events import clock
-from wuzha.live.listening import listen
-from wuzha.live.logs import configure
-from wuzha.live.settings import Settings, settings
+from wuzha.live.settings import Settings
 from wuzha.respond import door_zone, verify, visit_form
 from wuzha.respond.door_book import book
 from wuzha.respond.phrases import MINDS
-from wuzha.store import opened, zone_keys
-from wuzha.store.embedded import ServerError
+from wuzha.store import zone_keys
 
-from . import door_words, render
+from . import door_words, outside, render
 from .context import cookie_name, same_site
 from .public import Tries, network_of
 
@@ -107,7 +103,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
     def login(request: Request) -> Response:
         with db() as conn:
             state = door_zone.device(conn, request.cookies.get(_device(request), ""))
-        return page(request, "door_login.html", language=_language(request), state=state, why="", n=0)
+        return page(request, "door_login.html", language=outside.language(request), state=state, why="", n=0)
 
     @app.post("/door/login")
     async def log_in(request: Request) -> Response:
@@ -115,7 +111,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
         return await asyncio.to_thread(_log_in, request, form)
 
     def _log_in(request: Request, form: dict[str, str]) -> Response:
-        language = _language(request)
+        language = outside.language(request)
         pin, device = door_zone.digits(form.get("pin", "")), request.cookies.get(_device(request), "")
         client = request.client.host if request.client else ""
         with db() as conn:
@@ -282,7 +278,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
     async def lost(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return page(
-            request, "door_login.html", language=_language(request), status=error.status_code, state="unknown",
+            request, "door_login.html", language=outside.language(request), status=error.status_code, state="unknown",
             why="lost", n=0,
         )  # fmt: skip
 
@@ -360,25 +356,5 @@ def _skew(body: dict[str, Any]) -> timedelta:
     return off if abs(off) > timedelta(minutes=1) else timedelta()
 
 
-def _language(request: Request) -> str:
-    if request.url.query in ("en", "zh"):
-        return request.url.query
-    return "en" if request.headers.get("accept-language", "").lower().startswith("en") else "zh"
-
-
-def run(host: str, port: int) -> None:
-    """Serve until SIGTERM."""
-    configure("phone")
-    with opened(upgrade=False) as db:
-        pool = db.pool("web", max_size=6)
-        try:
-            asyncio.run(listen(create(pool, settings()), host, port))
-        finally:
-            pool.close()
-
-
 if __name__ == "__main__":
-    try:
-        run(sys.argv[1], int(sys.argv[2]))
-    except ServerError as error:
-        sys.exit(str(error))
+    outside.serve("phone", create, connections=6)

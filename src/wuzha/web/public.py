@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import sys
 import threading
 import time
 from collections import OrderedDict, deque
@@ -28,14 +27,11 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from wuzha.live.listening import listen
-from wuzha.live.logs import configure
-from wuzha.live.settings import Settings, settings
+from wuzha.live.settings import Settings
 from wuzha.respond import verify
-from wuzha.store import opened, zone_keys
-from wuzha.store.embedded import ServerError
+from wuzha.store import zone_keys
 
-from . import render
+from . import outside, render
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +117,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
 
     def show(request: Request, answer: verify.Answer | None, *, status: int = 200, wait: int = 0) -> Response:
         return render.page(
-            request, "verify.html", language=_language(request), status=status, answer=answer, wait=wait,
+            request, "verify.html", language=outside.language(request), status=status, answer=answer, wait=wait,
             minutes=-(-wait // 60),
         )  # fmt: skip
 
@@ -191,26 +187,5 @@ async def _field(request: Request) -> str:
         return ""
 
 
-def _language(request: Request) -> str:
-    """``?en`` and ``?zh`` choose; else the browser's wish, Chinese where it has none of ours."""
-    if request.url.query in ("en", "zh"):
-        return request.url.query
-    return "en" if request.headers.get("accept-language", "").lower().startswith("en") else "zh"
-
-
-def run(host: str, port: int) -> None:
-    """Serve until SIGTERM."""
-    configure("public")
-    with opened(upgrade=False) as db:
-        pool = db.pool("web", max_size=4)
-        try:
-            asyncio.run(listen(create(pool, settings()), host, port))
-        finally:
-            pool.close()
-
-
 if __name__ == "__main__":
-    try:
-        run(sys.argv[1], int(sys.argv[2]))
-    except ServerError as error:
-        sys.exit(str(error))
+    outside.serve("public", create, connections=4)
