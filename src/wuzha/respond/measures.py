@@ -174,6 +174,24 @@ def opened(conn: psycopg.Connection[Any], measure_id: int) -> tuple[dict[str, An
     return alert, found
 
 
+def told(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    alert: dict[str, Any],
+    measure: dict[str, Any],
+    kind: str,
+    *,
+    key: str,
+    at: datetime,
+    words: str | None = None,
+) -> Done:
+    """The step of a measure on its file: nothing of the alert changes, and which measure on what stands with it."""
+    return record(
+        conn, actor, alert, kind, key=key, changes={}, at=at, to_id=measure["target_id"],
+        detail={"measure": measure["measure_id"]}, words=words,
+    )  # fmt: skip
+
+
 def approve(
     conn: psycopg.Connection[Any], actor: Actor, measure_id: int, *, key: str, now: datetime | None = None
 ) -> Done:
@@ -195,10 +213,7 @@ def approve(
         "UPDATE wuzha.measures SET approved_at = %s, approved_by = %s, ends_at = %s WHERE measure_id = %s",
         (now, actor.user_id, now + timedelta(hours=measure["hours"]), measure_id),
     )
-    return record(
-        conn, actor, alert, "measure_approved", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id},
-    )  # fmt: skip
+    return told(conn, actor, alert, measure, "measure_approved", key=key, at=now)
 
 
 def decline(
@@ -215,10 +230,7 @@ def decline(
         "UPDATE wuzha.measures SET declined_at = %s, declined_by = %s, declined_why = %s WHERE measure_id = %s",
         (now, actor.user_id, why.strip()[:2000], measure_id),
     )
-    return record(
-        conn, actor, alert, "measure_declined", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=why,
-    )  # fmt: skip
+    return told(conn, actor, alert, measure, "measure_declined", key=key, at=now, words=why)
 
 
 def _to_decide(
@@ -262,10 +274,7 @@ def sent(
         "UPDATE wuzha.measures SET sent_at = %s, sent_by = %s, external_no = %s WHERE measure_id = %s",
         (now, actor.user_id, external_no.strip()[:100], measure_id),
     )
-    return record(
-        conn, actor, alert, "measure_sent", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=external_no,
-    )  # fmt: skip
+    return told(conn, actor, alert, measure, "measure_sent", key=key, at=now, words=external_no)
 
 
 def in_force(
@@ -300,7 +309,4 @@ def in_force(
         "UPDATE wuzha.measures SET began_at = %s, receipt = %s, ends_at = %s WHERE measure_id = %s",
         (begun, receipt.strip()[:200], ends, measure_id),
     )
-    return record(
-        conn, actor, alert, "measure_in_force", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=receipt,
-    )  # fmt: skip
+    return told(conn, actor, alert, measure, "measure_in_force", key=key, at=now, words=receipt)

@@ -17,7 +17,7 @@ from wuzha.events import clock
 
 from .measure_law import law_of
 from .measure_list import state
-from .measures import opened
+from .measures import opened, told
 from .step import Done, audit_step, lock, record, repeated
 
 WAYS = ("in_person", "by_post", "electronic", "read_out")
@@ -52,10 +52,16 @@ def release(
         raise Refused("measure_state")
     taken_back = law_of(measure["law_from"]).basis[measure["basis"]].revocable
     _end(conn, actor, measure, "withdrawn" if taken_back else "not_needed", now)
-    return record(
-        conn, actor, alert, "measure_withdrawn" if taken_back else "measure_released", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
-    )  # fmt: skip
+    return told(
+        conn,
+        actor,
+        alert,
+        measure,
+        "measure_withdrawn" if taken_back else "measure_released",
+        key=key,
+        at=now,
+        words=words,
+    )
 
 
 def day_end(at: datetime) -> datetime:
@@ -102,10 +108,9 @@ def ask(
     revocable = law_of(measure["law_from"]).basis[measure["basis"]].revocable
     if revocable:
         _end(conn, actor, measure, "withdrawn", now)
-    return record(
-        conn, actor, alert, "measure_withdrawn" if revocable else "release_asked", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
-    )  # fmt: skip
+    return told(
+        conn, actor, alert, measure, "measure_withdrawn" if revocable else "release_asked", key=key, at=now, words=words
+    )
 
 
 def answer(
@@ -138,10 +143,9 @@ def answer(
         raise Refused("release_answered")
     if upheld and state(measure, now) in _STANDING:
         _end(conn, actor, measure, "upheld", now)
-    return record(
-        conn, actor, alert, "measure_released" if upheld else "release_denied", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
-    )  # fmt: skip
+    return told(
+        conn, actor, alert, measure, "measure_released" if upheld else "release_denied", key=key, at=now, words=words
+    )
 
 
 def lifted(
@@ -163,10 +167,7 @@ def lifted(
         "UPDATE wuzha.measures SET lifted_at = %s, lift_receipt = %s WHERE measure_id = %s",
         (now, receipt.strip()[:200], measure_id),
     )
-    return record(
-        conn, actor, alert, "measure_lifted", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=receipt,
-    )  # fmt: skip
+    return told(conn, actor, alert, measure, "measure_lifted", key=key, at=now, words=receipt)
 
 
 def serve(
@@ -191,10 +192,7 @@ def serve(
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (measure_id, now, actor.user_id, result, way, words.strip()[:2000] or None),
     )
-    return record(
-        conn, actor, alert, f"notice_{result}", key=key, changes={}, at=now,
-        to_id=measure["target_id"], detail={"measure": measure_id}, words=words,
-    )  # fmt: skip
+    return told(conn, actor, alert, measure, f"notice_{result}", key=key, at=now, words=words)
 
 
 def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:

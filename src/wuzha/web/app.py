@@ -98,7 +98,7 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
     def plain(request: Request, status: int, key: str, **values: object) -> Response:
         session = getattr(request.state, "session", None)
         known = {"actor": session.actor, "csrf": session.csrf} if session else {}
-        language = session.actor.language if session else _language(request)
+        language = session.actor.language if session else login.wish(request)
         return render.page(request, "error.html", language=language, status=status, key=key, values=values, **known)
 
     @app.exception_handler(context.SessionEnded)
@@ -135,9 +135,3 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
         return response
 
     return app
-
-
-def _language(request: Request) -> str:
-    """The reader's language where no session says it: the browser's wish, Chinese where it has none of ours."""
-    wish = request.cookies.get("wuzha_language") or request.headers.get("accept-language", "")
-    return "en" if wish.lower().startswith("en") else "zh"

@@ -22,9 +22,10 @@ router = APIRouter()
 PRE = "wuzha_pre"
 
 
-def _wish(request: Request) -> str:
-    wish = request.cookies.get("wuzha_language") or request.headers.get("accept-language", "")
-    return "en" if wish.lower().startswith("en") else "zh"
+def wish(request: Request) -> str:
+    """The reader's language where no session says it: what they chose here before, else the browser's wish."""
+    told = request.cookies.get("wuzha_language") or request.headers.get("accept-language", "")
+    return "en" if told.lower().startswith("en") else "zh"
 
 
 def _safe_next(target: str) -> str:
@@ -41,7 +42,7 @@ def _form(
     response = render.page(
         request,
         "login.html",
-        language=_wish(request),
+        language=wish(request),
         status=status,
         said=said,
         csrf=pre,
