@@ -116,9 +116,7 @@ class Server:
             if not (self._place() / "cluster" / "PG_VERSION").exists():
                 self._initialise(programs)
             self._check_owner(self._place() / "cluster")
-            if self.pid() is None:
-                self._launch(programs, timeout_s)
-            self._wait_ready(time.monotonic() + timeout_s)
+            self._adopt_or_launch(programs, timeout_s)
             with self._super("postgres") as conn:
                 roles.ensure(conn, {f"wuzha_{r}": self._passwords[f"wuzha_{r}"] for r in ROLES})
             self._share = open_private(self.data_dir / "users")  # held until stop
@@ -291,6 +289,17 @@ class Server:
         fresh.rename(place / "cluster")
         making.rmdir()
         write_whole(self.data_dir / "ready", "the cluster has been made; never make another in its stead\n", 0o600)
+
+    def _adopt_or_launch(self, programs: Path, timeout_s: float) -> None:
+        if self.pid() is not None:
+            try:
+                return self._wait_ready(time.monotonic() + timeout_s)
+            except ServerError:
+                if self.pid() is not None:
+                    raise
+            # The one found running was dying, killed a moment ago: it is no reason not to start another.
+        self._launch(programs, timeout_s)
+        self._wait_ready(time.monotonic() + timeout_s)
 
     def _launch(self, programs: Path, timeout_s: float) -> None:
         place = self._place()
