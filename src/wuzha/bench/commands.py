@@ -66,8 +66,9 @@ def detect_command(
 
 @bench.command("live")
 def live_command(
-    rate: int = typer.Option(5_000, "--rate", min=100, help="Events offered a second."),
-    seconds: float = typer.Option(120.0, "--seconds", min=1.0, help="How long."),
+    rate: int = typer.Option(55_000, "--rate", min=100, help="Events offered a second."),
+    batch: int = typer.Option(1_000, "--batch", min=1, max=1_000_000, help="Events a batch."),
+    seconds: float = typer.Option(300.0, "--seconds", min=1.0, help="How long."),
     quick: bool = QUICK,
     seed: int = SEED,
     as_json: bool = JSON_OPTION,
@@ -76,7 +77,10 @@ def live_command(
     from . import live
 
     say("making events and starting a holder; then they are offered at the rate asked for")
-    emit(live.run(offered_per_s=rate, seconds=20.0 if quick else seconds, seed=seed), as_json=as_json)
+    emit(
+        live.run(offered_per_s=rate, seconds=min(seconds, 15.0) if quick else seconds, seed=seed, batch=batch),
+        as_json=as_json,
+    )
 
 
 @bench.command("desk")

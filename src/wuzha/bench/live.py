@@ -1,4 +1,5 @@
-"""``wuzha bench live``: events offered to a whole server at a steady rate, and how long each waits for its answer.
+"""``wuzha bench live``: events offered to a whole server at a steady rate, and how long each waits for its answer and
+for its alert.
 
 Kept true here: open loop. A batch is due at its own time whether the one before is answered or not, and its wait counts
 from then, so that a server that stalls is charged for all that queued behind it.
@@ -6,117 +7,156 @@ from then, so that a server that stalls is charged for all that queued behind it
 
 from __future__ import annotations
 
-import io
+import http.client
 import json
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
-import psutil
-import pyarrow as pa
+import psycopg
 
-from wuzha.city import generator
-from wuzha.city.scripts import load
 from wuzha.events import RAW_TABLES
+from wuzha.live.results import CHANNEL
 from wuzha.store import Database, keys, sources
 
 from .machine import machine
+from .offering import ARROW, Bodies, bodies
 from .serving import served
+from .spending import Spending
 
 BATCH = 1_000
+#: Connections of the sender: enough that a batch is never late for want of one.
+_CONNECTIONS = 16
 
 
-def run(*, offered_per_s: int, seconds: float, seed: int) -> dict[str, Any]:
+def run(*, offered_per_s: int, seconds: float, seed: int, batch: int = BATCH) -> dict[str, Any]:
     """Offer ``offered_per_s`` rows of a city's raw events for ``seconds`` to a holder in a folder of its own.
 
-    Returns ``{offered_per_s, batch, events, durable_p50_ms, durable_p99_ms, alert_p99_ms, lag_max_s, cpu_s,
-    bytes_written, machine}``: durable is from the moment a batch was due to its answer; alert from the arrival of the
-    rows to the commit of the alert that they raised (null where none was); lag how far the worker's results were behind
-    the log's head; CPU and bytes of all the server's processes, database included.
+    Returns ``{offered_per_s, batch, seconds, people, events, events_per_s, durable_p50_ms, durable_p99_ms, alerts,
+    alert_p50_ms, alert_p99_ms, lag_max_s, catch_up_s, busy, cpu_s, cpu_us_per_event, cpu_by, memory_mib,
+    generator_cpu_s, bytes_written, bytes_per_event, written_by_mib, machine}``. Durable: from the moment a batch was
+    due to its answer. Alert: from the moment the last batch was due that a new alert cites to the word that it is
+    committed (null where there was none). Lag: how long the oldest batch had waited that the worker's results did not
+    hold yet. Catch-up: how long after the last answer they held everything. Busy: how often a batch was sent away with
+    429. CPU (seconds; microseconds an event), memory (most at once) and bytes are of all the server's processes,
+    database included, without the sender's.
     """
-    bodies = _bodies(int(offered_per_s * seconds), seed)
-    with served("holder") as (db, home, url):
-        return _measure(db, home, url, bodies, offered_per_s) | {"machine": machine()}
+    with tempfile.TemporaryDirectory(prefix="wuzha-offered-") as folder:
+        offered = bodies(Path(folder) / "bodies", int(offered_per_s * seconds), batch, seed)
+        with served("holder") as (db, home, url):
+            return _measure(db, home, url, offered, offered_per_s, batch) | {"machine": machine()}
 
 
-def _bodies(rows: int, seed: int) -> list[tuple[str, bytes, int]]:
-    """Batches of a city's raw events in the order of their time, as the doors take them."""
-    people = max(500, rows // 30)
-    made = generator.make(people, 2, seed, load(None), date(2026, 3, 2), generator.check(people, 2, seed, None))
-    whole: list[tuple[int, str, pa.Table]] = []
-    for name in sorted(RAW_TABLES & made.keys()):
-        table = made[name].sort_by("ts")
-        for at in range(0, table.num_rows, BATCH):
-            part = table.slice(at, BATCH)
-            whole.append((part.column("ts")[0].value, name, part))
-    out: list[tuple[str, bytes, int]] = []
-    for _, name, part in sorted(whole, key=lambda w: (w[0], w[1])):
-        sink = io.BytesIO()
-        with pa.ipc.new_stream(sink, part.schema) as writer:
-            writer.write_table(part)
-        out.append((name, sink.getvalue(), part.num_rows))
-        rows -= part.num_rows
-        if rows <= 0:
-            break
-    return out
+@dataclass
+class _Sent:
+    """What became of the batches: when each was due and how long it waited."""
+
+    due: list[float]
+    waits: list[float] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    busy: int = 0
 
 
-def _measure(
-    db: Database, home: Path, url: str, bodies: list[tuple[str, bytes, int]], offered_per_s: int
-) -> dict[str, Any]:
+def _measure(db: Database, home: Path, url: str, offered: Bodies, offered_per_s: int, batch: int) -> dict[str, Any]:
+    key = _sender(db)
+    lags: list[float] = [0.0]
+    told: dict[int, float] = {}
+    over = threading.Event()
+    spending = Spending(home)
+    watches = [
+        threading.Thread(target=_watch, args=(db, lags, over), daemon=True),
+        threading.Thread(target=_hear, args=(db, told, over), daemon=True),
+        threading.Thread(target=spending.watch, args=(over,), daemon=True),
+    ]
+    for watch in watches:
+        watch.start()
+    begun, own = time.monotonic(), time.process_time()
+    sent = _send(url, key, offered, offered_per_s)
+    answered = time.monotonic()
+    own = time.process_time() - own
+    _caught_up(db)
+    caught_up = time.monotonic()
+    over.set()
+    for watch in watches:
+        watch.join()
+    spent = spending.spent()
+    events, cpu_s, written = sum(sent.taken), sum(spent.cpu_s.values()), sum(spent.written.values())
+    alerts = _alerts(db, told, offered, sent.due)
+    return {
+        "offered_per_s": offered_per_s,
+        "batch": batch,
+        "seconds": round(answered - begun, 1),
+        "people": offered.people,
+        "events": events,
+        "events_per_s": round(events / (caught_up - begun)),
+        "durable_p50_ms": _ms(sent.waits, 50),
+        "durable_p99_ms": _ms(sent.waits, 99),
+        "alerts": len(alerts),
+        "alert_p50_ms": _ms(alerts, 50),
+        "alert_p99_ms": _ms(alerts, 99),
+        "lag_max_s": round(max(lags), 2),
+        "catch_up_s": round(caught_up - answered, 2),
+        "busy": sent.busy,
+        "cpu_s": round(cpu_s, 1),
+        "cpu_us_per_event": round(cpu_s / events * 1e6, 1),
+        "cpu_by": {name: round(seconds, 1) for name, seconds in sorted(spent.cpu_s.items())},
+        "memory_mib": {name: round(most / 2**20) for name, most in sorted(spent.memory.items())},
+        "generator_cpu_s": round(own, 1),
+        "bytes_written": written,
+        "bytes_per_event": round(written / events),
+        "written_by_mib": {name: round(much / 2**20) for name, much in sorted(spent.written.items())},
+    }
+
+
+def _sender(db: Database) -> str:
     with db.connect("web") as conn:
         number = sources.register(
             conn, name="bench", title="bench", role="carrier", basis="holder_own", purpose="bench", retention_days=1,
             tables=sorted(RAW_TABLES), late_allowance=dict.fromkeys(sorted(RAW_TABLES), 7 * 86400),
         )  # fmt: skip
-        key = keys.issue(conn, number).key
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/vnd.apache.arrow.stream"}
-    waits: list[float] = []
-    taken: list[int] = []
-    lags: list[float] = [0.0]
-    over = threading.Event()
-    watch = threading.Thread(target=_watch, args=(db, lags, over), daemon=True)
-    before = _spent(home)
-    watch.start()
-    with httpx.Client(base_url=url, trust_env=False, timeout=120) as client, ThreadPoolExecutor(16) as posting:
+        return keys.issue(conn, number).key
 
-        def post(due: float, table: str, body: bytes) -> None:
-            while True:
-                answer = client.post(f"/v1/events/{table}", content=body, headers=headers)
-                if answer.status_code != 429:
-                    break
-                time.sleep(0.1)
-            answer.raise_for_status()
-            waits.append(time.monotonic() - due)
-            taken.append(int(json.loads(answer.content)["accepted"]))
 
-        due, sent = time.monotonic(), []
-        for table, body, rows in bodies:
+def _send(url: str, key: str, offered: Bodies, offered_per_s: int) -> _Sent:
+    """All bodies at their time; returns when each has been answered."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": ARROW}
+    place = url.removeprefix("http://").rstrip("/")
+    mine = threading.local()
+    rows = np.cumsum([0, *(b.rows for b in offered.listed[:-1])])
+    first = time.monotonic() + 0.05
+    sent = _Sent([first + float(before) / offered_per_s for before in rows])
+
+    def post(number: int) -> None:
+        if not hasattr(mine, "connection"):
+            mine.connection = http.client.HTTPConnection(place, timeout=120)
+        body = offered.listed[number]
+        content = offered.read(body)
+        while True:
+            mine.connection.request("POST", f"/v1/events/{body.table}", content, headers)
+            answer = mine.connection.getresponse()
+            said = answer.read()
+            if answer.status != 429:
+                break
+            sent.busy += 1
+            time.sleep(float(answer.headers.get("Retry-After", "1")))
+        if answer.status != 200:
+            raise RuntimeError(f"HTTP {answer.status}: {said[:300].decode(errors='replace')}")
+        sent.waits.append(time.monotonic() - sent.due[number])
+        sent.taken.append(int(json.loads(said)["accepted"]))
+
+    with ThreadPoolExecutor(_CONNECTIONS) as posting:
+        begun = []
+        for number, due in enumerate(sent.due):
             time.sleep(max(0.0, due - time.monotonic()))
-            sent.append(posting.submit(post, due, table, body))
-            due += rows / offered_per_s
-        for one in sent:
+            begun.append(posting.submit(post, number))
+        for one in begun:
             one.result()
-    _caught_up(db)
-    over.set()
-    watch.join()
-    spent = _spent(home)
-    return {
-        "offered_per_s": offered_per_s,
-        "batch": BATCH,
-        "events": sum(taken),
-        "durable_p50_ms": _ms(waits, 50),
-        "durable_p99_ms": _ms(waits, 99),
-        "alert_p99_ms": _ms(_alerts(db), 99),
-        "lag_max_s": round(max(lags), 2),
-        "cpu_s": round(spent[0] - before[0], 1),
-        "bytes_written": spent[1] - before[1],
-    }
+    return sent
 
 
 def _ms(waits: list[float], q: int) -> float | None:
@@ -128,24 +168,38 @@ def _watch(db: Database, lags: list[float], over: threading.Event) -> None:
     with db.connect("engine") as conn:
         while not over.wait(0.25):
             row = conn.execute(
-                "SELECT extract(epoch FROM clock_timestamp() - min(received_at)) FROM wuzha.log"
+                "SELECT extract(epoch FROM clock_timestamp() - received_at) FROM wuzha.log"
                 " WHERE position > (SELECT position FROM wuzha.partitions WHERE partition = 0)"
+                " ORDER BY position LIMIT 1"
             ).fetchone()
-            if row is not None and row[0] is not None:
+            if row is not None:
                 lags.append(float(row[0]))
 
 
-def _alerts(db: Database) -> list[float]:
-    """Seconds from the rows' arrival to the alert's commit; ``log_position`` is that of the alert's newest word, so
-    only alerts that one commit wrote whole are counted."""
+def _hear(db: Database, told: dict[int, float], over: threading.Event) -> None:
+    """When each new alert was told of, which PostgreSQL does as its transaction commits."""
     with db.connect("engine") as conn:
-        return [
-            float(s)
-            for (s,) in conn.execute(
-                "SELECT extract(epoch FROM a.committed_at - l.received_at) FROM wuzha.alerts a"
-                " JOIN wuzha.log l ON l.position = a.log_position WHERE a.committed_at >= l.received_at"
-            )
-        ]
+        conn.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(CHANNEL)))
+        while not over.is_set():
+            for notice in conn.notifies(timeout=0.2):
+                said = json.loads(notice.payload)
+                if said["new"]:
+                    told.setdefault(int(said["alert"]), time.monotonic())
+
+
+def _alerts(db: Database, told: dict[int, float], offered: Bodies, due: list[float]) -> list[float]:
+    """Seconds to each new alert from the last batch of those that its first evidence cites."""
+    with db.connect("engine") as conn:
+        cited = conn.execute(
+            "SELECT e.alert_id, v.event_id FROM wuzha.evidence e JOIN wuzha.evidence_events v USING (evidence_id)"
+            " WHERE e.log_position = (SELECT min(log_position) FROM wuzha.evidence f WHERE f.alert_id = e.alert_id)"
+        ).fetchall()
+    stands = offered.which([event_id for _, event_id in cited])
+    last: dict[int, float] = {}
+    for alert, event_id in cited:
+        if alert in told and event_id in stands:
+            last[alert] = max(last.get(alert, 0.0), due[stands[event_id]])
+    return [told[alert] - at for alert, at in last.items()]
 
 
 def _caught_up(db: Database) -> None:
@@ -154,17 +208,3 @@ def _caught_up(db: Database) -> None:
             "SELECT h.position > p.position FROM wuzha.log_head h, wuzha.partitions p WHERE partition = 0"
         ).fetchone() == (True,):
             time.sleep(0.05)
-
-
-def _spent(home: Path) -> tuple[float, int]:
-    """CPU seconds and bytes written so far of every process that works on ``home``."""
-    cpu, written = 0.0, 0
-    for p in psutil.process_iter():
-        try:
-            if str(home) in p.cwd() or p.environ().get("WUZHA_HOME") == str(home):
-                times = p.cpu_times()
-                cpu += times.user + times.system
-                written += p.io_counters().write_bytes
-        except psutil.Error:
-            continue
-    return cpu, written
