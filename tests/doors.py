@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from tests.desks import Centre, centre
+from tests.zones import carry, trusting
 
 from wuzha.command.public import Actor
 from wuzha.events import clock
 from wuzha.live.settings import Settings
-from wuzha.respond import crossing, dispatch, phones, rounds, sign
-from wuzha.store import Connection, Database, exchange, zone_keys
+from wuzha.respond import dispatch, phones, rounds, sign
+from wuzha.store import Connection, Database
 from wuzha.web import door
 
 PIN = "427193"
@@ -42,9 +43,7 @@ class Doors:
     def carry(self, name: str, *, now: datetime | None = None) -> None:
         """One zone's round of letters."""
         conn = self.desk.web if name == "centre" else self.there
-        zone = zone_keys.load(self.homes[name])
-        assert zone is not None
-        done = exchange.carry(conn, zone, crossing.HANDLERS[name], now=now)
+        done = carry(name, self.homes[name], conn, now)
         self.refused += [one.refused for one in done if one.refused]
 
     def pass_on(self, times: int = 3, *, now: datetime | None = None) -> None:
@@ -112,14 +111,7 @@ class Doors:
 def doors(make_db: Callable[[], Database], folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Doors]:
     """Two zones that trust each other."""
     here, there = make_db(), make_db()
-    homes = {name: folder / name for name in ("centre", "phone")}
-    folders = {name: folder / f"to-{name}" for name in ("centre", "phone")}
-    for one in folders.values():
-        one.mkdir()
-    for name, home in homes.items():
-        (folder / f"{name}.card").write_text(zone_keys.make(home, name).card.text())
-    zone_keys.trust(homes["centre"], folder / "phone.card", inbox=folders["centre"], outbox=folders["phone"])
-    zone_keys.trust(homes["phone"], folder / "centre.card", inbox=folders["phone"], outbox=folders["centre"])
+    homes, folders = trusting(folder, "phone")
     patch.setitem(os.environ, "WUZHA_HOME", str(homes["centre"]))
     pool = there.pool("web", max_size=4)
     told = Settings(role="phone", home=homes["phone"], door_tries=1000)

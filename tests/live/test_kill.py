@@ -5,22 +5,17 @@ from __future__ import annotations
 import io
 import os
 import random
-import shutil
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pyarrow as pa
 import pytest
+from tests.served import Served, ended, folder, free_port
 
 from wuzha.live import leaving
 from wuzha.live.results import RANK
@@ -33,89 +28,19 @@ from .outcome import events, outcome
 from .test_worker import fill, follow, settings
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Served:
-    """A real ``wuzha serve``, killed and started again at will."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-        (home.parent / "centre.key").write_text("nobody listens there")
-
-    def start(self) -> None:
-        command = [
-            sys.executable, "-m", "wuzha", "serve", "--role", "holder", "--data", str(self.home),
-            "--port", str(self.port), "--centre", f"http://127.0.0.1:{free_port()}",
-            "--centre-key-file", str(self.home.parent / "centre.key"),
-        ]  # fmt: skip
-        environment = {
-            **os.environ, "WUZHA_SNAPSHOT_S": "1", "WUZHA_SEAL_ROWS": "5000", "WUZHA_LOG_LEVEL": "error",
-            "WUZHA_LEASE_S": "2",
-        }  # fmt: skip
-        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
-
-    def ready(self, seconds: float = 240.0) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            assert self.process is not None and self.process.poll() is None, "the server ended by itself"
-            try:
-                if httpx.get(f"{self.url}/v1/ready", trust_env=False, timeout=5).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError("not ready")
-
-    def everything(self) -> list[psutil.Process]:
-        """The server, its children, and the database's processes of its data folder, wherever they hang."""
-        assert self.process is not None
-        mine = str(self.home)
-        found: list[psutil.Process] = []
-        for p in psutil.process_iter(["pid", "cmdline", "cwd"]):
-            said = " ".join(p.info["cmdline"] or ())
-            if (
-                p.info["pid"] == self.process.pid
-                or (mine in said and "pytest" not in said)
-                or mine in (p.info["cwd"] or "")
-            ):
-                found.append(p)
-                with suppress(psutil.NoSuchProcess):
-                    found += p.children(recursive=True)
-        return found
-
-    def kill(self) -> None:
-        """SIGKILL to all of it in one sweep."""
-        for p in self.everything():
-            with suppress(psutil.NoSuchProcess):
-                p.send_signal(signal.SIGKILL)
-        assert self.process is not None
-        self.process.wait()
-
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> float:
-        """Ask it to stop; how long it took."""
-        assert self.process is not None
-        begun = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(seconds)
-        return time.monotonic() - begun
-
-
 @pytest.fixture
 def served(enterable_tmp: Path) -> Iterator[Served]:
-    home = enterable_tmp / f"kill-{free_port()}" / "home"
-    home.mkdir(parents=True)
-    home.parent.chmod(0o711)
-    running = Served(home)
-    yield running
-    if running.process is not None:
-        running.kill()
-    shutil.rmtree(home.parent, ignore_errors=True)
+    with folder(enterable_tmp) as place:
+        (place / "centre.key").write_text("nobody listens there")
+        running = Served.role(
+            place / "home", "holder", "--centre", f"http://127.0.0.1:{free_port()}",
+            "--centre-key-file", str(place / "centre.key"),
+            environment={
+                "WUZHA_SNAPSHOT_S": "1", "WUZHA_SEAL_ROWS": "5000", "WUZHA_LOG_LEVEL": "error", "WUZHA_LEASE_S": "2",
+            },
+        )  # fmt: skip
+        with ended(running):
+            yield running
 
 
 def registered(served: Served, sent: list[city.Sent]) -> dict[str, str]:
@@ -253,7 +178,7 @@ def test_ctrl_c_stops_all_of_it_and_leaves_no_process(served: Served) -> None:
     assert any("postgres" in p.name() for p in there)
     assert served.stop(signal.SIGINT) < 20
     assert served.process is not None and served.process.returncode == 0
-    assert not [p for p in there if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not served.running(there)
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -261,25 +186,13 @@ def test_the_parent_killed_alone_takes_its_children_and_the_database_along(serve
     served.start()
     if early:  # the database runs, the children are starting
         end = time.monotonic() + 60
-        while not any("postgres" in p.name() for p in _there(served)) and time.monotonic() < end:
+        while not any("postgres" in p.name() for p in served.running()) and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(random.random())
     else:
         served.ready()
-    there = _there(served)
+    there = served.running()
     assert served.process is not None
     served.process.kill()
     served.process.wait()
-    end = time.monotonic() + 60
-    while _running(served, there) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not _running(served, there)
-
-
-def _there(served: Served) -> list[psutil.Process]:
-    return [p for p in served.everything() if p.is_running()]
-
-
-def _running(served: Served, there: list[psutil.Process]) -> list[psutil.Process]:
-    """Of ``there`` and of what has come since, what is no zombie."""
-    return [p for p in {*there, *_there(served)} if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    served.gone(there)

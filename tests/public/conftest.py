@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from tests.desks import Centre, centre
+from tests.zones import carry, trusting
 
 from wuzha.command.public import Actor
 from wuzha.events import clock
 from wuzha.live.settings import Settings
-from wuzha.respond import crossing, file, rounds, sign
+from wuzha.respond import file, rounds, sign
 from wuzha.respond.file_number import file_number
-from wuzha.store import Connection, Database, exchange, zone_keys
+from wuzha.store import Connection, Database
 from wuzha.web import public
 
 
@@ -46,9 +47,7 @@ class Zones:
             at = now or clock.now()
             rounds.go_round(self.desk.web, now=at)
             for name, conn in (("centre", self.desk.web), ("public", self.there)):
-                zone = zone_keys.load(self.homes[name])
-                assert zone is not None
-                exchange.carry(conn, zone, crossing.HANDLERS[name], now=at)
+                carry(name, self.homes[name], conn, at)
 
     def signed(self, **columns: Any) -> tuple[int, str, str]:
         """An alert that the officer has signed for: its id, file number and code."""
@@ -70,14 +69,7 @@ class Zones:
 def zones(make_db: Callable[[], Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zones]:
     """Two zones that trust each other."""
     here, there = make_db(), make_db()
-    homes = {name: tmp_path / name for name in ("centre", "public")}
-    folders = {name: tmp_path / f"to-{name}" for name in ("centre", "public")}
-    for folder in folders.values():
-        folder.mkdir()
-    for name, home in homes.items():
-        (tmp_path / f"{name}.card").write_text(zone_keys.make(home, name).card.text())
-    zone_keys.trust(homes["centre"], tmp_path / "public.card", inbox=folders["centre"], outbox=folders["public"])
-    zone_keys.trust(homes["public"], tmp_path / "centre.card", inbox=folders["public"], outbox=folders["centre"])
+    homes, folders = trusting(tmp_path, "public")
     monkeypatch.setitem(os.environ, "WUZHA_HOME", str(homes["centre"]))
     pool = there.pool("web", max_size=3)
     with here.connect("engine") as engine, here.connect("web") as web, there.connect("web") as other:

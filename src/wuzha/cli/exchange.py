@@ -57,7 +57,7 @@ def keys(
     emit(result | ({"card": str(card)} if card else {}), as_json=as_json)
     if made:
         say("wuzha exchange: keys made. Carry the card to the other zone and read the fingerprint over the phone;")
-        say("wuzha exchange: a server that runs must be started again to carry letters.")
+        say("wuzha exchange: a server that runs takes them up by itself within seconds.")
 
 
 def trust(

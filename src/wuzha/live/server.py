@@ -36,11 +36,12 @@ _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page
 _TELEPHONE = ("telephone", "wuzha.respond.telephony", 8.0)
 _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
+_KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
-    "holder": (_ENGINE, _DOORS),
-    "centre": (_ENGINE, _DOORS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
+    "holder": (_ENGINE, _DOORS, _KEEPING),
+    "centre": (_ENGINE, _DOORS, _KEEPING, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
     "phone": (("doors", "wuzha.web.door", 8.0), _EXCHANGE),
 }
@@ -65,7 +66,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     make_home(settings.home)
-    with _alone(settings.home), ExitStack() as databases:
+    with _alone(settings.home) as there, ExitStack() as databases:
         _free_port(host, port)
         supervisor = Supervisor(say)
         environment = _environment(settings)
@@ -79,14 +80,17 @@ def serve(
                 refuse_unsafe(conn)
                 if settings.role in FIRST_UNIT:
                     first_unit(conn, FIRST_UNIT[settings.role])
+            later: list[Child] = []
             for name, module, stop_s in PROCESSES[settings.role]:
                 if name == "telephone" and not environment.get("WUZHA_SIP_SERVER"):
                     continue
+                place = (host, str(port)) if name == "doors" else ()
+                child = Child(name, _python(module, *place), environment, stop_s=stop_s)
                 if name == "exchange" and settings.role == "centre" and not _has_zones(settings.home):
+                    later.append(child)
                     continue
                 say(f"{name.capitalize()}: starting")
-                place = (host, str(port)) if name == "doors" else ()
-                supervisor.start(Child(name, _python(module, *place), environment, stop_s=stop_s))
+                supervisor.start(child)
             url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
             if _await_ready(url, supervisor, stop, say):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
@@ -94,7 +98,19 @@ def serve(
                     _greet(db, settings.home, say)
                 elif not _has_zones(settings.home):
                     say("It knows no zone yet and can confirm nothing: wuzha exchange keys makes its keys")
-            _watch(db, databases, supervisor, stop, say)
+
+            def look() -> None:
+                """The folder must be there; letters are carried as soon as the zone has its keys."""
+                if not there():
+                    raise CannotServe(
+                        f"{settings.home} was removed or moved while the server ran on it; it stops,"
+                        " since nothing that it would acknowledge from here on could be kept"
+                    )
+                if later and zone_keys.present(settings.home):
+                    say("Exchange: this zone has its keys now; starting")
+                    supervisor.start(later.pop())
+
+            _watch(db, databases, supervisor, stop, say, look)
         finally:
             say("Stopping")
             supervisor.stop()
@@ -144,14 +160,21 @@ def refuse_unsafe(conn: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """One server a data folder. The kernel frees the lock of a killed one."""
+def _alone(home: Path) -> Iterator[Callable[[], bool]]:
+    """One server a data folder. The kernel frees the lock of a killed one. Gives whether the folder is still there."""
     with (home / "serve.lock").open("ab") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotServe(f"a server runs on {home} already; stop it first or give --data another folder") from None
-        yield
+
+        def there() -> bool:
+            try:
+                return os.path.samestat(os.stat(home / "serve.lock"), os.fstat(handle.fileno()))
+            except OSError:
+                return False
+
+        yield there
 
 
 def _free_port(host: str, port: int) -> None:
@@ -191,14 +214,16 @@ def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event, say: C
 
 
 def _watch(
-    db: Database, databases: ExitStack, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None]
-) -> None:
-    """Tend the children; a database that died is started again."""
+    db: Database, databases: ExitStack, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None],
+    look: Callable[[], None],
+) -> None:  # fmt: skip
+    """Tend the children; a database that died is started again. ``look`` is called every second."""
     looked = time.monotonic()
     while not stop.wait(0.2):
         supervisor.tend()
         if time.monotonic() - looked > 1.0:
             looked = time.monotonic()
+            look()
             try:
                 db.connect("web", connect_timeout=5).close()
             except psycopg.OperationalError:

@@ -126,6 +126,9 @@ class Server:
         """Leaves the server; the last to leave shuts it down (open transactions roll back). True if it is down."""
         if self._share is None:
             return self.pid() is None
+        if not self.data_dir.is_dir():
+            self._abandon()
+            return True
         with self._locked():
             fcntl.flock(self._share, fcntl.LOCK_UN)
             try:
@@ -367,6 +370,19 @@ class Server:
                 if time.monotonic() > deadline:
                     raise ServerError(f"PostgreSQL does not answer: {error}") from error
             time.sleep(0.02)
+
+    def _abandon(self) -> None:
+        """The folder was removed under the server: there is nothing left to keep, and nobody to share it with."""
+        share, self._share = self._share, None
+        if share is not None:
+            share.close()
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def _shut_down(self, timeout_s: float) -> None:
         pid = self.pid()

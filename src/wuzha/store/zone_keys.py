@@ -115,6 +115,11 @@ def folder(home: Path) -> Path:
     return home / "exchange"
 
 
+def present(home: Path) -> bool:
+    """Whether this zone has keys, sound or not."""
+    return (folder(home) / "zone.json").exists()
+
+
 def make(home: Path, name: str) -> Zone:
     """This zone's keys, made now. KeysError where there are some already, or the name is not a short word."""
     if not NAME.match(name):
