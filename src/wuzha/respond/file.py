@@ -121,8 +121,12 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
         kin=kin,
         warnings=many(
             "SELECT w.*, coalesce(w.issued_by, q.title, w.source) AS issuer FROM wuzha.alert_warnings w"
-            " LEFT JOIN wuzha.sources q ON q.name = w.source WHERE w.alert_id = %s ORDER BY w.ts",
+            " LEFT JOIN wuzha.sources q ON q.name = w.source WHERE w.alert_id = %s"
+            # The one whose clock governs stands first, however many there are; those taken off stand last.
+            " ORDER BY w.off_from IS NOT DISTINCT FROM w.alert_id,"
+            " CASE WHEN %s THEN w.sign_by ELSE w.feedback_by END NULLS LAST, w.ts, w.warning_id",
             alert_id,
+            alert["state"] == "new",
         ),
         evidence=evidence,
         events=events[-EVENTS:],

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import psycopg
 from fastapi import Depends, Request
@@ -187,11 +187,20 @@ def attempt(
     return RedirectResponse(answer, status_code=303) if isinstance(answer, str) else answer
 
 
+def _page_of(request: Request) -> str:
+    """The page that a form was sent from, so that its draft is found again; ``/`` where it is not ours."""
+    page = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+    if page.netloc != request.url.netloc or not page.path.startswith("/"):
+        return "/"
+    return page.path + (f"?{page.query}" if page.query else "")
+
+
 def to_login(request: Request, said: str = "") -> Response:
-    """To the log-in page and back to where the officer was; a part of a page sends the whole page there."""
+    """To the log-in page and back to where the officer was, for a form to the page that it stood on; a part of a page
+    sends the whole page there."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method != "GET":
-        here = "/"
+        here = _page_of(request)
     target = f"/login?next={quote(here, safe='')}" + (f"&said={said}" if said else "")
     if request.headers.get("hx-request"):
         return HTMLResponse("", status_code=401, headers={"HX-Redirect": target})

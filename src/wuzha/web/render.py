@@ -92,7 +92,7 @@ def fragment(template: str, *, language: str, now: Any, **values: Any) -> Markup
             yuan=partial(words.yuan, language=language),
             yuan_full=lambda fen: "" if fen is None else f"¥{money.yuan(fen)}",
             duration=partial(words.duration, language=language),
-            countdown=words.countdown,
+            countdown=partial(words.countdown, language=language),
             moment=partial(words.moment, now=now),
             full=words.full,
             age_band=partial(words.age_band, now=now),

@@ -24,9 +24,11 @@ def duration(seconds: float | None, language: str) -> str:
     return f"{minutes}{units[2]}{rest}{units[3]}" if minutes else f"{rest}{units[3]}"
 
 
-def countdown(seconds: int) -> str:
-    """``00:41``, ``1:22:08`` of seconds without a sign."""
+def countdown(seconds: int, language: str) -> str:
+    """``00:41``, ``1:22:08``, ``3天4小时`` of seconds without a sign."""
     s = abs(seconds)
+    if s >= 86400:
+        return duration(s, language)
     return f"{s // 3600}:{s // 60 % 60:02d}:{s % 60:02d}" if s >= 3600 else f"{s // 60:02d}:{s % 60:02d}"
 
 

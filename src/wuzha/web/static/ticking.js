@@ -4,7 +4,7 @@
   'use strict';
   var born = new WeakMap(), zh = document.documentElement.lang.indexOf('zh') === 0;
   function two(n) { return n < 10 ? '0' + n : '' + n; }
-  function countdown(s) { s = Math.abs(s); return s >= 3600 ? Math.floor(s / 3600) + ':' + two(Math.floor(s / 60) % 60) + ':' + two(s % 60) : two(Math.floor(s / 60)) + ':' + two(s % 60); }
+  function countdown(s) { s = Math.abs(s); if (s >= 86400) return duration(s); return s >= 3600 ? Math.floor(s / 3600) + ':' + two(Math.floor(s / 60) % 60) + ':' + two(s % 60) : two(Math.floor(s / 60)) + ':' + two(s % 60); }
   function duration(s) {
     var u = zh ? ['天', '小时', '分', '秒'] : ['d ', 'h ', 'm ', 's'];
     if (s >= 86400) return (Math.floor(s / 86400) + u[0] + Math.floor(s / 3600) % 24 + u[1]).trim();
