@@ -14,7 +14,8 @@ from tests.doors import PIN, Doors, doors
 
 from wuzha.command.public import Refused
 from wuzha.events import clock
-from wuzha.respond import dispatch, door_zone, outcome, phones, reveal, safety, visits
+from wuzha.respond import contact, dispatch, door_zone, file, outcome, phones, reveal, safety, visits
+from wuzha.respond.codes import tries
 from wuzha.store import Database
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
@@ -181,6 +182,29 @@ def test_what_the_desk_answered_by_hand_stands_and_the_record_stands_beside_it(b
     with both.desk.scope(both.caller) as conn:
         assert conn.execute("SELECT result FROM dispatches").fetchone() == ("met",)
         assert [r["result"] for r in visits.of_file(conn, alert)] == ["not_here"]
+
+
+@pytest.mark.parametrize("stations", [["east"], ["east", "south"]])
+def test_a_meeting_told_by_telephone_and_by_the_phone_at_the_door_is_one(both: Doors, stations: list[str]) -> None:
+    """The officer is told "met" by telephone and enters it on the ladder; the station's phone sends its record later."""
+    alert = both.signed()
+    orders = [both.sent(alert, unit=unit) for unit in stations]
+    li = both.officer("li", "李强")
+    phone = both.phone(li)
+    with both.desk.scope(both.caller) as conn:
+        contact.contact(
+            conn, both.caller, alert, channel="visit", result="met", version=both.version(alert), key="by-telephone"
+        )
+    both.pass_on(3)  # the order's end has reached the phone before its record is sent
+    assert sync(phone, record(orders[0], "met")) == [("kept", None)]
+    both.pass_on(3)
+    assert [s[:2] for s in both.steps(alert)].count(("visit", "met")) == 1
+    with both.desk.scope(both.caller) as conn:
+        assert conn.execute("SELECT state, result FROM dispatches WHERE dispatch_id = %s", (orders[0],)).fetchone() == (
+            "done", "met",
+        )  # fmt: skip
+        ladder = [c["code"] for c in file.read(conn, both.caller, alert).contacts if c["kind"] == "visit"]
+    assert tries(ladder) == len(stations)  # sent out and met is one visit, not two
 
 
 def test_a_record_of_a_closed_file_is_kept_and_moves_nothing(both: Doors) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.desks import Centre
 
 from wuzha.command.public import Actor, machine
-from wuzha.respond import contact, engaged, file, ladder, sign, undo
+from wuzha.respond import codes, contact, engaged, file, ladder, sign, undo
 from wuzha.respond.next_step import next_step
 
 T0 = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -37,6 +37,23 @@ def steps(*rows: tuple[str, str, float]) -> list[dict[str, Any]]:
 )
 def test_what_counts_as_held(rows: Any, said: str | None) -> None:
     assert engaged.held(steps(*rows), 1) == said
+
+
+@pytest.mark.parametrize(
+    ("results", "n"),
+    [
+        (["dispatched", "met"], 1),
+        (["listed", "heard", "listed"], 2),
+        (["dispatched", "dispatched", "not_here", "met"], 2),
+        (["sent", "delivered", "sent", "undelivered"], 2),
+        (["asked", "bank_holds"], 1),
+        (["busy", "busy", "self"], 3),
+        (["met", "met"], 2),
+        ([], 0),
+    ],
+)
+def test_a_try_that_began_and_what_came_of_it_are_one(results: list[str | None], n: int) -> None:
+    assert codes.tries(results) == n
 
 
 def call(house: Centre, wang: Actor, alert: int, result: str, version: int, at: datetime, channel: str = "call") -> int:

@@ -14,7 +14,7 @@ from typing import Any
 KINDS = ("channel", "result", "outcome", "purpose")
 _COLUMNS = {
     "channel": {"key", "zh", "en", "to", "results"},
-    "result": {"zh", "en", "reached", "live", "silent"},
+    "result": {"zh", "en", "reached", "live", "silent", "begins"},
     "outcome": {"zh", "en", "final", "reached", "money"},
     "purpose": {"zh", "en"},
 }
@@ -34,6 +34,7 @@ class Code:
     reached: bool = False
     live: bool = False
     silent: bool = False
+    begins: bool = False
     final: bool = False
     money: str | None = None
 
@@ -79,6 +80,21 @@ def read(text: str, name: str = "codes.toml") -> dict[str, dict[str, Code]]:
         if outcome.money not in (None, "avoided_fen", "lost_fen"):
             raise fail("outcome", outcome.code, f"fills the unknown column {outcome.money!r}")
     return found
+
+
+def tries(results: list[str | None]) -> int:
+    """How often a channel was tried, from its results in order: one that only begins a try and the one that answers it
+    are one."""
+    n = waiting = 0
+    for code in results:
+        result = codes()["result"].get(code or "")
+        if result is not None and result.begins:
+            n, waiting = n + 1, waiting + 1
+        elif waiting:
+            waiting -= 1
+        else:
+            n += 1
+    return n
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ import psycopg
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
-from . import robot
+from . import dispatch, robot
 from .codes import codes
 from .links import link_in
 from .mind import mind_of
@@ -76,6 +76,8 @@ def contact(
     )  # fmt: skip
     if reached and said:
         note_said(conn, alert_id, done.contact_id, said=said, mind=mind_of(alert))
+    if channel == "visit" and result in dispatch.RESULTS:
+        dispatch.answered(conn, actor, alert_id, result, now)
     if result == "listed":
         robot.list_one(conn, alert_id, now)
     return done

@@ -141,6 +141,17 @@ def finish(
     )  # fmt: skip
 
 
+def answered(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, result: str, now: datetime) -> None:
+    """What the officer on the telephone recorded of a visit answers the order that is under way, where there is one
+    only: one meeting is not told twice."""
+    conn.execute(
+        "UPDATE wuzha.dispatches SET state = 'done', done_by = %s, done_at = %s, result = %s WHERE alert_id = %s"
+        " AND state IN ('sent', 'going') AND 1 = (SELECT count(*) FROM wuzha.dispatches d"
+        "  WHERE d.alert_id = %s AND d.state IN ('sent', 'going'))",
+        (actor.user_id, now, result, alert_id, alert_id),
+    )
+
+
 def _order(
     conn: psycopg.Connection[Any], actor: Actor, dispatch_id: int, states: tuple[str, ...]
 ) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -252,6 +252,9 @@ def _settle(
         return
     person = _person(conn, top["user_id"])
     at = min(max(top["made_at"], order["sent_at"]), now)
+    if stood is None and _by_hand(conn, alert["alert_id"], result, order["sent_at"]):
+        _answer(conn, order, top["user_id"], at, result)
+        return
     if stood is not None:
         back: dict[str, Any] = {}
         if alert["reached_at"] == stood["at"] and alert["state"] == "reached" and alert["outcome"] is None:
@@ -277,11 +280,27 @@ def _settle(
         quiet=alert["state"] == "closed",
     )  # fmt: skip
     if order["state"] in ("sent", "going", "done"):
-        conn.execute(
-            "UPDATE wuzha.dispatches SET state = 'done', done_by = %s, done_at = %s, result = %s"
-            " WHERE dispatch_id = %s",
-            (top["user_id"], at, result, dispatch_id),
-        )
+        _answer(conn, order, top["user_id"], at, result)
+
+
+def _by_hand(conn: psycopg.Connection[Any], alert_id: int, result: str, since: datetime) -> bool:
+    """Whether an officer has recorded this of a visit already, by telephone: one meeting is one step."""
+    row = conn.execute(
+        "SELECT 1 FROM wuzha.contacts c WHERE c.alert_id = %s AND c.kind = 'visit' AND c.code = %s AND c.at >= %s"
+        " AND c.key NOT LIKE '%%:visit-%%'"
+        " AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id) LIMIT 1",
+        (alert_id, result, since),
+    ).fetchone()
+    return row is not None
+
+
+def _answer(
+    conn: psycopg.Connection[Any], order: dict[str, Any], user_id: int, at: datetime, result: str
+) -> None:  # fmt: skip
+    conn.execute(
+        "UPDATE wuzha.dispatches SET state = 'done', done_by = %s, done_at = %s, result = %s WHERE dispatch_id = %s",
+        (user_id, at, result, order["dispatch_id"]),
+    )
 
 
 # ---------------------------------------------------------------- on the file

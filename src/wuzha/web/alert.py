@@ -26,7 +26,7 @@ from wuzha.respond import (
     visits,
     waves,
 )
-from wuzha.respond.codes import codes
+from wuzha.respond.codes import codes, tries
 from wuzha.respond.file_number import file_number
 from wuzha.respond.mind import mind_of
 from wuzha.respond.next_step import next_step, standing
@@ -78,7 +78,7 @@ def show(ctx: Context, alert_id: int, *, said: Refused | None = None, status: in
         "alert.html", status=status, now=now, file=found, alert=alert, sight=sight, until=until, undoable=last,
         undo_s=tiers.left(last["until"], now) if last else 0, line=line, span=span, spans=timeline.SPANS, step=proposed,
         talk=talk, said_words=phrase_book.packed(talk.said), minds=MINDS, number=file_number(alert_id),
-        waves=held_by, rungs=rungs, codes=codes(), good=_GOOD, said=said,
+        waves=held_by, rungs=rungs, tries_of=tries, codes=codes(), good=_GOOD, said=said,
         words_of=timeline.words_of, say=say,
         mine=alert["signed_by"] == ctx.actor.user_id and alert["state"] != "closed", may=ctx.actor.may,
         duty=duty, phone=phone, visit_results=dispatch.RESULTS, visit_records=at_door, **more,
