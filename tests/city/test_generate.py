@@ -91,8 +91,8 @@ def test_every_warning_has_one_label_with_whom_it_means(small: dict[str, pa.Tabl
     assert pc.all(pc.xor(right, pc.is_valid(mine["look_alike"]))).as_py()
 
 
-def test_all_five_feeds_all_scripts_and_all_steps_appear(small: dict[str, pa.Table]) -> None:
-    assert pc.count_distinct(small["warnings"]["source"]).as_py() == 5
+def test_all_six_feeds_all_scripts_and_all_steps_appear(small: dict[str, pa.Table]) -> None:
+    assert pc.count_distinct(small["warnings"]["source"]).as_py() == 6
     labels = small["labels"]
     assert set(pc.unique(labels["step"]).to_pylist()) >= {"lure", "credit", "loss", "move", "exit", "device"}
     types = set(pc.unique(labels["scam_type"]).to_pylist())

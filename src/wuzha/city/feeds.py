@@ -1,4 +1,4 @@
-"""Five warning feeds (部、省、运营商、银行、App), each with its own numbers, levels, type codes and deadlines.
+"""Six warning feeds (部、省、运营商、银行、App、12381), each with its own numbers, levels, type codes and deadlines.
 
 Kept true here: a feed sees only what happened near it, late, in its own words. Feeds repeat each other, contradict each
 other, name the registered owner instead of the user, and warn of people whom nobody defrauds.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from wuzha.events.scam_types import parent, scam_types
+from wuzha.ingest.mapping import shipped
 
 from . import draw
 from .rows import STAGES, id_texts, table, time_order, times
@@ -88,9 +90,22 @@ FEEDS = (
         answer=(360, 1440, 2880, 4320),
         late=0.04,
     ),
+    Feed(
+        name="feed-12381",
+        issued_by="12381",
+        number="12381-{day}-{serial:05d}",
+        delay=(12, 90),
+        codes="words",
+        sign=(10, 30, 120, 720),
+        answer=(240, 720, 1440, 4320),
+        late=0.04,
+    ),
 )
+#: The feed that comes as workbooks with a layout of its own (`listed`), and its share of what the carriers see.
+LISTED, _SEEN = "feed-12381", 0.5
 NAMES = tuple(f.name for f in FEEDS)
 _SHORT = {"ministry": 0, "province": 1, "carrier": 2, "bank": 3, "app": 4}
+_12381 = NAMES.index(LISTED)
 _CARRIER_CODES = {t: f"H{i:02d}" for i, t in enumerate(sorted(scam_types()))}
 #: Levels given at each stage to a right hint and to a wrong one: urgent, high, medium, low.
 _RIGHT = {
@@ -123,6 +138,11 @@ def issue(stage: Stage) -> tuple[pa.Table, dict[str, Any]]:
         for short, p in hint["feeds"].items():
             if rng.random() < p:
                 (right if hint["scam"] >= 0 else wrong).extend(_warn(stage, hint, _SHORT[short], rng))
+    # 12381 looks at the carriers' data; it knows numbers, never names or accounts.
+    other = stage.stream("feeds 12381")
+    for hint in stage.hints:
+        if other.random() < hint["feeds"].get("carrier", 0) * _SEEN:
+            (right if hint["scam"] >= 0 else wrong).extend(_warn(stage, hint, _12381, other))
     right, wrong = _inside(stage, right), _inside(stage, wrong)
     return _table(stage, right + _balance(stage, right, wrong, rng), rng)
 
@@ -277,10 +297,18 @@ def _table(stage: Stage, rows: list[dict[str, Any]], rng: Any) -> tuple[pa.Table
     return built, labels
 
 
+@cache
+def _words() -> dict[str, str]:
+    """12381's own word of each scam type that it has one for, from the layout of its lists."""
+    return {kind: word for word, kind in shipped()["warnings_12381"].values["scam_type"].items()}
+
+
 def _type_code(feed: int, kind: str) -> str | None:
     style = FEEDS[feed].codes
     if style == "own":
         return _CARRIER_CODES[kind]
+    if style == "words":
+        return _words().get(kind) or _words().get(parent(kind)) or _words()["other"]
     known = scam_types()[kind].feeds or scam_types()[parent(kind)].feeds
     digits = [c for c in known if c.isdigit()]
     letters = [c for c in known if not c.isdigit()]
@@ -293,7 +321,7 @@ def _fields(stage: Stage, row: dict[str, Any], rng: Any) -> dict[str, Any]:
     w, hint, feed = stage.world, row["hint"], row["feed"]
     person = hint["person"]
     registrant = int(w.lines["registrant"][person])
-    named = registrant if feed in (0, 1, 2) else person
+    named = registrant if feed in (0, 1, 2, _12381) else person
     if rng.random() < 0.02:
         named = int(rng.integers(0, w.n))
     shows = rng.random(8)
@@ -305,11 +333,16 @@ def _fields(stage: Stage, row: dict[str, Any], rng: Any) -> dict[str, Any]:
         line = True
     name = shows[3] < (0.85 if feed == 3 else 0.5 if feed < 2 else 0.2)
     number = shows[4] < (0.6 if feed == 3 else 0.35 if feed < 2 else 0.05)
+    if feed == _12381:
+        line, has_account, device, name, number = True, False, False, False, False
+        shows[5] = 1.0
     reasons = [words for key, words in _WORDS.items() if hint[key] >= 0][: 1 + int(rng.random() < 0.5)]
     url = f"http://{w.sites['text'][hint['site']]}/" if hint["site"] >= 0 else None
+    code = _type_code(feed, row["type"]) if row["type"] else None
     return {
-        "type_code": _type_code(feed, row["type"]) if row["type"] else None,
-        "scam_type": row["type"],
+        "type_code": code,
+        # 12381's words are coarse: they say no more than their layout reads in them.
+        "scam_type": shipped()["warnings_12381"].values["scam_type"][code] if code and feed == _12381 else row["type"],
         "stage": hint["stage"] if shows[5] < 0.4 else None,
         "reasons": reasons or None,
         "victim_line": str(w.lines["text"][person]) if line else None,
@@ -318,8 +351,8 @@ def _fields(stage: Stage, row: dict[str, Any], rng: Any) -> dict[str, Any]:
         "victim_name": str(w.persons["name"][named]) if name else None,
         "victim_id": str(w.persons["id"][named]) if number else None,
         "place": draw.DISTRICTS[int(w.district[person])] if shows[6] < 0.8 else None,
-        "suspect_line": str(w.lines["text"][hint["line"]]) if hint["line"] >= 0 and feed in (0, 1, 2) else None,
-        "suspect_url": url if feed in (0, 1, 2, 4) else None,
+        "suspect_line": str(w.lines["text"][hint["line"]]) if hint["line"] >= 0 and feed in (0, 1, 2, _12381) else None,
+        "suspect_url": url if feed in (0, 1, 2, 4, _12381) else None,
         "suspect_app": str(w.apps["name"][hint["app"]]) if hint["app"] >= 0 and feed in (0, 1, 4) else None,
         "suspect_account": str(w.accounts["text"][hint["account"]])
         if hint["account"] >= 0 and feed in (0, 1, 3)
