@@ -162,8 +162,8 @@ def test_with_the_link_cut_the_phones_work_on_and_everything_counts_once_it_is_b
     both.pass_on(3, now=later)
     assert [s[:2] for s in both.steps(alert)].count(("visit", "met")) == 1
     for n in range(3):  # letters that are laid there once more count nothing
-        for file in both.folders["centre"].glob("*.wzx"):
-            file.with_name(f"copy-{n}-{file.name}").write_bytes(file.read_bytes())
+        for sent in both.folders["centre"].glob("*.wzx"):
+            sent.with_name(f"copy-{n}-{sent.name}").write_bytes(sent.read_bytes())
         both.pass_on(now=later + timedelta(seconds=40 * (n + 1)))
     assert [s[:2] for s in both.steps(alert)].count(("visit", "met")) == 1
     assert both.refused == []
@@ -186,7 +186,7 @@ def test_what_the_desk_answered_by_hand_stands_and_the_record_stands_beside_it(b
 
 @pytest.mark.parametrize("stations", [["east"], ["east", "south"]])
 def test_a_meeting_told_by_telephone_and_by_the_phone_at_the_door_is_one(both: Doors, stations: list[str]) -> None:
-    """The officer is told "met" by telephone and enters it on the ladder; the station's phone sends its record later."""
+    """The officer is told "met" by telephone and enters it; the station's phone sends its record later."""
     alert = both.signed()
     orders = [both.sent(alert, unit=unit) for unit in stations]
     li = both.officer("li", "李强")

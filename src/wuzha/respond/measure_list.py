@@ -94,6 +94,7 @@ _SELECT = """
 SELECT m.*, s.kind AS target_kind, s.value AS target, q.name AS requester, p.name AS approver, v.name AS person_name,
        a.unit_id, a.level, a.scam_type, a.state AS alert_state, n.name AS unit_name, n.code AS unit_code,
        r.request_id, r.asked_at, r.due_at AS answer_by, r.asked_by, r.words AS request_words, r.escalated_at,
+       r.raised_at, up.name AS raised_name,
        g.result AS notice_result, g.at AS notice_at
   FROM wuzha.measures m
   JOIN wuzha.alerts a ON a.alert_id = m.alert_id
@@ -103,6 +104,7 @@ SELECT m.*, s.kind AS target_kind, s.value AS target, q.name AS requester, p.nam
   LEFT JOIN wuzha.users p ON p.user_id = m.approved_by
   LEFT JOIN wuzha.persons v ON v.person_id = m.person_id
   LEFT JOIN wuzha.release_requests r ON r.measure_id = m.measure_id AND r.answered_at IS NULL
+  LEFT JOIN wuzha.units up ON up.unit_id = r.raised_to
   LEFT JOIN LATERAL (SELECT result, at FROM wuzha.measure_notices x WHERE x.measure_id = m.measure_id
                       ORDER BY x.notice_id DESC LIMIT 1) g ON true
 """
@@ -148,16 +150,16 @@ def radar(
     conn: psycopg.Connection[Any], actor: Actor, *, state: str = "open", after: int | None = None,
     now: datetime | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """A page of measures in the officer's scope. ``open``: what asks for something, by what runs out first;
-    ``all``: every one, newest first, from below ``after``. PAGE + 1 rows at most; one more than a page means more."""
+    """A page of measures in the officer's scope. ``open``: what asks for something, by what runs out first; ``asked``:
+    where a request for release waits; ``all``: every one, newest first, from below ``after``. PAGE + 1 rows at most;
+    one more than a page means more."""
     require(actor, "desk.read")
     now = now or clock.now()
     cursor = conn.cursor(row_factory=dict_row)
-    if state == "open":
+    if state in ("open", "asked"):
         order = "least(r.due_at, m.ends_at) NULLS FIRST, m.measure_id"
-        rows = cursor.execute(
-            f"{_SELECT} WHERE {_STILL_OPEN} ORDER BY {order} LIMIT {PAGE * 5}", {"now": now}
-        ).fetchall()
+        asks = _STILL_OPEN if state == "open" else "r.request_id IS NOT NULL"
+        rows = cursor.execute(f"{_SELECT} WHERE {asks} ORDER BY {order} LIMIT {PAGE * 5}", {"now": now}).fetchall()
     else:
         rows = cursor.execute(
             f"{_SELECT} WHERE (%(after)s::bigint IS NULL OR m.measure_id < %(after)s)"

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
-from wuzha.command.public import Actor, Refused, require
+from wuzha.command.public import MAY, Actor, Refused, require
 from wuzha.events import clock
 
 from .measure_law import law_of
@@ -196,28 +197,78 @@ def serve(
 
 
 def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
-    """Requests for release that have waited too long go up, once, so that they stand before the commander. This round
-    reminds; it makes, renews and lengthens nothing."""
-    late = conn.execute(
-        "SELECT r.request_id, m.alert_id, m.law_from, r.asked_at, r.due_at, m.target_id FROM wuzha.release_requests r"
-        " JOIN wuzha.measures m USING (measure_id) WHERE r.answered_at IS NULL AND r.escalated_at IS NULL"
-        " ORDER BY r.request_id"
-    ).fetchall()
+    """Requests for release that have waited too long go up: after the law table's hours to the officer who has the file
+    and whoever decides in its unit, with the end of the day (or at once where nobody decides there) to the unit above;
+    each once. This round reminds; it makes, renews and lengthens nothing. Returns how many were told."""
+    late = (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT r.request_id, r.asked_at, r.due_at, r.escalated_at, m.alert_id, m.law_from, m.target_id"
+            " FROM wuzha.release_requests r JOIN wuzha.measures m USING (measure_id)"
+            " WHERE r.answered_at IS NULL AND r.raised_at IS NULL ORDER BY m.alert_id, r.request_id"
+        )
+        .fetchall()
+    )
     n = 0
-    for request_id, alert_id, since, asked_at, due_at, target_id in late:
-        if now < min(due_at, asked_at + timedelta(hours=law_of(since).release_escalate_h)):
+    for row in late:
+        first = min(row["due_at"], row["asked_at"] + timedelta(hours=law_of(row["law_from"]).release_escalate_h))
+        if now < (row["due_at"] if row["escalated_at"] else first):
             continue
-        alert = lock(conn, alert_id)
+        alert = lock(conn, row["alert_id"])
+        above = now >= row["due_at"] or not _decides(conn, alert["unit_id"])
+        to = _to(conn, alert["unit_id"], above=above)
         taken = conn.execute(
-            "UPDATE wuzha.release_requests SET escalated_at = %s WHERE request_id = %s AND escalated_at IS NULL"
-            " AND answered_at IS NULL RETURNING 1",
-            (now, request_id),
+            "UPDATE wuzha.release_requests SET escalated_at = coalesce(escalated_at, %(now)s), raised_at ="
+            " CASE WHEN %(above)s THEN %(now)s END, raised_to = CASE WHEN %(above)s THEN %(to)s::bigint END"
+            " WHERE request_id = %(id)s AND answered_at IS NULL AND raised_at IS NULL"
+            " AND (escalated_at IS NULL OR %(above)s) RETURNING 1",
+            {"now": now, "above": above, "to": to[0], "id": row["request_id"]},
         ).fetchone()
         if taken is not None:
-            record(conn, actor, alert, "release_late", key=f"release-late-{request_id}", changes={}, at=now,
-                   to_id=target_id)  # fmt: skip
+            key = f"release-late-{row['request_id']}" + ("-above" if row["escalated_at"] else "")
+            record(
+                conn, actor, alert, "release_late", key=key, changes={}, at=now, to_id=row["target_id"],
+                code="unit_above" if above else "own_unit", words=f"→ {to[1]}",
+            )  # fmt: skip
             n += 1
     return n
+
+
+#: Roles that may refuse a request, and so are asked where nobody has answered.
+_DECIDERS = [role for role, acts in MAY.items() if "measure.approve" in acts]
+
+
+def _decides(conn: psycopg.Connection[Any], unit_id: int) -> bool:
+    row = conn.execute(
+        "SELECT 1 FROM wuzha.users u JOIN wuzha.user_roles r USING (user_id)"
+        " WHERE u.unit_id = %s AND u.active AND r.role = ANY(%s) LIMIT 1",
+        (unit_id, _DECIDERS),
+    ).fetchone()
+    return row is not None
+
+
+def _to(conn: psycopg.Connection[Any], unit_id: int, *, above: bool) -> tuple[int, str]:
+    """The unit itself, or the one above it; at the top there is none above."""
+    row = conn.execute(
+        "SELECT u.unit_id, u.name FROM wuzha.unit_closure c JOIN wuzha.units u ON u.unit_id = c.ancestor"
+        " WHERE c.descendant = %s AND c.depth <= %s ORDER BY c.depth DESC LIMIT 1",
+        (unit_id, int(above)),
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), str(row[1])
+
+
+def waiting(conn: psycopg.Connection[Any], actor: Actor) -> dict[str, int]:
+    """Requests that nobody has answered and that are this officer's to answer: ``open`` on files that they have, and
+    ``late``, with those that have gone up to them."""
+    row = conn.execute(
+        "SELECT count(*) FILTER (WHERE a.signed_by = %(me)s), count(*) FILTER (WHERE r.escalated_at IS NOT NULL)"
+        " FROM wuzha.release_requests r JOIN wuzha.measures m USING (measure_id) JOIN wuzha.alerts a USING (alert_id)"
+        " WHERE r.answered_at IS NULL AND (a.signed_by = %(me)s OR (%(decides)s AND r.escalated_at IS NOT NULL"
+        "  AND (a.unit_id = %(unit)s OR r.raised_to = %(unit)s)))",
+        {"me": actor.user_id, "unit": actor.unit_id, "decides": "measure.approve" in actor.may},
+    ).fetchone()
+    return {"open": int(row[0]), "late": int(row[1])} if row else {"open": 0, "late": 0}
 
 
 def taken(

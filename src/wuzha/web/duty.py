@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from wuzha.command import shifts, units
 from wuzha.command.public import Refused, on_duty, own_shift, require
 from wuzha.events import clock
-from wuzha.respond import dispatch, handover, locate, overflow, presence, transfers
+from wuzha.respond import dispatch, handover, locate, overflow, presence, releases, transfers
 
 from .admin_units import whole
 from .alert import step
@@ -48,6 +48,7 @@ def _roster(
         on = {o.user_id for o in on_duty(conn, ctx.actor, now=now)}
         chains = overflow.routes(conn, ctx.actor)
         tree = units.tree(conn, ctx.actor)
+        asked = releases.waiting(conn, ctx.actor)
     zone = clock.zone()
     grid: dict[tuple[int, date], list[dict[str, Any]]] = {}
     for row in rows:
@@ -59,6 +60,7 @@ def _roster(
         days=[first + timedelta(days=i) for i in range(7)], week=timedelta(days=7), grid=grid, people=people,
         named=sorted(named.values(), key=lambda p: (p["unit_name"], p["name"])), on=on, chains=chains, tree=tree,
         said=said, told=told, form=ctx.form, write="duty.write" in ctx.actor.may, steps=range(1, overflow.STEPS + 1),
+        duty={"releases": asked},
     )  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import psycopg
 
 from wuzha.command.public import Actor, on_duty, own_shift
-from wuzha.respond import dispatch, escalate, handover, locate, overflow, presence, queue, transfers
+from wuzha.respond import dispatch, escalate, handover, locate, overflow, presence, queue, releases, transfers
 from wuzha.respond.file import File
 
 
 def desk(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime) -> dict[str, Any]:
-    """The desk's lines: ``on_duty`` people, ``left``, ``given``, ``told``, ``overflow``, ``received``, ``visits``."""
+    """The desk's lines: ``on_duty`` people, ``left``, ``given``, ``told``, ``overflow``, ``received``, ``visits``,
+    ``releases`` that ask for an answer."""
     left, given, visits = conn.execute(
         "SELECT (SELECT count(*) FROM wuzha.alerts a WHERE a.state <> 'closed' AND a.merged_into IS NULL"
         f" AND {queue.LEFT}), (SELECT count(*) FROM wuzha.alerts a WHERE {queue.GIVEN}),"
@@ -26,6 +27,7 @@ def desk(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime) -> dict[
     return {
         "people": on_duty(conn, actor, now=now),
         "left": left,
+        "releases": releases.waiting(conn, actor),
         "given": given,
         "visits": visits,
         "told": escalate.told(conn, actor),

@@ -25,7 +25,7 @@ WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 @router.get("/measures")
 def show(state: str = "open", after: str = "", ctx: Context = Depends(signed_in)) -> Response:
     """The radar: what waits and what runs out; or every measure, newest first."""
-    state = state if state in ("open", "all") else "open"
+    state = state if state in ("open", "asked", "all") else "open"
     number = int(after) if after.isascii() and after.isdigit() and len(after) < 18 else None
     now = clock.now()
     with ctx.db() as conn:
