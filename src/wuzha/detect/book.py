@@ -77,6 +77,9 @@ class Book(NamedTuple):
     hint: Array  # typology -> hint of its scam type's parent
     suspect: Array  # typology -> bit of SUSPECTS
     urgent_stage: Array
+    snooze_key: Array  # hashes of subjects, rising: rule snooze_rule gives no evidence on them before snooze_until, µs
+    snooze_rule: Array
+    snooze_until: Array
     signal_at: Array  # `bounds.Bounds`: what rules need at least
     signal_n: Array
     signal_list: Array

@@ -44,13 +44,18 @@ class Engine:
         self._names = Names()
         self.use(rules or shipped())
 
+    @property
+    def rules(self) -> RuleBook:
+        """The book that judges now."""
+        return self._rules
+
     def use(self, rules: RuleBook) -> None:
         """Judge by these rules from the next event on; windows that are kept already stay."""
         self._rules = rules
         self._book: Book = tables(rules)
         recount(self._state, self._book)
         self._typologies = list(rules.typologies.values())
-        self._numbers = {r.number: r for r in rules.rules.values()}
+        self._numbers = rules.former | {r.number: r for r in rules.rules.values()}
         n_f, n_r = max(len(rules.features), 1), max(len(rules.rules), 1)
         self._scratch = stream.Scratch(
             values=np.zeros(n_f), acc=np.zeros((n_f, 2), np.int64), most=np.zeros(n_f, np.int64),

@@ -14,6 +14,7 @@ from .compiling import inlined, inner
 from .figures import features, run
 from .layout import N_ARGS, N_DIRTY, N_DOSSIERS, N_EVIDENCE, N_JUDGED, N_REFS
 from .owners import word_at
+from .snoozing import snoozed
 from .tallies import reckon, ruled_out
 
 #: Pieces that are weighed, and that a rule's cool-down is sought in: the newest ones.
@@ -332,6 +333,8 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     begin = B.rule_at[kind, code]
     d = S.subjects[s].dossier
     left = _not_quiet(S, B, d, begin, n_rules, at, seen)
+    if B.snooze_key.shape[0] > 0:
+        left -= snoozed(S, B, s, begin, n_rules, known, seen)
     if left > 0:
         reckon(S, B, s, room)
         for i in range(begin, begin + n_rules):

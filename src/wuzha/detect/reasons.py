@@ -50,8 +50,26 @@ def _figure(value: float | None, how: str, language: str) -> str:
     return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
 
 
+#: Sentences of versions that were not shipped: (rule, version) → (zh, en).
+_LEARNED: dict[tuple[str, int], tuple[str, str]] = {}
+
+
+def learn(rule: str, version: int, zh: str, en: str) -> None:
+    """Evidence of this version is told with these words, in this process."""
+    _LEARNED[rule, version] = (zh, en)
+
+
+def known(rule: str, version: int) -> bool:
+    """Whether this very version has words here."""
+    found = shipped().rules.get(rule)
+    return (rule, version) in _LEARNED or (found is not None and found.version == version)
+
+
 def reason(rule: str, version: int, args: Mapping[str, Any], language: str = "zh", book: RuleBook | None = None) -> str:
     """The sentence of one piece of evidence; for a rule that is gone, its name and figures."""
+    if book is None and (rule, version) in _LEARNED:
+        zh, en = _LEARNED[rule, version]
+        return _SLOT.sub(lambda m: _figure(args.get(m[1]), m[2] or "", language), zh if language == "zh" else en)
     found = (book or shipped()).rules.get(rule)
     if found is None or (found.version != version and any(a not in args for a in found.args)):
         return f"{rule} v{version}: " + ", ".join(f"{k}={v}" for k, v in args.items())

@@ -7,7 +7,7 @@ subject, every mistake is said at its file, line and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -67,6 +67,8 @@ class Rule:
     zh: str
     en: str
     file: str
+    #: Pieces of evidence in an hour above which the rule is taken out; 0: no cap.
+    cap: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,28 @@ class Typology:
     weights: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Snooze:
+    """One rule gives no evidence on one subject (by key) for what becomes known before ``until`` (µs)."""
+
+    rule: str
+    subject: str
+    until: int
+
+
 @dataclass(frozen=True)
 class RuleBook:
-    """All that is declared, in the files' order."""
+    """All that is declared, in the files' order.
+
+    ``former`` holds rules by the numbers under which evidence of their earlier versions was given: it is told as what
+    it was, and weighs as the rule of that name does now.
+    """
 
     features: dict[str, Feature]
     rules: dict[str, Rule]
     typologies: dict[str, Typology]
+    former: dict[int, Rule] = field(default_factory=dict)
+    snoozes: tuple[Snooze, ...] = ()
 
     def by_number(self, number: int) -> Rule:
         """The rule with this number; KeyError where it is gone."""
@@ -200,31 +217,42 @@ def read_rules(d: DataFile, features: dict[str, Feature]) -> dict[str, Rule]:
     """Rules of one file. Reason sentences name features in braces, ``{calls:minutes}``; those are kept as arguments."""
     out: dict[str, Rule] = {}
     for name in d.data:
-        row = _check_keys(
-            d, name,
-            {"number": int, "version": int, "subject": str, "stage": str, "when": str, "zh": str, "en": str},
-            {"cooldown": str, "opens": bool},
-        )  # fmt: skip
-        _one_of(d, name, "subject", row["subject"], codes.JUDGED)
-        _one_of(d, name, "stage", row["stage"], STAGES)
-        known = [f.name for f in features.values() if f.subject == row["subject"]]
-        try:
-            program = compile_text(row["when"], known, predicate=True)
-        except PredicateError as error:
-            raise d.error(name, "when", str(error), line=error.line, column=error.column) from error
-        args = tuple(dict.fromkeys(_ARG.findall(row["zh"]) + _ARG.findall(row["en"])))
-        for arg in args:
-            if arg not in known:
-                raise d.error(name, "zh", f"the reason names {arg!r}, which is no feature of a {row['subject']}")
-        if len(args) > N_ARGS:
-            raise d.error(name, "zh", f"a reason names at most {N_ARGS} features")
-        out[name] = Rule(
-            id=name, number=row["number"], version=row["version"], subject=row["subject"], stage=row["stage"],
-            when=row["when"], program=program, args=args, cooldown_min=_minutes(d, name, "cooldown", 1440),
-            opens=row.get("opens", False),
-            zh=row["zh"], en=row["en"], file=d.file,
-        )  # fmt: skip
+        row = _check_keys(d, name, {"number": int, "version": int, **_RULE_NEEDS}, _RULE_MAY)
+        out[name] = _rule(d, name, row, features, row["number"], row["version"])
     return out
+
+
+_RULE_NEEDS: dict[str, Any] = {"subject": str, "stage": str, "when": str, "zh": str, "en": str}
+_RULE_MAY: dict[str, Any] = {"cooldown": str, "opens": bool, "cap": int}
+
+
+def _rule(d: DataFile, name: str, row: dict[str, Any], features: dict[str, Feature], number: int, version: int) -> Rule:
+    _one_of(d, name, "subject", row["subject"], codes.JUDGED)
+    _one_of(d, name, "stage", row["stage"], STAGES)
+    known = [f.name for f in features.values() if f.subject == row["subject"]]
+    try:
+        program = compile_text(row["when"], known, predicate=True)
+    except PredicateError as error:
+        raise d.error(name, "when", str(error), line=error.line, column=error.column) from error
+    args = tuple(dict.fromkeys(_ARG.findall(row["zh"]) + _ARG.findall(row["en"])))
+    for arg in args:
+        if arg not in known:
+            raise d.error(name, "zh", f"the reason names {arg!r}, which is no feature of a {row['subject']}")
+    if len(args) > N_ARGS:
+        raise d.error(name, "zh", f"a reason names at most {N_ARGS} features")
+    if row.get("cap", 0) < 0:
+        raise d.error(name, "cap", "a cap is a number of pieces of evidence in an hour, 0 for none")
+    return Rule(
+        id=name, number=number, version=version, subject=row["subject"], stage=row["stage"], when=row["when"],
+        program=program, args=args, cooldown_min=_minutes(d, name, "cooldown", 1440), opens=row.get("opens", False),
+        zh=row["zh"], en=row["en"], file=d.file, cap=row.get("cap", 0),
+    )  # fmt: skip
+
+
+def _weight(d: DataFile, key: str, weight: Any) -> float:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not -100 <= weight <= 100:
+        raise d.error("weights", key, f"a weight is a number from -100 to 100, not {weight!r}")
+    return float(weight)
 
 
 def read_typology(d: DataFile, rules: dict[str, Rule]) -> Typology:
@@ -256,9 +284,7 @@ def read_typology(d: DataFile, rules: dict[str, Rule]) -> Typology:
             raise d.error(
                 "weights", rule, f"{rule} speaks of a {rules[rule].subject}, this typology of a {row['subject']}"
             )
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not -100 <= weight <= 100:
-            raise d.error("weights", rule, f"a weight is a number from -100 to 100, not {weight!r}")
-        weights[rule] = float(weight)
+        weights[rule] = _weight(d, rule, weight)
     return Typology(
         id=row["id"], subject=row["subject"], scam_type=row.get("scam_type", ""), zh=row["zh"], en=row["en"],
         stages=_texts(row.get("stages", [])), halflife_min=_minutes(d, "typology", "halflife"), levels=levels,
@@ -289,6 +315,28 @@ def build(features: DataFile, rules: Sequence[DataFile], typologies: Sequence[Da
     return RuleBook(declared, all_rules, found)
 
 
+def build_texts(texts: Mapping[str, str]) -> RuleBook:
+    """The book of files by name: ``features.toml``, ``rules/…``, ``typologies/…``."""
+    by_folder: dict[str, list[DataFile]] = {"rules": [], "typologies": []}
+    for name in sorted(texts):
+        folder, _, file = name.rpartition("/")
+        if folder:
+            by_folder[folder].append(parse(texts[name], file))
+    return build(parse(texts["features.toml"], "features.toml"), by_folder["rules"], by_folder["typologies"])
+
+
+@lru_cache(maxsize=1)
+def shipped_texts() -> dict[str, str]:
+    """The files in the package, as `build_texts` takes them."""
+    here = files(__package__)
+    out = {"features.toml": (here / "features.toml").read_text("utf-8")}
+    for folder in ("rules", "typologies"):
+        for file in (here / folder).iterdir():
+            if file.name.endswith(".toml"):
+                out[f"{folder}/{file.name}"] = file.read_text("utf-8")
+    return out
+
+
 def _parsed(folder: Any) -> list[DataFile]:
     entries = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return [parse(f.read_text("utf-8"), str(f) if isinstance(f, Path) else f.name) for f in entries]
@@ -297,9 +345,7 @@ def _parsed(folder: Any) -> list[DataFile]:
 @lru_cache(maxsize=1)
 def shipped() -> RuleBook:
     """The book in the package."""
-    here = files(__package__)
-    features = parse((here / "features.toml").read_text("utf-8"), "features.toml")
-    return build(features, _parsed(here / "rules"), _parsed(here / "typologies"))
+    return build_texts(shipped_texts())
 
 
 def load(folder: Path) -> RuleBook:
@@ -325,4 +371,7 @@ def load(folder: Path) -> RuleBook:
     )
 
 
-__all__ = ["DataFileError", "Feature", "Rule", "RuleBook", "Typology", "build", "load", "shipped"]
+__all__ = [
+    "DataFileError", "Feature", "Rule", "RuleBook", "Snooze", "Typology", "build", "build_texts", "load", "shipped",
+    "shipped_texts",
+]  # fmt: skip

@@ -10,6 +10,7 @@ from . import codes
 from .book import BASE, INSTRUCTIONS, REGISTER, Book
 from .bounds import Needs, bounds
 from .codes import HINT, KIND, KINDS, MINUTE_US, N_CODES, SUSPECTS, TYPE_SHIFT
+from .encode import key_hash
 from .layout import N_ARGS
 from .predicate import Program
 from .rulebook import Feature, RuleBook
@@ -137,6 +138,9 @@ def _tables(book: RuleBook) -> Book:
     for r, rule in enumerate(rules):
         by_number[rule.number] = r
     rule_index = {rule.id: r for r, rule in enumerate(rules)}
+    for number, rule in book.former.items():
+        by_number[number] = rule_index[rule.id]
+    snoozes = sorted((key_hash(s.subject), rule_index[s.rule], s.until) for s in book.snoozes)
     weight = np.zeros((len(typologies), n_r))
     for t, typology in enumerate(typologies):
         for name, w in typology.weights.items():
@@ -161,6 +165,9 @@ def _tables(book: RuleBook) -> Book:
         hint=_i4([HINT.get(t.scam_type.partition(".")[0], 0) for t in typologies]),
         suspect=_i4([1 << SUSPECTS.index(t.id) if t.id in SUSPECTS else 0 for t in typologies]),
         urgent_stage=_i4([STAGES.index(t.urgent_stage) for t in typologies]),
+        snooze_key=np.array([s[0] for s in snoozes], np.uint64),
+        snooze_rule=np.array([s[1] for s in snoozes], np.int32),
+        snooze_until=np.array([s[2] for s in snoozes], np.int64),
         **vars(bounds([r.program for r in rules], Needs(features, index, reads), base_codes, width + skip)),
     )  # fmt: skip
 
