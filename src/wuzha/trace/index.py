@@ -1,0 +1,543 @@
+"""An index of transfers by payer and by payee, in time order, over NumPy arrays; appended to while it is read.
+
+Kept true here: an index that was appended to answers as one that is built of all rows at once. A reader holds one
+`View`, which no append changes. Appends take what comes in time order at the end (the tail, chained by account); what
+comes late is put in its place, over as much of the end as it needs, at worst by building anew.
+
+A transfer takes 32 bytes in its two directions and 8 for its time; balances, fees, rows of names and ids are side
+columns. Saved arrays are memory-mapped when they are opened again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from wuzha.events.hashing import identity
+
+from . import order, rows
+from .accounts import Accounts
+from .rows import Arrays
+from .walk import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, Transfers
+
+_DAY_US = 86_400_000_000
+#: Layout of the files; another one is refused.
+LAYOUT = 1
+#: A tail of more than this part of the whole is built in.
+_MOST_TAIL = 0.25
+_LEAST_TAIL = 1 << 16
+kernel = nb.njit(cache=True, nogil=True)
+
+
+@kernel
+def _sides(who, other, amount, fresh, at, out, given, beside):
+    """Every transfer to its place by account; ``at`` is each account's next place."""
+    for r in range(who.shape[0]):
+        a = who[r]
+        if a == NOBODY:
+            continue
+        i = at[a]
+        at[a] = i + 1
+        one = out[i]
+        one.amount = amount[r]
+        one.other = other[r]
+        one.rank = fresh + r
+        if beside.shape[0]:
+            beside[i] = given[r]
+
+
+@kernel
+def _counted(who, counts):
+    for r in range(who.shape[0]):
+        if who[r] != NOBODY:
+            counts[np.int64(who[r]) + 1] += 1
+
+
+@kernel
+def _chained(who, begin, head, last, following):
+    """Each account's transfers of the tail, from place ``begin`` on, one after another."""
+    for r in range(begin, who.shape[0]):
+        a = who[r]
+        following[r] = -1
+        if a == NOBODY:
+            continue
+        if last[a] < 0:
+            head[a] = r
+        else:
+            following[last[a]] = r
+        last[a] = r
+
+
+@dataclass(frozen=True)
+class View:
+    """What one query reads: the transfers, their times, rows of ids, and how many accounts there are."""
+
+    transfers: Transfers
+    ts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # of the base and of the tail
+    row: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    how: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+    accounts: int
+
+    def rank_at(self, moment: int) -> int:
+        """Rank of the first transfer at or after ``moment`` (µs)."""
+        base, tail = self.ts
+        i = int(np.searchsorted(base, moment))
+        return i if i < base.shape[0] else i + int(np.searchsorted(tail, moment))
+
+    def _at(self, pair: tuple[npt.NDArray[Any], npt.NDArray[Any]], ranks: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        n = pair[0].shape[0]
+        out = np.empty(ranks.shape[0], pair[0].dtype)
+        early = ranks < n
+        out[early] = pair[0][ranks[early]]
+        out[~early] = pair[1][ranks[~early] - n]
+        return out
+
+    def times(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """µs of the transfers of these ranks."""
+        return self._at(self.ts, ranks)
+
+    def rows(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Rows (of `Index.event_ids`) of the transfers of these ranks."""
+        return self._at(self.row, ranks)
+
+    def ties(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """How each one's place within its time was found, of `order.TIES`."""
+        return self._at(self.how, ranks)
+
+
+#: An entry is a transfer, or one end of it where it arrives later: ``payer`` and ``payee`` are whose balance it
+#: changes, ``to`` and ``by`` whom it names.
+_ENTRY = ("ts", "payer", "payee", "to", "by", "amount", "fee", "payer_balance", "payee_balance", "number", "row")
+_NUMBER_TYPES = {"payer": np.uint32, "payee": np.uint32, "to": np.uint32, "by": np.uint32}
+#: Rank of an arrival that the data does not reach.
+_NOT_YET = 0xFFFFFFFE
+
+
+class Index:
+    """Transfers by account. ``Index.of(table)``; ``append(table)``; ``view()`` for a query; ``save`` and ``open``."""
+
+    def __init__(self) -> None:
+        self.accounts = Accounts()
+        self.left_out: dict[str, int] = {}
+        self._ids: list[pa.Table] = []  # source, event_id, payer, payee of the rows
+        self._begins: list[int] = []  # row at which each of them begins
+        self._met = np.empty(0, np.int64)  # by account: row × 2 + side at which it was met first
+        self._n_rows = 0
+        self._newest = 0
+        self._coming: Arrays | None = None  # ends of transfers that arrive after the newest time
+        self._base: Arrays = {}
+        self._tail: Arrays = {}
+        self._made: View | None = None
+        self._hubs: dict[int, npt.NDArray[np.uint8]] = {}
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Index:
+        """An index of rows of the transfers table, as `rows.read` gives them."""
+        index = cls()
+        index.append(table)
+        return index
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    # ------------------------------------------------------------ rows in
+
+    def append(self, table: pa.Table) -> None:
+        """More rows; their order among themselves and with earlier ones is by time, however they come."""
+        table, left = rows.moved(table)
+        for why, n in left.items():
+            self.left_out[why] = self.left_out.get(why, 0) + n
+        self.take(table)
+
+    def take(self, table: pa.Table) -> None:
+        """As `append`, of rows that need not go through `rows.moved`: each moved money, and stands there once."""
+        if table.num_rows == 0:
+            return
+        entries = self._entries(table)
+        self._newest = max(self._newest, int(entries["ts"].max()))
+        entries = _split(entries)
+        if self._coming is not None:
+            entries = _joined(entries, self._coming)
+        later = entries["ts"] > self._newest
+        self._coming = _picked(entries, np.flatnonzero(later)) if later.any() else None
+        if self._coming is not None:
+            entries = _picked(entries, np.flatnonzero(~later))
+        self._made = None
+        self._hubs = {}
+        oldest = int(entries["ts"].min())
+        if not self._base or oldest <= int(self._base["ts"][-1]):
+            if self._base:
+                entries = _joined(_joined(_unbuilt(self._base), self._tail_entries()), entries)
+            self._build(entries)
+            return
+        self._extend(entries, int(np.searchsorted(self._tail["ts"][: self._tail["n"][0]], oldest)))
+        if self._tail["n"][0] > max(_LEAST_TAIL, int(_MOST_TAIL * self._base["ts"].shape[0])):
+            self._build(_joined(_unbuilt(self._base), self._tail_entries()))
+
+    def _entries(self, table: pa.Table) -> Arrays:
+        columns = rows.arrays(table)
+        begin = self._n_rows
+        n = table.num_rows
+        both = np.empty(2 * n, np.uint64)
+        both[0::2], both[1::2] = columns["payer"], columns["payee"]
+        numbers, met = self.accounts.intern(both)
+        self._met = np.concatenate([self._met, met + 2 * begin])
+        self._begins.append(begin)
+        self._ids.append(table.select([c for c in _NAMED if c in table.column_names]))
+        self._n_rows = begin + n
+        payer, payee = np.ascontiguousarray(numbers[0::2]), np.ascontiguousarray(numbers[1::2])
+        return {
+            **columns, "payer": payer, "payee": payee, "to": payee, "by": payer,
+            "row": np.arange(begin, begin + n, dtype=np.int64),
+        }  # fmt: skip
+
+    def _ordered(self, entries: Arrays) -> tuple[Arrays, npt.NDArray[np.uint8]]:
+        arrangement, how = order.put_in_order(entries, len(self.accounts), lambda at: self._hashes(entries["row"][at]))
+        return (entries if arrangement is None else _picked(entries, arrangement)), how
+
+    def _hashes(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Hash of the identity of each row; a row of a table without ids is known by its number."""
+        out = row.astype(np.uint64)
+        for begin, table in zip(self._begins, self._ids, strict=True):
+            mine = np.flatnonzero((row >= begin) & (row < begin + table.num_rows))
+            if mine.size and "event_id" in table.column_names:
+                out[mine] = identity(table.select(["source", "event_id"]).take(pa.array(row[mine] - begin)))
+        return out
+
+    # ------------------------------------------------------------ the base: two arrays by account
+
+    def _build(self, entries: Arrays) -> None:
+        entries, how = self._ordered(entries)
+        n = entries["ts"].shape[0]
+        # the newest time goes to the tail: more rows may come with it
+        cut = int(np.searchsorted(entries["ts"], entries["ts"][-1])) if n else 0
+        cut = cut if cut else n
+        self._base = _built({name: column[:cut] for name, column in entries.items()}, how[:cut], len(self.accounts))
+        self._tail = _no_tail(len(self.accounts))
+        if cut < n:
+            self._chain({name: column[cut:] for name, column in entries.items()}, how[cut:])
+
+    # ------------------------------------------------------------ the tail: chained by account
+
+    def _tail_entries(self) -> Arrays:
+        n = int(self._tail["n"][0])
+        return {name: self._tail[name][:n] for name in _ENTRY}
+
+    def _extend(self, entries: Arrays, cut: int) -> None:
+        n = int(self._tail["n"][0])
+        if cut < n:  # what stands from there on is put in order anew; views that are out keep the old arrays
+            kept = {name: column[:cut] for name, column in self._tail_entries().items()}
+            entries = _joined({name: column[cut:] for name, column in self._tail_entries().items()}, entries)
+            how = self._tail["how"][:cut]
+            self._tail = _no_tail(len(self.accounts))
+            self._chain(kept, how)
+        self._chain(*self._ordered(entries))
+
+    def _chain(self, entries: Arrays, how: npt.NDArray[np.uint8]) -> None:
+        tail = self._tail
+        before = int(tail["n"][0])
+        n = before + entries["ts"].shape[0]
+        size = tail["ts"].shape[0]
+        if n > size:
+            for name in (*_ENTRY, "how", "outs", "ins", "next_out", "next_in"):
+                longer = np.empty(max(n, 2 * size, 4096), tail[name].dtype)
+                longer[:before] = tail[name][:before]
+                tail[name] = longer
+        accounts = len(self.accounts)
+        for name in ("head_out", "head_in", "last_out", "last_in"):
+            if tail[name].shape[0] < accounts:
+                longer = np.full(max(accounts, tail[name].shape[0] * 5 // 4), -1, np.int32)
+                longer[: tail[name].shape[0]] = tail[name]
+                tail[name] = longer
+        here = slice(before, n)
+        for name in _ENTRY:
+            tail[name][here] = entries[name]
+        tail["how"][here] = how
+        rank = np.arange(before, n) + self._base["ts"].shape[0]
+        for side, who in (("outs", "to"), ("ins", "by")):
+            tail[side]["amount"][here] = entries["amount"]
+            tail[side]["other"][here] = entries[who]
+            tail[side]["rank"][here] = rank
+        _chained(tail["payer"][:n], before, tail["head_out"], tail["last_out"], tail["next_out"])
+        _chained(tail["payee"][:n], before, tail["head_in"], tail["last_in"], tail["next_in"])
+        tail["n"] = np.array([n])
+
+    # ------------------------------------------------------------ what a query reads
+
+    def view(self) -> View:
+        """The index as it is now."""
+        if self._made is not None:
+            return self._made
+        if not self._base:
+            self._base, self._tail = _built(_nothing(), np.empty(0, np.uint8), 0), _no_tail(0)
+        base, tail = self._base, self._tail
+        n, begin = int(tail["n"][0]), base["ts"].shape[0]
+        late = np.flatnonzero(tail["fee"][:n] > 0)
+        depart, arrive = self._arrivals(n)
+        self._made = View(
+            transfers=Transfers(
+                out_at=base["out_at"], in_at=base["in_at"], outs=base["outs"], ins=base["ins"],
+                out_balance=base["out_balance"], in_balance=base["in_balance"],
+                fee_rank=np.concatenate([base["fee_rank"], (late + begin).astype(np.uint32)]),
+                fee=np.concatenate([base["fee"], tail["fee"][late]]), depart_rank=depart, arrive_rank=arrive,
+                hub=np.zeros(0, np.uint8), tail_from=np.array([begin], np.int64), tail_out=tail["outs"][:n],
+                tail_in=tail["ins"][:n], tail_out_balance=tail["payer_balance"][:n],
+                tail_in_balance=tail["payee_balance"][:n], next_out=tail["next_out"][:n], next_in=tail["next_in"][:n],
+                head_out=tail["head_out"], head_in=tail["head_in"],
+            ),
+            ts=(base["ts"], tail["ts"][:n]), row=(base["row"], tail["row"][:n]), how=(base["how"], tail["how"][:n]),
+            accounts=len(self.accounts),
+        )  # fmt: skip
+        return self._made
+
+    def _arrivals(self, n: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        base, tail = self._base, self._tail
+        mine = np.flatnonzero(tail["amount"][:n] & DELAYED)
+        leaves = tail["payer"][mine] != NOBODY
+        row = np.concatenate([base["late_row"], tail["row"][mine]])
+        rank = np.concatenate([base["late_rank"], mine + base["ts"].shape[0]])
+        leaves = np.concatenate([base["late_leaves"], leaves])
+        ends = {int(r): int(k) for r, k in zip(row[~leaves], rank[~leaves], strict=True)}
+        depart = rank[leaves].astype(np.uint32)
+        arrive = np.array([ends.get(int(r), _NOT_YET) for r in row[leaves]], np.uint32)
+        return depart, arrive
+
+    def hubs(self, neighbours: int) -> npt.NDArray[np.uint8]:
+        """By account: 1 where it has dealt with that many others or more."""
+        if neighbours not in self._hubs:
+            view = self.view()
+            self._hubs[neighbours] = _hubs(view.transfers, len(self.accounts), neighbours)
+        return self._hubs[neighbours]
+
+    # ------------------------------------------------------------ names
+
+    def number(self, account: str) -> int:
+        """Number of an account key (``account:…``), −1 where no transfer names it."""
+        return self.accounts.find(int(rows.keys([account])[0]))
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Keys of accounts."""
+        out = []
+        for a in numbers:
+            row, side = divmod(int(self._met[a]), 2)
+            out.append("account:" + str(self._cell(row, "payee" if side else "payer")))
+        return out
+
+    def event_ids(self, row: npt.NDArray[np.int64]) -> list[tuple[str, str]]:
+        """(source, event_id) of rows."""
+        return [(str(self._cell(int(r), "source")), str(self._cell(int(r), "event_id"))) for r in row]
+
+    def _cell(self, row: int, column: str) -> Any:
+        i = int(np.searchsorted(np.array(self._begins), row, side="right")) - 1
+        return self._ids[i].column(column)[row - self._begins[i]].as_py()
+
+    # ------------------------------------------------------------ kept on disk
+
+    def save(self, folder: Path) -> None:
+        """Write the index: arrays that `open` maps, ids and names as Arrow files. The tail is built in first."""
+        if self._tail and self._tail["n"][0]:
+            entries, how = self._ordered(_joined(_unbuilt(self._base), self._tail_entries()))
+            self._base = _built(entries, how, len(self.accounts))
+            self._tail, self._made = _no_tail(len(self.accounts)), None
+        self.view()
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, column in {**self._base, "met": self._met, "slots": self.accounts.slots}.items():
+            np.save(folder / f"{name}.npy", column)
+        if self._coming is not None:
+            np.savez(folder / "coming.npz", **self._coming)  # type: ignore[arg-type]
+        ids = pa.concat_tables(self._ids) if self._ids else pa.table({name: pa.array([], pa.string()) for name in _NAMED})
+        with pa.OSFile(str(folder / "ids.arrow"), "wb") as sink, pa.ipc.new_file(sink, ids.schema) as writer:
+            writer.write_table(ids)
+        about = {"layout": LAYOUT, "rows": self._n_rows, "accounts": len(self.accounts), "newest": self._newest,
+                 "left_out": self.left_out}  # fmt: skip
+        (folder / "index.json").write_text(json.dumps(about))
+
+    @classmethod
+    def open(cls, folder: Path) -> Index:
+        """A saved index, its arrays mapped from the files. ValueError where it is none, or of another layout."""
+        try:
+            about = json.loads((folder / "index.json").read_text())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{folder} holds no index of transfers: {error}") from error
+        if about["layout"] != LAYOUT:
+            raise ValueError(f"{folder} has layout {about['layout']}, not {LAYOUT}; build it anew")
+        index = cls()
+        mapped = {path.stem: np.load(path, mmap_mode="c") for path in folder.glob("*.npy")}
+        index._met = np.asarray(mapped.pop("met"))
+        index.accounts = Accounts(mapped.pop("slots"), about["accounts"])
+        index._base = mapped
+        index._tail = _no_tail(about["accounts"])
+        if (folder / "coming.npz").exists():
+            index._coming = dict(np.load(folder / "coming.npz"))
+        ids = pa.ipc.open_file(pa.memory_map(str(folder / "ids.arrow"))).read_all()
+        index._ids, index._begins = [ids], [0]
+        index._n_rows, index._newest, index.left_out = about["rows"], about["newest"], about["left_out"]
+        return index
+
+    def bytes_per_transfer(self) -> dict[str, float]:
+        """What a transfer of the base takes: in its two directions and its time, and in each side column."""
+        n = max(self._base["ts"].shape[0], 1)
+        edges = sum(self._base[name].nbytes for name in ("outs", "ins", "ts"))
+        accounts = self._base["out_at"].nbytes + self._base["in_at"].nbytes
+        return {
+            "edge": round(edges / n, 2), "account_places": round(accounts / n, 2),
+            "balances": round((self._base["out_balance"].nbytes + self._base["in_balance"].nbytes) / n, 2),
+            "rows": round((self._base["row"].nbytes + self._base["how"].nbytes) / n, 2),
+            "account_numbers": round((self.accounts.slots.nbytes + self._met.nbytes) / n, 2),
+        }  # fmt: skip
+
+
+#: Columns kept of each row, for names.
+_NAMED = ("source", "event_id", "payer", "payee")
+
+
+def _nothing() -> Arrays:
+    return {name: np.empty(0, _NUMBER_TYPES.get(name, np.int64)) for name in _ENTRY}
+
+
+def _picked(entries: Arrays, at: npt.NDArray[np.int64]) -> Arrays:
+    return {name: entries[name][at] for name in _ENTRY}
+
+
+def _joined(a: Arrays, b: Arrays) -> Arrays:
+    return {name: np.concatenate([a[name], b[name]]) for name in _ENTRY}
+
+
+def _split(entries: Arrays) -> Arrays:
+    """Transfers that arrive a day later become two entries: what leaves, and what arrives."""
+    late = np.flatnonzero(entries["amount"] & DELAYED)
+    if not late.size:
+        return entries
+    arrivals = _picked(entries, late)
+    arrivals["ts"] = arrivals["ts"] + _DAY_US
+    arrivals["payer"] = np.full(late.size, NOBODY, np.uint32)
+    arrivals["fee"] = np.zeros(late.size, np.int64)
+    arrivals["amount"] = arrivals["amount"] & ~WITH_FEE
+    arrivals["payer_balance"] = np.full(late.size, UNKNOWN, np.int64)
+    entries = {name: np.array(entries[name]) for name in _ENTRY}
+    entries["payee"][late] = NOBODY
+    entries["payee_balance"][late] = UNKNOWN
+    return _joined(entries, arrivals)
+
+
+def _built(entries: Arrays, how: npt.NDArray[np.uint8], accounts: int) -> Arrays:
+    """The base of entries in order."""
+    n = entries["ts"].shape[0]
+    out: Arrays = {"ts": np.ascontiguousarray(entries["ts"]), "row": np.ascontiguousarray(entries["row"]), "how": how}
+    for side, at, given, who, other in (
+        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
+    ):  # fmt: skip
+        begins = np.zeros(accounts + 1, np.int64)
+        _counted(entries[who], begins)
+        np.cumsum(begins, out=begins)
+        out[at] = begins
+        balances = entries[f"{who}_balance"]
+        known = bool((balances != UNKNOWN).any()) if balances.strides[0] else False
+        m = int(begins[-1])
+        out[side] = np.empty(m, SIDE)
+        out[given] = np.empty(m if known else 0, np.int64)
+        balances = np.ascontiguousarray(balances) if known else np.empty(0, np.int64)
+        _sides(entries[who], entries[other], entries["amount"], 0, begins[:-1].copy(), out[side], balances, out[given])
+    fees = np.flatnonzero(entries["fee"] > 0) if entries["fee"].strides[0] else np.empty(0, np.int64)
+    out["fee_rank"], out["fee"] = fees.astype(np.uint32), entries["fee"][fees]
+    late = np.flatnonzero(entries["amount"] & DELAYED)
+    out["late_rank"], out["late_row"] = late, entries["row"][late]
+    out["late_leaves"] = entries["payer"][late] != NOBODY
+    numbered = np.flatnonzero(entries["number"] != UNKNOWN) if entries["number"].strides[0] else np.empty(0, np.int64)
+    out["number_rank"], out["number"] = numbered, entries["number"][numbered]
+    assert n == out["row"].shape[0]
+    return out
+
+
+def _unbuilt(base: Arrays) -> Arrays:
+    """The entries of a base, in order."""
+    n = base["ts"].shape[0]
+    entries = {name: np.full(n, NOBODY if name in _NUMBER_TYPES else UNKNOWN, _NUMBER_TYPES.get(name, np.int64))
+               for name in _ENTRY}  # fmt: skip
+    entries["ts"], entries["row"] = np.asarray(base["ts"]), np.asarray(base["row"])
+    for side, at, given, who, other in (
+        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
+    ):  # fmt: skip
+        rank = base[side]["rank"]
+        accounts = base[at].shape[0] - 1
+        entries[who][rank] = np.repeat(np.arange(accounts, dtype=np.uint32), np.diff(base[at]))
+        entries[other][rank] = base[side]["other"]
+        entries["amount"][rank] = base[side]["amount"]
+        if base[given].shape[0]:
+            entries[f"{who}_balance"][rank] = base[given]
+    # whom cash names, and who a payee's side names where the payer's is none
+    entries["to"][entries["payer"] == NOBODY] = entries["payee"][entries["payer"] == NOBODY]
+    entries["by"][entries["payee"] == NOBODY] = entries["payer"][entries["payee"] == NOBODY]
+    entries["fee"][:] = 0
+    entries["fee"][base["fee_rank"]] = base["fee"]
+    entries["number"][base["number_rank"]] = base["number"]
+    return entries
+
+
+def _no_tail(accounts: int) -> Arrays:
+    tail: Arrays = {**_nothing(), "how": np.empty(0, np.uint8), "outs": np.empty(0, SIDE), "ins": np.empty(0, SIDE)}
+    tail |= {name: np.empty(0, np.int32) for name in ("next_out", "next_in")}
+    tail |= {name: np.full(accounts, -1, np.int32) for name in ("head_out", "head_in", "last_out", "last_in")}
+    tail["n"] = np.zeros(1, np.int64)
+    return tail
+
+
+@kernel
+def _dealt_with(T, a, least, seen):
+    """Whether account ``a`` has dealt with ``least`` others; ``seen`` is by account, stamped with ``a`` + 1."""
+    n = 0
+    if a + 1 < T.out_at.shape[0]:
+        for i in range(T.out_at[a], T.out_at[a + 1]):
+            o = T.outs[i].other
+            if o != NOBODY and seen[o] != a + 1:
+                seen[o] = a + 1
+                n += 1
+        for i in range(T.in_at[a], T.in_at[a + 1]):
+            o = T.ins[i].other
+            if o != NOBODY and seen[o] != a + 1:
+                seen[o] = a + 1
+                n += 1
+    j = np.int64(T.head_out[a]) if a < T.head_out.shape[0] else np.int64(-1)
+    while j >= 0:
+        o = T.tail_out[j].other
+        if o != NOBODY and seen[o] != a + 1:
+            seen[o] = a + 1
+            n += 1
+        j = np.int64(T.next_out[j])
+    j = np.int64(T.head_in[a]) if a < T.head_in.shape[0] else np.int64(-1)
+    while j >= 0:
+        o = T.tail_in[j].other
+        if o != NOBODY and seen[o] != a + 1:
+            seen[o] = a + 1
+            n += 1
+        j = np.int64(T.next_in[j])
+    return n >= least
+
+
+@kernel
+def _hubs(T, accounts, least):
+    hub = np.zeros(accounts, np.uint8)
+    tail = np.zeros(accounts, np.int64)
+    for j in range(T.tail_out.shape[0]):
+        if T.tail_out[j].other != NOBODY:
+            tail[T.tail_out[j].other] += 1
+        if T.tail_in[j].other != NOBODY:
+            tail[T.tail_in[j].other] += 1
+    seen = np.zeros(0, np.int64)
+    for a in range(accounts):
+        degree = tail[a]
+        if a + 1 < T.out_at.shape[0]:
+            degree += T.out_at[a + 1] - T.out_at[a] + T.in_at[a + 1] - T.in_at[a]
+        if degree >= least:
+            if seen.shape[0] == 0:
+                seen = np.zeros(accounts, np.int64)
+            hub[a] = _dealt_with(T, a, least, seen)
+    return hub

@@ -1,0 +1,304 @@
+"""Order of transfers that bear the same time.
+
+Kept true here: the order depends on the transfers alone, not on how they came; it is by time, and within one time so
+that each account's transfers follow one another as its balances say; where balances are not given for all of them, as
+their numbers in the statement say; else what an account receives comes before what it pays. Where that goes in a
+circle, the transfer with the smallest hash of its identity goes first. Transfers that share no account need no order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from .walk import AMOUNT, NOBODY, UNKNOWN
+
+Ints = npt.NDArray[np.int64]
+kernel = nb.njit(cache=True, nogil=True)
+#: How the order within one time was found; the greatest of all that applies to a transfer.
+FREE, BY_BALANCE, BY_NUMBER, BY_RULE, IN_A_CIRCLE = range(5)
+TIES = ("", "balance", "seq", "rule", "circle")
+_NEAR = 24
+
+
+@kernel
+def _shares(payer, payee, begin, end, stamp):
+    """Whether two transfers of [begin, end) have an account in common."""
+    if end - begin <= _NEAR:
+        for i in range(begin, end):
+            a, b = payer[i], payee[i]
+            for j in range(i + 1, end):
+                c, d = payer[j], payee[j]
+                if (a != NOBODY and (a == c or a == d)) or (b != NOBODY and (b == c or b == d)):
+                    return True
+        return False
+    for i in range(begin, end):
+        a, b = payer[i], payee[i]
+        if (a != NOBODY and stamp[a] == begin) or (b != NOBODY and stamp[b] == begin):
+            return True
+        if a != NOBODY:
+            stamp[a] = begin
+        if b != NOBODY:
+            stamp[b] = begin
+    return False
+
+
+@kernel
+def tied(ts, payer, payee, low, high, accounts, out):
+    """Begins and ends of the times in [low, high) at which an account has more than one transfer; how many."""
+    stamp = np.full(0, -1, np.int64)
+    n = 0
+    begin = low
+    while begin < high:
+        end = begin + 1
+        while end < high and ts[end] == ts[begin]:
+            end += 1
+        if end - begin > 1:
+            if end - begin > _NEAR and stamp.shape[0] == 0:
+                stamp = np.full(accounts, -1, np.int64)
+            if _shares(payer, payee, begin, end, stamp):
+                if n < out.shape[0]:
+                    out[n, 0], out[n, 1] = begin, end
+                n += 1
+        begin = end
+    return n
+
+
+@kernel
+def _chained(at, k, row, change, given, follows):
+    """``follows[j]``: which of the entries at … at+k−1 comes after entry j by its balance; the first one, or −1."""
+    first = np.int64(-1)
+    for i in range(at, at + k):
+        follows[i] = -1
+    led = np.zeros(k, np.uint8)
+    for i in range(at, at + k):
+        for j in range(at, at + k):
+            if j != i and led[j - at] == 0 and given[j] - change[j] == given[i]:
+                follows[i] = j
+                led[j - at] = 1
+                break
+    for i in range(at, at + k):
+        if led[i - at] == 0:
+            if first >= 0:
+                return np.int64(-1)
+            first = i
+    if first < 0:
+        return np.int64(-1)
+    n, j = 1, first
+    while follows[j] >= 0:
+        j = follows[j]
+        n += 1
+    return first if n == k else np.int64(-1)
+
+
+@kernel
+def arrange(payer, payee, change_out, change_in, given_out, given_in, number, out, how):
+    """Order of k transfers of one time, given by their hashes ascending: places into ``out``, and how it was found.
+
+    ``change_*`` and ``given_*``: what the transfer does to the balance of payer and payee, and the balance after it.
+    """
+    k = payer.shape[0]
+    who = np.empty(2 * k, np.int64)
+    row = np.empty(2 * k, np.int64)
+    n = 0
+    for i in range(k):
+        if payer[i] != NOBODY:
+            who[n], row[n] = np.int64(payer[i]), 2 * i
+            n += 1
+        if payee[i] != NOBODY:
+            who[n], row[n] = np.int64(payee[i]), 2 * i + 1
+            n += 1
+    sort = np.argsort(who[:n], kind="mergesort")
+    who, row = who[:n][sort], row[:n][sort]
+    change, given = np.empty(n, np.int64), np.empty(n, np.int64)
+    for j in range(n):
+        i = row[j] >> 1
+        change[j] = change_in[i] if row[j] & 1 else change_out[i]
+        given[j] = given_in[i] if row[j] & 1 else given_out[i]
+    follows = np.full(n, -1, np.int64)
+    # edges of the order; node k + a stands between what an account receives and what it pays
+    tail, head = np.empty(2 * n + k + 1, np.int64), np.empty(2 * n + k + 1, np.int64)
+    edges = 0
+    nodes = k
+    at = 0
+    while at < n:
+        end = at + 1
+        while end < n and who[end] == who[at]:
+            end += 1
+        m = end - at
+        if m > 1:
+            known, numbered = True, True
+            for j in range(at, end):
+                known &= given[j] != UNKNOWN
+                numbered &= number[row[j] >> 1] != UNKNOWN
+            first = _chained(at, m, row, change, given, follows) if known and m <= 256 else np.int64(-1)
+            if first >= 0:
+                j = first
+                while follows[j] >= 0:
+                    tail[edges], head[edges] = row[j] >> 1, row[follows[j]] >> 1
+                    edges += 1
+                    j = follows[j]
+                for j in range(at, end):
+                    how[row[j] >> 1] = max(how[row[j] >> 1], BY_BALANCE)
+            elif numbered:
+                places = np.empty(m, np.int64)
+                for j in range(m):
+                    places[j] = number[row[at + j] >> 1]
+                by = np.argsort(places, kind="mergesort")
+                for j in range(m - 1):
+                    tail[edges], head[edges] = row[at + by[j]] >> 1, row[at + by[j + 1]] >> 1
+                    edges += 1
+                for j in range(at, end):
+                    how[row[j] >> 1] = max(how[row[j] >> 1], BY_NUMBER)
+            else:
+                comes = goes = 0
+                for j in range(at, end):
+                    if row[j] & 1:
+                        comes += 1
+                    else:
+                        goes += 1
+                if comes > 0 and goes > 0:
+                    for j in range(at, end):
+                        if row[j] & 1:
+                            tail[edges], head[edges] = row[j] >> 1, nodes
+                        else:
+                            tail[edges], head[edges] = nodes, row[j] >> 1
+                        edges += 1
+                    nodes += 1
+                for j in range(at, end):
+                    how[row[j] >> 1] = max(how[row[j] >> 1], BY_RULE)
+        at = end
+    _sorted_out(k, nodes, edges, tail, head, out, how)
+
+
+@kernel
+def _sorted_out(k, nodes, edges, tail, head, out, how):
+    """Topological order with the smallest number first; a circle is opened at its smallest number."""
+    waits = np.zeros(nodes, np.int64)
+    begin = np.zeros(nodes + 1, np.int64)
+    for e in range(edges):
+        waits[head[e]] += 1
+        begin[tail[e] + 1] += 1
+    for v in range(nodes):
+        begin[v + 1] += begin[v]
+    place = begin[:-1].copy()
+    to = np.empty(edges, np.int64)
+    for e in range(edges):
+        to[place[tail[e]]] = head[e]
+        place[tail[e]] += 1
+    done = np.zeros(nodes, np.uint8)
+    heap = np.empty(nodes + edges + 1, np.int64)
+    size = 0
+    for v in range(nodes):
+        if waits[v] == 0:
+            size = _add(heap, size, v - k if v >= k else v + nodes)  # what stands between goes as soon as it can
+    n = 0
+    smallest = 0
+    while n < k:
+        if size == 0:  # a circle
+            while done[smallest]:
+                smallest += 1
+            v = smallest
+            how[v] = IN_A_CIRCLE
+        else:
+            v = heap[0] - nodes if heap[0] >= nodes else heap[0] + k
+            size = _removed(heap, size)
+            if done[v]:
+                continue
+        done[v] = 1
+        if v < k:
+            out[n] = v
+            n += 1
+        for e in range(begin[v], begin[v + 1]):
+            w = to[e]
+            waits[w] -= 1
+            if waits[w] == 0 and not done[w]:
+                size = _add(heap, size, w - k if w >= k else w + nodes)
+
+
+@kernel
+def _add(heap, size, v):
+    i = size
+    heap[i] = v
+    while i > 0 and heap[(i - 1) >> 1] > heap[i]:
+        up = (i - 1) >> 1
+        heap[i], heap[up] = heap[up], heap[i]
+        i = up
+    return size + 1
+
+
+@kernel
+def _removed(heap, size):
+    size -= 1
+    heap[0] = heap[size]
+    i = 0
+    while True:
+        down = 2 * i + 1
+        if down >= size:
+            break
+        if down + 1 < size and heap[down + 1] < heap[down]:
+            down += 1
+        if heap[i] <= heap[down]:
+            break
+        heap[i], heap[down] = heap[down], heap[i]
+        i = down
+    return size
+
+
+def put_in_order(
+    rows: dict[str, npt.NDArray[Any]], accounts: int, identity: Callable[[Ints], npt.NDArray[np.uint64]]
+) -> tuple[Ints | None, npt.NDArray[np.uint8]]:
+    """Order of all transfers, None where they are in order already, and how each one's place was found.
+
+    ``rows``: ts, payer, payee, amount (marks are left aside), fee, payer_balance, payee_balance, number.
+    ``identity``: hashes of the transfers of those places, asked only where an order is needed.
+    """
+    ts = rows["ts"]
+    n = ts.shape[0]
+    how = np.zeros(n, np.uint8)
+    order: Ints | None = None
+    if n > 1 and not bool(np.all(ts[1:] >= ts[:-1])):
+        order = np.argsort(ts, kind="stable")
+        ts = ts[order]
+    payer = rows["payer"] if order is None else rows["payer"][order]
+    payee = rows["payee"] if order is None else rows["payee"][order]
+    spans = np.empty((1024, 2), np.int64)
+    found = tied(ts, payer, payee, 0, n, accounts, spans)
+    if found > spans.shape[0]:
+        spans = np.empty((found, 2), np.int64)
+        tied(ts, payer, payee, 0, n, accounts, spans)
+    if found == 0:
+        return order, how
+    if order is None:
+        order = np.arange(n, dtype=np.int64)
+    spans = spans[:found]
+    lengths = spans[:, 1] - spans[:, 0]
+    begins = np.cumsum(lengths) - lengths
+    places = np.repeat(spans[:, 0] - begins, lengths) + np.arange(int(lengths.sum()))
+    taken = order[places]
+    _arranged(
+        spans, begins, order, identity(taken), rows["payer"][taken], rows["payee"][taken], rows["amount"][taken] & AMOUNT,
+        rows["fee"][taken], rows["payer_balance"][taken], rows["payee_balance"][taken], rows["number"][taken], how,
+    )  # fmt: skip
+    return order, how
+
+
+@kernel
+def _arranged(spans, begins, order, identity, payer, payee, amount, fee, given_out, given_in, number, how):
+    for g in range(spans.shape[0]):
+        begin, k = spans[g, 0], spans[g, 1] - spans[g, 0]
+        at = begins[g]
+        by = np.argsort(identity[at : at + k], kind="mergesort") + at
+        mine = order[begin : begin + k][by - at]
+        out, kinds = np.empty(k, np.int64), np.zeros(k, np.uint8)
+        arrange(
+            payer[by], payee[by], -(amount[by] + fee[by]), amount[by], given_out[by], given_in[by], number[by], out,
+            kinds,
+        )
+        for i in range(k):
+            order[begin + i] = mine[out[i]]
+            how[begin + i] = kinds[out[i]]
