@@ -44,6 +44,30 @@ def mediums(house: Centre, n: int, level: str = "medium", unit: str = "north") -
     return [house.alert(unit=unit, level=level, now=NOW, ago=timedelta(seconds=n - i)) for i in range(n)]
 
 
+def test_one_press_takes_back_what_the_list_showed_of_a_unit_once(house: Centre, one: Actor, chief: Actor) -> None:
+    chain(house, chief)
+    alerts = mediums(house, 36)
+    assert make_round(house, overflow.round) == 12
+    unit = house.units["north"]
+    with house.scope(chief) as conn:
+        [shown] = overflow.by_unit(conn)
+        assert (shown["unit_id"], shown["n"]) == (unit, 12)
+        listed = [r["alert_id"] for r in overflow.rows(conn, unit=unit)]
+    assert sorted(listed) == sorted(alerts[24:])
+    do(house, one, sign.sign, listed[0])  # signed for since the list was made: stays with who has it
+    later = mediums(house, 3)
+    make_round(house, overflow.round, at=NOW + timedelta(minutes=1))
+    assert refused(house, one, overflow.take_back_all, unit, upto=shown["upto"]) == "forbidden"
+    for _ in range(2):  # pressed twice, done once, told alike
+        assert do(house, chief, overflow.take_back_all, unit, upto=shown["upto"], key="one-press") == 11
+    back = {a for a in alerts if column(house, a, "kept_at") is not None}
+    assert back == set(listed[1:])
+    assert all(column(house, a, "robot_at") is None for a in back)
+    assert all(column(house, a, "robot_at") is not None for a in later), "came after the list: not taken back unseen"
+    assert [steps(house, chief, a).count(("overflow_back", "robot")) for a in back] == [1] * 11
+    assert refused(house, chief, overflow.take_back_all, unit, upto=shown["upto"]) == "not_overflowed"
+
+
 def test_twice_the_load_leaves_half_of_it_and_nothing_urgent(house: Centre, one: Actor, chief: Actor) -> None:
     # a medium alert is to be begun within two hours: 24 conversations
     chain(house, chief)

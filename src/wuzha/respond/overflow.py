@@ -240,6 +240,82 @@ def take_back(
     )  # fmt: skip
 
 
+#: What can be taken back: it left, nobody has taken it back or signed for it.
+_STANDS = "o.undone_at IS NULL AND a.state = 'new'"
+
+
+def take_back_all(
+    conn: psycopg.Connection[Any], actor: Actor, unit_id: int, *, upto: int, key: str, now: datetime | None = None
+) -> int:
+    """The commander takes back everything that has left a unit and that their list showed, ``upto`` its newest
+    overflow; what an officer has signed for meanwhile stays with them. Returns how many came back, the same however
+    often it is pressed. Refused: forbidden, not_found (the unit), no_key, not_overflowed (there was nothing)."""
+    require(actor, "duty.write")
+    in_reach(conn, actor, unit_id)
+    now = now or clock.now()
+    if not 8 <= len(key) <= 60:
+        raise Refused("no_key")
+    conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{actor.user_id}:{key}",))
+    done = conn.execute(
+        "SELECT count(*) FROM wuzha.contacts WHERE kind = 'overflow_back' AND starts_with(key, %s)",
+        (f"{actor.user_id}:{key}-",),
+    ).fetchone()
+    if done is not None and done[0]:
+        return int(done[0])
+    found = conn.execute(
+        f"SELECT DISTINCT o.alert_id FROM wuzha.overflows o JOIN wuzha.alerts a USING (alert_id) WHERE {_STANDS}"
+        " AND o.from_unit = %s AND o.overflow_id <= %s ORDER BY 1",  # locks are taken in one order by all
+        (unit_id, upto),
+    ).fetchall()
+    n = 0
+    for (alert_id,) in found:
+        try:
+            take_back(conn, actor, alert_id, key=f"{key}-{alert_id}", now=now)
+            n += 1
+        except Refused as refused:
+            if refused.reason not in ("not_overflowed", "not_found"):
+                raise
+    if not n:
+        raise Refused("not_overflowed")
+    audit.append(
+        conn, at=now, actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action="overflow.back_all",
+        object=f"unit:{unit_id}", detail={"n": n},
+    )  # fmt: skip
+    return n
+
+
+def by_unit(conn: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """Units in sight with what can be taken back of theirs: ``unit_id, name, n, upto`` (its newest overflow)."""
+    return (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT o.from_unit AS unit_id, u.name, count(DISTINCT o.alert_id) AS n, max(o.overflow_id) AS upto"
+            " FROM wuzha.overflows o JOIN wuzha.alerts a USING (alert_id) JOIN wuzha.units u ON u.unit_id = o.from_unit"
+            f" WHERE {_STANDS} GROUP BY o.from_unit, u.name ORDER BY n DESC, u.name"
+        )
+        .fetchall()
+    )
+
+
+def rows(conn: psycopg.Connection[Any], *, unit: int | None = None, most: int = 300) -> list[dict[str, Any]]:
+    """Overflows, newest first; of one unit only those that can be taken back."""
+    where = f"WHERE {_STANDS} AND o.from_unit = %(unit)s" if unit is not None else ""
+    return (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT o.*, a.state, a.scam_type, a.level AS level_now, f.name AS from_name, t.name AS to_name,"
+            " p.name, s.value AS person, l.value AS line FROM wuzha.overflows o"
+            " JOIN wuzha.alerts a USING (alert_id) JOIN wuzha.units f ON f.unit_id = o.from_unit"
+            " LEFT JOIN wuzha.units t ON t.unit_id = o.to_unit JOIN wuzha.subjects s ON s.subject_id = a.person_id"
+            " LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id"
+            f" LEFT JOIN wuzha.persons p ON p.person_id = a.person_id {where}"
+            " ORDER BY o.overflow_id DESC LIMIT %(most)s",
+            {"unit": unit, "most": most},
+        )
+        .fetchall()
+    )
+
+
 def line(conn: psycopg.Connection[Any], *, now: datetime) -> dict[str, Any] | None:
     """The desk's line on overflow of the last day: ``n`` by level, ``robot``, ``units``, ``wait_s`` (the deployment's
     seconds, mean, of those still on the automatic-call list); None where there was none."""

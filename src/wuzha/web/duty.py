@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
-from psycopg.rows import dict_row
 
 from wuzha.command import shifts, units
 from wuzha.command.public import Refused, on_duty, own_shift, require
@@ -159,26 +158,38 @@ def hand_over(ctx: Context = Depends(posted)) -> Response:
 # ---------------------------------------------------------------- overflow
 
 
-@router.get("/duty/overflow")
-def overflowed(ctx: Context = Depends(signed_in)) -> Response:
-    """What left by itself, newest first; the commander takes it back."""
+#: Of one unit's list at most; what is taken back in one press is what the list was made of.
+_OF_UNIT = 2000
+
+
+def _overflow(
+    ctx: Context, *, unit: int | None = None, back: int | None = None, said: Refused | None = None, status: int = 200
+) -> Response:
     require(ctx.actor, "desk.read")
     now = clock.now()
     with ctx.db() as conn:
-        rows = (
-            conn.cursor(row_factory=dict_row)
-            .execute(
-                "SELECT o.*, a.state, a.scam_type, a.level AS level_now, f.name AS from_name, t.name AS to_name,"
-                " p.name, s.value AS person, l.value AS line FROM wuzha.overflows o"
-                " JOIN wuzha.alerts a USING (alert_id) JOIN wuzha.units f ON f.unit_id = o.from_unit"
-                " LEFT JOIN wuzha.units t ON t.unit_id = o.to_unit JOIN wuzha.subjects s ON s.subject_id = a.person_id"
-                " LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id"
-                " LEFT JOIN wuzha.persons p ON p.person_id = a.person_id ORDER BY o.overflow_id DESC LIMIT 300"
-            )
-            .fetchall()
-        )
+        rows = overflow.rows(conn, unit=unit, most=_OF_UNIT if unit else 300)
+        by_unit = overflow.by_unit(conn)
         line = overflow.line(conn, now=now)
-    return ctx.page("overflow.html", now=now, rows=rows, line=line, write="duty.write" in ctx.actor.may)
+    return ctx.page(
+        "overflow.html", status=status, now=now, rows=rows, line=line, by_unit=by_unit, unit=unit, back=back, said=said,
+        write="duty.write" in ctx.actor.may,
+    )  # fmt: skip
+
+
+@router.get("/duty/overflow")
+def overflowed(unit: str = "", back: str = "", ctx: Context = Depends(signed_in)) -> Response:
+    """What left by itself, newest first, or of one unit what can be taken back; the commander takes it back."""
+    return _overflow(ctx, unit=whole(unit) if unit else None, back=whole(back) if back else None)
+
+
+@router.post("/duty/overflow/units/{unit_id}/back")
+def overflow_all_back(unit_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Take back everything of one unit that the list showed."""
+    f = ctx.form
+    return attempt(ctx, lambda conn: overflow.take_back_all(
+        conn, ctx.actor, unit_id, upto=whole(f.get("upto", "")), key=f.get("click", ""),
+    ), shown=partial(_overflow, unit=unit_id), to=lambda n: f"/duty/overflow?back={n}")  # fmt: skip
 
 
 @router.post("/duty/overflow/{alert_id}/back")
