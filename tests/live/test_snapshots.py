@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +105,35 @@ def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == 28
     assert list(tmp_path.iterdir()) == [old]
+
+
+def test_what_is_written_beside_the_stream_is_the_state_as_it_was(tmp_path: Path) -> None:
+    state = np.zeros(20_000_000, np.int64)
+    writing = snapshots.begin(tmp_path, 7, lambda: snapshots.Snapshot(position=7, arrays={"a": state}))
+    before = writing.over()  # not yet, on any machine that needs longer than the call to write 160 MB
+    state += 1
+    assert writing.over(wait=True) and writing.over()
+    assert not before
+    assert not snapshots.read(writing.path).arrays["a"].any() and state.all()
+    assert [p.name for p in tmp_path.iterdir()] == [writing.path.name]
+
+
+def test_a_writer_that_finds_no_room_says_so_and_one_given_up_leaves_no_snapshot(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    small = snapshots.Snapshot(position=1, arrays={"a": np.zeros(3)})
+    with pytest.raises(OSError, match=os.strerror(errno.EEXIST)):
+        snapshots.begin(tmp_path / "file", 1, lambda: small).over(wait=True)
+
+    def never() -> snapshots.Snapshot:
+        time.sleep(60)
+        return small
+
+    writing = snapshots.begin(tmp_path, 1, never)
+    writing.abandon()
+    assert not snapshots.listing(tmp_path) and writing.over()
+
+
+def test_a_writer_that_is_killed_is_an_error_of_the_disk_not_of_the_stream(tmp_path: Path) -> None:
+    writing = snapshots.begin(tmp_path, 1, lambda: os.kill(os.getpid(), signal.SIGKILL) or pytest.fail("still alive"))
+    with pytest.raises(OSError, match="signal 9"):
+        writing.over(wait=True)

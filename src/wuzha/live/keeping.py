@@ -1,4 +1,4 @@
-"""Keeping: the log is sealed into history, trimmed, and rows whose end has come are dropped. Beside the stream.
+"""Keeping, a process of its own: the log is sealed into history, trimmed, and rows whose end has come are dropped.
 
 Kept true here: a log row goes only when it stands in history, lies below the newest snapshot, and is old enough, or
 when its basis is over and the engine has taken it in; one process at a time seals (an advisory lock that a frozen
@@ -7,6 +7,9 @@ process keeps as well).
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,12 +20,14 @@ import structlog
 
 from wuzha.events import clock
 from wuzha.store import log as store_log
+from wuzha.store import opened
+from wuzha.store.embedded import ServerError
 
 from . import history
 from .aside import Aside
 from .cited import read_words
-from .lease import Connect
-from .settings import Settings
+from .logs import configure
+from .settings import Settings, settings
 
 log = structlog.get_logger(__name__)
 
@@ -31,34 +36,28 @@ _EXPIRE_EVERY = 120  # rounds: ten minutes
 _LOCK = 0x77757A6868
 
 
-class Keeping(threading.Thread):
-    """The thread that does it every few seconds, with a connection of its own."""
-
-    def __init__(self, connect: Connect, settings: Settings) -> None:
-        super().__init__(name="keeping", daemon=True)
-        self._connect, self._settings = connect, settings
-        self._stop_asked = threading.Event()
-
-    def stop(self) -> None:
-        """End after the step under way."""
-        self._stop_asked.set()
-        self.join(30)
-
-    def run(self) -> None:
-        """Keep until `stop`."""
-        conn: psycopg.Connection[Any] | None = None
-        rounds = 0
-        while not self._stop_asked.wait(_EVERY_S):
-            try:
-                if conn is None or conn.closed:
-                    conn = self._connect()
-                keep(conn, self._settings, clock.now(), expire=rounds % _EXPIRE_EVERY == 0)
-                rounds += 1
-            except Exception as error:
-                log.warning("keeping put off", error=repr(error)[:200])
-                conn = None
-        if conn is not None:
-            conn.close()
+def run() -> int:
+    """Keep every few seconds until SIGTERM, behind everything else that wants the processor. Returns the exit code."""
+    configure("keeping")
+    os.nice(10)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    told = settings()
+    try:
+        with opened(upgrade=False) as db:
+            rounds = 0
+            while not stop.wait(_EVERY_S):
+                try:
+                    with db.connect("engine") as conn:
+                        keep(conn, told, clock.now(), expire=rounds % _EXPIRE_EVERY == 0)
+                    rounds += 1
+                except Exception as error:
+                    log.warning("keeping put off", error=repr(error)[:200])
+    except ServerError as error:
+        log.error("no database", why=str(error))
+        return 1
+    return 0
 
 
 def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, expire: bool) -> None:
@@ -139,3 +138,7 @@ def trim(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -> in
     if gone:
         log.info("log trimmed", batches=gone)
     return gone
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,7 +1,8 @@
 """Snapshots of the engine's state: arrays in one file, with version and checksum.
 
 Kept true here: a file is whole or it is not used. It is written beside its place, made durable, and only then renamed;
-a file that fails its checksum, its version or its length is passed over for the one before.
+a file that fails its checksum, its version or its length is passed over for the one before. `begin` does not stop the
+stream: a copy of the process writes, which sees the memory as it was at that moment however it changes afterwards.
 
 Layout: 8 bytes ``WUZHASNP``, u32 format version, u64 length of the body, 32 bytes SHA-256 of the body, the body: u32
 length of a JSON head ``{position, meta, arrays: [{name, dtype, shape, at, n}]}``, the head, the arrays' bytes.
@@ -13,13 +14,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import struct
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .supervise import die_with_parent
 
 MAGIC = b"WUZHASNP"
 FORMAT = 1
@@ -41,8 +47,66 @@ class Snapshot:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-def write(folder: Path, snapshot: Snapshot) -> Path:
-    """The durable file of ``snapshot``; older ones beyond `KEEP` are removed."""
+@dataclass
+class Writing:
+    """A snapshot that another process is writing."""
+
+    position: int
+    path: Path
+    pid: int
+    begun: float = field(default_factory=time.monotonic)
+
+    def over(self, *, wait: bool = False) -> bool:
+        """Whether it stands. OSError where it could not be written; nothing is left of it then."""
+        if not self.pid:
+            return True
+        pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+        if pid == 0:
+            return False
+        self.pid = 0
+        code = os.waitstatus_to_exitcode(status)
+        if code:
+            why = os.strerror(code) if code > 0 else f"its writer was ended by signal {-code}"
+            raise OSError(max(code, 0), why, str(self.path))
+        return True
+
+    def abandon(self) -> None:
+        """End it; what it has written is removed by the next one."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+
+def begin(folder: Path, position: int, take: Callable[[], Snapshot]) -> Writing:
+    """Write what ``take`` gives now, beside the stream. OSError where this process cannot be copied."""
+    # What the copy needs of libraries that lock is made before: their locks may be held by threads that it has not.
+    digest = hashlib.sha256()
+    parent, writing = os.getpid(), Writing(position=position, path=path_of(folder, position), pid=0)
+    pid = os.fork()
+    if pid:
+        writing.pid = pid
+        return writing
+    code = 1
+    try:
+        die_with_parent()
+        os.nice(5)
+        if os.getppid() == parent:
+            write(folder, take(), digest=digest)
+            code = 0
+    except OSError as error:
+        code = min(error.errno or 1, 255)
+    finally:
+        os._exit(code)  # nothing of the parent is closed, flushed or given back
+
+
+def path_of(folder: Path, position: int) -> Path:
+    """Where the snapshot of a position stands."""
+    return folder / f"{position:020d}.snapshot"
+
+
+def write(folder: Path, snapshot: Snapshot, *, digest: Any = None) -> Path:
+    """The durable file of ``snapshot``; older ones beyond `KEEP` are removed. ``digest``: a fresh SHA-256."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     listed, chunks, at = [], [], 0
     for name, array in snapshot.arrays.items():
@@ -55,11 +119,12 @@ def write(folder: Path, snapshot: Snapshot) -> Path:
         chunks.append(memoryview(data.reshape(-1).view(np.uint8).data) if data.nbytes else memoryview(b""))
         at += data.nbytes
     head = json.dumps({"position": snapshot.position, "meta": snapshot.meta, "arrays": listed}).encode()
-    digest = hashlib.sha256(struct.pack("<I", len(head)))
+    digest = digest or hashlib.sha256()
+    digest.update(struct.pack("<I", len(head)))
     digest.update(head)
     for chunk in chunks:
         digest.update(chunk)
-    path = folder / f"{snapshot.position:020d}.snapshot"
+    path = path_of(folder, snapshot.position)
     temporary = folder / f".{path.name}.{os.getpid()}"
     for left in folder.glob(".*.snapshot.*"):  # of a worker that was killed while it wrote
         left.unlink(missing_ok=True)

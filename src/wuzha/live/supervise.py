@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _PR_SET_PDEATHSIG = 1
+#: Opened once: a forked process must not wait for the loader's lock.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 #: A child that has run this long has recovered: its next failure starts the waiting anew.
 _SETTLED_S = 30.0
@@ -23,8 +25,8 @@ _SETTLED_S = 30.0
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Ask the kernel to send this process ``number`` when its parent dies. Linux only; elsewhere it does nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 @dataclass

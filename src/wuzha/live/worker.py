@@ -27,7 +27,6 @@ from . import results, snapshots
 from .aside import Aside
 from .cited import Cited, read_words
 from .forward import RECIPIENT, Forwarder
-from .keeping import Keeping
 from .late import Watermarks
 from .lease import Connect, LeaseLost
 from .settings import Settings
@@ -67,6 +66,11 @@ class Worker:
         )
         self._aside = Aside(settings.home)
         self.events = 0
+        #: The snapshot that is being written, events that no snapshot has, when the last one was begun, and how long
+        #: the next one waits at least.
+        self._writing: snapshots.Writing | None = None
+        self._unsaved = 0
+        self._last_snapshot = self._snapshot_rest_s = 0.0
 
     def run(self) -> None:
         """Take the lease, restore, follow the log."""
@@ -79,13 +83,11 @@ class Worker:
         renewal = leases.Renewal(self._connect, lease)
         renewal.start()
         forwarder = self._forwarder()
-        keeping = Keeping(self._connect, self._settings)
-        keeping.start()
         try:
             self._follow(conn, lease, renewal, forwarder)
             leases.give_back(self._connect(), lease)
         finally:
-            keeping.stop()
+            self._abandon()
             renewal.stop()
             if forwarder is not None:
                 forwarder.stop()
@@ -129,25 +131,65 @@ class Worker:
                 snapshot, _ = snapshots.newest(self._settings.snapshots, not_after=snapshot.position - 1)
         return detect.Engine(), Watermarks(), 0
 
-    def _snapshot(
-        self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, marks: Watermarks, at: int
-    ) -> int:
-        """Write one; returns how many events are not in it: 0, or 1 where it could not be written."""
-        begun = time.monotonic()
-        state = snapshots.Snapshot(position=at, arrays=engine.snapshot(), meta={"marks": marks.state()})
+    def _snapshot(self, engine: Any, marks: Watermarks, at: int) -> None:
+        """Begin to write one, unless one is still being written."""
+        if self._writing is not None:
+            return
+        state = marks.state()
+        self._last_snapshot = time.monotonic()
+
+        def take() -> snapshots.Snapshot:
+            return snapshots.Snapshot(position=at, arrays=engine.snapshot(), meta={"marks": state})
+
         try:
-            path = snapshots.write(self._settings.snapshots, state)
-        except OSError as error:  # a full disk: the older snapshots and the log still make the state
+            self._writing = snapshots.begin(self._settings.snapshots, at, take)
+        except OSError as error:  # no memory for a copy: the older snapshots and the log still make the state
             log.error("snapshot put off", position=at, error=str(error))
-            return 1
+        else:
+            self._unsaved = 0
+
+    def _snapshot_over(self, conn: psycopg.Connection[Any], lease: leases.Lease, *, wait: bool = False) -> None:
+        """Note the snapshot that has been written, if one has."""
+        writing = self._writing
+        if writing is None:
+            return
+        try:
+            if not writing.over(wait=wait):
+                return
+        except OSError as error:  # a full disk
+            log.error("snapshot put off", position=writing.position, error=str(error))
+            self._writing, self._unsaved = None, max(self._unsaved, 1)
+            return
+        self._writing = None
         done = conn.execute(
             "UPDATE wuzha.partitions SET snapshot = %s, snapshot_position = %s WHERE partition = %s AND epoch = %s",
-            [path.name, at, lease.partition, lease.epoch],
+            [writing.path.name, writing.position, lease.partition, lease.epoch],
         )
         if done.rowcount != 1:
             raise LeaseLost("another worker took over while a snapshot was written")
-        log.info("snapshot", position=at, bytes=path.stat().st_size, seconds=round(time.monotonic() - begun, 2))
-        return 0
+        took = time.monotonic() - writing.begun
+        # Writing a large state takes a core's while: it is not to take more than a tenth of the time.
+        self._snapshot_rest_s = 9 * took
+        log.info("snapshot", position=writing.position, bytes=writing.path.stat().st_size, seconds=round(took, 2))
+
+    def _last(
+        self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, marks: Watermarks, at: int
+    ) -> None:
+        """The snapshot of a worker that stops: everything is in it, and it stands before the worker ends."""
+        self._abandon()
+        self._snapshot(engine, marks, at)
+        self._snapshot_over(conn, lease, wait=True)
+
+    def _abandon(self) -> None:
+        if self._writing is not None:
+            self._writing.abandon()
+            self._writing = None
+
+    def _snapshot_due(self, idle: bool = False) -> bool:
+        since = time.monotonic() - self._last_snapshot
+        if not self._unsaved or since < self._snapshot_rest_s:
+            return False
+        return since > self._settings.snapshot_s or (not idle and self._unsaved >= self._settings.snapshot_events)
 
     # ------------------------------------------------------------ the loop
 
@@ -155,13 +197,14 @@ class Worker:
         self, conn: psycopg.Connection[Any], lease: leases.Lease, renewal: leases.Renewal, forwarder: Forwarder | None
     ) -> None:
         engine, marks, at = self._restore(lease)
-        committed, last_snapshot, since = lease.position, time.monotonic(), 0
-        units_read = 0.0
+        committed, units_read = lease.position, 0.0
+        self._last_snapshot = time.monotonic()
         if at < committed:
             log.info("replaying", from_position=at, to_position=committed)
         while not self.stop_asked.is_set():
             if renewal.lost.is_set():
                 raise LeaseLost("the lease is another worker's")
+            self._snapshot_over(conn, lease)
             # Replay ends exactly where results are committed: beyond it everything found is written.
             rows = 1 if self._aside.careful(at) else _ROWS_A_COMMIT
             batches = list(store_log.read(conn, at, limit_rows=rows, until=committed if at < committed else None))
@@ -171,9 +214,8 @@ class Worker:
                         f"the log has no rows after {at} although results reach {committed}: it was trimmed below the"
                         " newest whole snapshot; put a snapshot or the log back from the backup"
                     )
-                if since and time.monotonic() - last_snapshot > self._settings.snapshot_s:
-                    since = self._snapshot(conn, lease, engine, marks, at)
-                    last_snapshot = time.monotonic()
+                if self._snapshot_due(idle=True):
+                    self._snapshot(engine, marks, at)
                 self.stop_asked.wait(_IDLE_S)
                 continue
             replaying = at < committed
@@ -186,7 +228,7 @@ class Worker:
                     continue
                 with self._blamed(batch.position, batch.position):
                     changes = self._feed(engine, marks, batch)
-                since += batch.rows.num_rows
+                self._unsaved += batch.rows.num_rows
                 if changes.moves and not replaying and at > committed:
                     # A person's alert must stand before it can go along with them.
                     with self._blamed(committed + 1, at):
@@ -206,13 +248,10 @@ class Worker:
                 self.events += sum(b.rows.num_rows for b in batches)
                 if forwarder is not None:
                     forwarder.wake()
-            if at >= committed and (
-                since >= self._settings.snapshot_events or time.monotonic() - last_snapshot > self._settings.snapshot_s
-            ):
-                since = self._snapshot(conn, lease, engine, marks, at)
-                last_snapshot = time.monotonic()
-        if at >= committed and since:
-            self._snapshot(conn, lease, engine, marks, at)
+            if at >= committed and self._snapshot_due():
+                self._snapshot(engine, marks, at)
+        if at >= committed and (self._unsaved or self._writing is not None):
+            self._last(conn, lease, engine, marks, at)
 
     @contextmanager
     def _blamed(self, first: int, last: int) -> Iterator[None]:
