@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,28 @@ def clock() -> Clock:
 def now() -> datetime:
     """The time now, UTC, by the deployment's clock."""
     return clock().now()
+
+
+def day_of(text: str) -> date | None:
+    """The day that somebody wrote (``2026-03-02``); None where it is none, or none of 1970 to 2199: sums of days and
+    zones stay in what a calendar holds."""
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return day if 1970 <= day.year < 2200 else None
+
+
+def time_of(text: str) -> datetime | None:
+    """The moment that somebody wrote (``2026-03-02T08:00``), in the deployment's zone where it says none; None as in
+    `day_of`."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    if not 1970 <= at.year < 2200:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=zone())
 
 
 def stretch(seconds: float) -> timedelta:

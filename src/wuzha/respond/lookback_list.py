@@ -36,14 +36,10 @@ class Filters:
     def of(cls, query: dict[str, str]) -> Filters:
         """Filters of an address."""
         unit, day = query.get("unit", ""), query.get("day", "")
-        try:
-            at = date.fromisoformat(day) if day else None
-        except ValueError:
-            at = None
         return cls(
             klass=query.get("class", "") if query.get("class") in CLASSES else "",
             unit=int(unit) if unit.isascii() and unit.isdigit() and len(unit) < 18 else None,
-            day=at,
+            day=clock.day_of(day),
             after=query.get("after", "") if _cursor(query.get("after", "")) else "",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import psycopg
@@ -42,10 +42,9 @@ def _until(text: str) -> datetime | None:
     """The end of a day in the deployment's zone. Refused where it is no date."""
     if not text.strip():
         return None
-    try:
-        return datetime.fromisoformat(text.strip()).replace(tzinfo=clock.zone()) + timedelta(days=1)
-    except ValueError as error:
-        raise Refused("source_entry", code="basis_until") from error
+    if (day := clock.day_of(text)) is None:
+        raise Refused("source_entry", code="basis_until")
+    return datetime.combine(day, time(), clock.zone()) + timedelta(days=1)
 
 
 @router.post("")

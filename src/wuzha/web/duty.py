@@ -30,10 +30,8 @@ def _see(address: str) -> Response:
 
 
 def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return clock.now().astimezone(clock.zone()).date()
+    """The day that a page asks to see; today where it is none."""
+    return clock.day_of(text) or clock.now().astimezone(clock.zone()).date()
 
 
 def _roster(
@@ -83,6 +81,8 @@ def add_shift(ctx: Context = Depends(posted)) -> Response:
     f, day = ctx.form, _day(ctx.form.get("day", ""))
 
     def work(conn: psycopg.Connection[Any]) -> None:
+        if clock.day_of(f.get("day", "")) is None:
+            raise Refused("shift_times")
         begin, end = _time(f.get("from", "")), _time(f.get("to", ""))
         for i in range(min(max(whole(f.get("days") or "1"), 1), 31)):
             starts = datetime.combine(day + timedelta(days=i), begin, clock.zone())

@@ -94,11 +94,9 @@ def _time(text: str) -> datetime | None:
     """A field of date and time, in the deployment's zone."""
     if not text.strip():
         return None
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise Refused("measure_times") from error
-    return at if at.tzinfo is not None else at.replace(tzinfo=clock.zone())
+    if (at := clock.time_of(text)) is None:
+        raise Refused("measure_times")
+    return at
 
 
 Act = Callable[[Any, Context, int, str], Any]
