@@ -38,12 +38,15 @@ MAY: dict[str, frozenset[str]] = {
             "measure.approve",
             "phrases.review",
             "duty.write",
+            "rules.read",
+            "rules.write",
+            "rules.promote",
         }
     ),
     "dissuader": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read", "phrases.review"}),
     "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read", "door.pair"}),
-    "analyst": frozenset({"desk.read", "reveal", "wall.read"}),
-    "auditor": frozenset({"desk.read", "wall.read", "audit.read"}),
+    "analyst": frozenset({"desk.read", "reveal", "wall.read", "rules.read", "rules.write", "rules.promote"}),
+    "auditor": frozenset({"desk.read", "wall.read", "audit.read", "rules.read"}),
 }
 #: What runs by itself may move work on, and never open a file's names.
 _MACHINE = frozenset({"desk.read", "desk.act", "desk.take_over"})

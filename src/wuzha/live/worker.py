@@ -20,10 +20,11 @@ import pyarrow as pa
 import structlog
 
 from wuzha import detect
+from wuzha.events import clock
 from wuzha.store import log as store_log
 
 from . import lease as leases
-from . import results, snapshots
+from . import results, rulebooks, snapshots
 from .aside import Aside
 from .cited import Cited, read_words
 from .forward import RECIPIENT, Forwarder
@@ -46,6 +47,14 @@ def block_of(table: str, rows: pa.Table, position: int, late: npt.NDArray[np.boo
     """The rows that count, encoded. Picking always copies, so that every block's arrays are of one kind: the kernels
     are compiled once, not anew for arrays that happen to be read-only views of Arrow's."""
     return detect.encode(table, rows, position).pick(np.flatnonzero(~late))
+
+
+def _under(engine: Any, book: detect.RuleBook) -> Any:
+    """The engine, judging by ``book`` from the next event on. Other typologies than before get their numbers anew."""
+    if list(engine.rules.typologies) != list(book.typologies) or list(engine.rules.features) != list(book.features):
+        return detect.Engine.restore(engine.snapshot(), book)
+    engine.use(book)
+    return engine
 
 
 class Worker:
@@ -83,10 +92,15 @@ class Worker:
         renewal = leases.Renewal(self._connect, lease)
         renewal.start()
         forwarder = self._forwarder()
+        rulebooks.note_shipped(conn, clock.now())
+        rulebooks.learn(conn)
+        watch = rulebooks.Watch(self._connect)
+        watch.start()
         try:
-            self._follow(conn, lease, renewal, forwarder)
+            self._follow(conn, lease, renewal, forwarder, watch)
             leases.give_back(self._connect(), lease)
         finally:
+            watch.stop()
             self._abandon()
             renewal.stop()
             if forwarder is not None:
@@ -118,18 +132,26 @@ class Worker:
 
     # ------------------------------------------------------------ state
 
-    def _restore(self, lease: leases.Lease) -> tuple[Any, Watermarks, int]:
+    def _restore(self, lease: leases.Lease, books: rulebooks.Books) -> tuple[Any, Watermarks, int]:
         snapshot, passed = snapshots.newest(self._settings.snapshots, not_after=lease.position)
         for why in passed:
             log.warning("snapshot passed over", why=why)
         while snapshot is not None:
             try:
-                engine = detect.Engine.restore(snapshot.arrays)
+                engine = detect.Engine.restore(snapshot.arrays, books.at(snapshot.position))
                 return engine, Watermarks(snapshot.meta.get("marks")), snapshot.position
             except (ValueError, KeyError) as error:
                 log.warning("snapshot not understood", position=snapshot.position, error=repr(error))
                 snapshot, _ = snapshots.newest(self._settings.snapshots, not_after=snapshot.position - 1)
-        return detect.Engine(), Watermarks(), 0
+        return detect.Engine(books.at(0)), Watermarks(), 0
+
+    def _take_up(self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, at: int, ready: Any) -> Any:
+        """From here on the changed book judges; the engine that does."""
+        with conn.transaction():
+            leases.guard(conn, lease, at)
+            rulebooks.give_place(conn, ready.ids, at)
+        log.info("rules taken up", position=at, changes=len(ready.ids))
+        return _under(engine, ready.book)
 
     def _snapshot(self, engine: Any, marks: Watermarks, at: int) -> None:
         """Begin to write one, unless one is still being written."""
@@ -194,9 +216,12 @@ class Worker:
     # ------------------------------------------------------------ the loop
 
     def _follow(
-        self, conn: psycopg.Connection[Any], lease: leases.Lease, renewal: leases.Renewal, forwarder: Forwarder | None
-    ) -> None:
-        engine, marks, at = self._restore(lease)
+        self, conn: psycopg.Connection[Any], lease: leases.Lease, renewal: leases.Renewal, forwarder: Forwarder | None,
+        watch: rulebooks.Watch,
+    ) -> None:  # fmt: skip
+        books = rulebooks.Books(conn)
+        engine, marks, at = self._restore(lease, books)
+        turns = books.next(at)
         committed, units_read = lease.position, 0.0
         self._last_snapshot = time.monotonic()
         if at < committed:
@@ -205,6 +230,10 @@ class Worker:
             if renewal.lost.is_set():
                 raise LeaseLost("the lease is another worker's")
             self._snapshot_over(conn, lease)
+            if at >= committed and turns is not None:  # every place that is recorded lies behind now
+                engine, turns = _under(engine, books.at(at)), None
+            if at >= committed and (ready := watch.take()) is not None:
+                engine = self._take_up(conn, lease, engine, at, ready)
             # Replay ends exactly where results are committed: beyond it everything found is written.
             rows = 1 if self._aside.careful(at) else _ROWS_A_COMMIT
             batches = list(store_log.read(conn, at, limit_rows=rows, until=committed if at < committed else None))
@@ -221,6 +250,9 @@ class Worker:
             replaying = at < committed
             found = results.Found()
             for batch in batches:
+                if turns is not None and batch.position > turns:
+                    engine = _under(engine, books.at(batch.position - 1))
+                    turns = books.next(batch.position - 1)
                 if (why := self._aside.why(batch.position)) is not None:
                     if not replaying:
                         found.aside.append((batch, why))
@@ -245,6 +277,7 @@ class Worker:
                 with self._blamed(committed + 1, at):
                     conn = self._write(conn, lease, at, found)
                 committed = at
+                self._brake(conn, engine.rules, found)
                 self.events += sum(b.rows.num_rows for b in batches)
                 if forwarder is not None:
                     forwarder.wake()
@@ -252,6 +285,15 @@ class Worker:
                 self._snapshot(engine, marks, at)
         if at >= committed and (self._unsaved or self._writing is not None):
             self._last(conn, lease, engine, marks, at)
+
+    @staticmethod
+    def _brake(conn: psycopg.Connection[Any], book: detect.RuleBook, found: results.Found) -> None:
+        """Rules that have just given more than their cap are to go out."""
+        fired = {e.rule for e in found.evidence} | {r for s in found.suspects.values() for r in s.args}
+        for rule, given in rulebooks.over_cap(conn, book, fired):
+            log.error("rule braked", rule=rule.id, version=rule.version, given=given, cap=rule.cap)
+            with conn.transaction():
+                rulebooks.brake(conn, rule, given)
 
     @contextmanager
     def _blamed(self, first: int, last: int) -> Iterator[None]:

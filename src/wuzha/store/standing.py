@@ -17,12 +17,14 @@ _NAME = re.compile(r"(\d{4})_(pre|post)_[a-z0-9_]+\Z")
 
 
 def files() -> list[Path]:
-    """The migration files in order. ValueError where a name or number is wrong."""
+    """The migration files in order. ValueError where a name is wrong or a number stands twice."""
     found = sorted(FOLDER.glob("*.sql"))
-    for number, path in enumerate(found, start=1):
+    before = 0
+    for path in found:
         match = _NAME.match(path.stem)
-        if match is None or int(match[1]) != number:
-            raise ValueError(f"{path.name}: migrations are numbered without gaps, NNNN_pre|post_what.sql")
+        if match is None or int(match[1]) <= before:
+            raise ValueError(f"{path.name}: migrations have numbers that rise, NNNN_pre|post_what.sql")
+        before = int(match[1])
     return found
 
 
