@@ -34,7 +34,7 @@ def test_the_exchange_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ("name", "value", "words"),
     [
         ("WUZHA_SIP_SERVER", "pbx:50x60", "'pbx:50x60' is no host:port"),
-        ("WUZHA_SIP_TRANSPORT", "smoke", "WUZHA_SIP_TRANSPORT: Input should be 'udp' or 'tcp'"),
+        ("WUZHA_SIP_TRANSPORT", "smoke", "WUZHA_SIP_TRANSPORT: Input should be 'udp', 'tcp' or 'tls'"),
         ("WUZHA_SIP_PERSON_S", "-1", "WUZHA_SIP_PERSON_S: Input should be greater than 0"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiosipua import IncomingCall, SipRequest, SipUAS, TcpSipTransport, UdpSipTransport, notify_refer, parse_auth
+from tests.certificates import Certificate
 
 USER, PASSWORD, REALM = "wuzha", "a-word-for-the-exchange", "pbx.test"
 
@@ -47,6 +49,18 @@ def _digest(auth: dict[str, str], method: str) -> str:
     return h(f"{ha1}:{auth['nonce']}:{ha2}")
 
 
+class Encrypted(TcpSipTransport):
+    """The library's TCP server, over TLS."""
+
+    def __init__(self, *, local_addr: tuple[str, int], own: Certificate) -> None:
+        super().__init__(local_addr=local_addr)
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(own.certificate, own.key)
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._handle_connection, *self.local_addr, ssl=self._context)
+
+
 @dataclass
 class Exchange:
     """``deaf``: answers nothing. ``drop``: how many requests at first get lost. ``hang_up``: the officer does, in the
@@ -57,6 +71,7 @@ class Exchange:
     drop: int = 0
     hang_up: bool = False
     refer_challenge: bool = False
+    certificate: Certificate | None = None
     lift_after_s: float = 0.02
     step_s: float = 0.02
     seen: list[str] = field(default_factory=list)
@@ -76,12 +91,15 @@ class Exchange:
         return len(self._uas.active_calls)
 
     async def start(self) -> None:
-        carrier: Any = (TcpSipTransport if self.transport == "tcp" else UdpSipTransport)(local_addr=("127.0.0.1", 0))
+        here = ("127.0.0.1", 0)
+        carrier: Any = UdpSipTransport(local_addr=here)
+        if self.transport != "udp":
+            carrier = Encrypted(local_addr=here, own=self.certificate) if self.certificate else TcpSipTransport(here)
         self._uas = uas = SipUAS(carrier, user_agent="pbx")
         uas.on_invite = lambda call: self._spawn(self._invite(call))
         uas.on_refer = lambda call, target: self._spawn(self._refer(call, target))
         await uas.start()
-        if self.transport == "tcp":
+        if self.transport != "udp":
             self.port = carrier._server.sockets[0].getsockname()[1]
             send = carrier.send
 

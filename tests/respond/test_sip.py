@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.apart import apart
+from tests.certificates import certificate
 from tests.respond.pbx import PASSWORD, Exchange, exchange
 
 from wuzha.respond import sip
@@ -54,6 +56,24 @@ def test_the_extension_is_rung_and_sent_to_the_number(tmp_path: Path, transport:
         assert pbx.dialled == [("801", "13800000200")]
         assert pbx.references == ["w0"]
         assert pbx.seen.count("BYE") == 1 and pbx.calls == 0  # our leg is gone
+
+
+def test_over_tls_the_exchange_must_prove_who_it_is(tmp_path: Path) -> None:
+    own = certificate(tmp_path)
+    with exchange(transport="tls", certificate=own, refer_challenge=True) as pbx:
+        (ending,), (told,) = made(pbx, tmp_path, ("801", "+8613800000200"), authority=own.authority)
+        assert (ending.state, ending.status) == ("talking", 200) and told == ["officer", "dialling", "ringing"]
+        assert pbx.dialled == [("801", "13800000200")] and pbx.calls == 0
+        pbx.seen.clear()
+        with pytest.raises(ssl.SSLCertVerificationError):  # an authority that this machine does not trust
+            made(pbx, tmp_path, ("801", "+8613800000200"))
+        assert apart(lambda: asyncio.run(sip.check(settings(pbx, tmp_path, authority=own.authority)))) is None
+        assert "certificate" in str(apart(lambda: asyncio.run(sip.check(settings(pbx, tmp_path)))))
+    (tmp_path / "other").mkdir()
+    other = certificate(tmp_path / "other", ip="127.0.0.9", name="elsewhere")
+    with exchange(transport="tls", certificate=other) as pbx, pytest.raises(ssl.SSLCertVerificationError):
+        made(pbx, tmp_path, ("801", "+8613800000200"), authority=other.authority)
+    assert pbx.seen == []
 
 
 @pytest.mark.parametrize(

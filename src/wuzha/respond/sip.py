@@ -32,7 +32,7 @@ from aiosipua.dialog import DialogState
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .sip_agent import Agent, Tcp, Udp
+from .sip_agent import Agent, Tcp, Tls, Udp
 
 #: RFC 3261's T1 and T2: the first wait before a request is sent again over UDP, and the longest.
 T1, T2 = 0.5, 4.0
@@ -47,7 +47,9 @@ class Settings(BaseSettings):
 
     #: host or host:port of the exchange; empty: no telephone.
     server: str = ""
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    #: TLS: the authority of the exchange's certificate; those of this machine where not said.
+    authority: Path | None = None
     #: The domain of addresses; the server's host where not said.
     domain: str = ""
     user: str = "wuzha"
@@ -66,7 +68,7 @@ class Settings(BaseSettings):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the exchange. ValueError where ``server`` is no such thing."""
-        return _host_port(self.server, 5060)
+        return _host_port(self.server, 5061 if self.transport == "tls" else 5060)
 
     def password(self) -> str:
         """The password; empty without a file. ValueError where the file is open to others, missing or empty."""
@@ -128,7 +130,8 @@ class Exchange:
         self._remote: tuple[str, int] = ("127.0.0.1", 5060)
 
     async def open(self) -> None:
-        """Bind, and with TCP connect. OSError, ValueError where that is not possible."""
+        """Bind, and with TCP and TLS connect. OSError, ValueError where that cannot be, as with a certificate that is not
+        trusted."""
         word = self.settings.password()
         self._auth = SipDigestAuth(self.settings.user, word) if word else None
         host, port = self.settings.address
@@ -137,7 +140,12 @@ class Exchange:
         self._remote = (str(found[0][4][0]), int(found[0][4][1]))
         bind_host, bind_port = _host_port(self.settings.local, 0) if self.settings.local else (self._own_host(), 0)
         transport: Udp | Tcp
-        if self.settings.transport == "tcp":
+        if self.settings.transport == "tls":
+            self._transport = transport = Tls(
+                local_addr=(bind_host, bind_port), name=host, authority=self.settings.authority
+            )  # fmt: skip
+            await self._connect()
+        elif self.settings.transport == "tcp":
             self._transport = transport = Tcp(local_addr=(bind_host, bind_port))
             await self._connect()
         else:
@@ -216,7 +224,7 @@ class Exchange:
         assert self._agent is not None and self._uas is not None
         agent, settings = self._agent, self.settings
         domain = settings.domain or settings.address[0]
-        scheme = ";transport=tcp" if settings.transport == "tcp" else ""
+        scheme = "" if settings.transport == "udp" else f";transport={settings.transport}"
         agent.reference = reference
         try:
             await self._connect()

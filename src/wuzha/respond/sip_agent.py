@@ -7,6 +7,8 @@ Record-Route, a call that is answered after its CANCEL is hung up, and requests 
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import Any
 
 from aiosipua import (
@@ -32,6 +34,8 @@ class Udp(UdpSipTransport):
 class Tcp(TcpSipTransport):
     """One connection to the exchange, which also carries its requests to us."""
 
+    protocol = "TCP"
+
     async def start(self) -> None:
         """Nothing listens: the exchange answers on the connection that we open."""
 
@@ -40,7 +44,7 @@ class Tcp(TcpSipTransport):
             vias = message.headers.get("via")
             message.headers.remove("Via")
             for via in vias:
-                message.headers.append("Via", via.replace("SIP/2.0/UDP", "SIP/2.0/TCP", 1))
+                message.headers.append("Via", via.replace("SIP/2.0/UDP", f"SIP/2.0/{self.protocol}", 1))
         super().send(message, addr)
 
     def send_reply(self, response: SipResponse) -> None:
@@ -49,6 +53,26 @@ class Tcp(TcpSipTransport):
             self.send(response, addr)
             return
         raise RuntimeError("no connection to the exchange")
+
+
+class Tls(Tcp):
+    """The same over TLS (RFC 3261 §26.2.1): the exchange proves by its certificate that it is ``name``."""
+
+    protocol = "TLS"
+
+    def __init__(self, *, local_addr: tuple[str, int], name: str, authority: Path | None) -> None:
+        super().__init__(local_addr=local_addr)
+        self._name = name
+        self._context = ssl.create_default_context(cafile=authority)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    async def connect(self, remote_addr: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(
+            *remote_addr, ssl=self._context, server_hostname=self._name
+        )  # fmt: skip
+        self._connections[remote_addr] = (reader, writer)
+        self._spawn(self._handle_incoming(reader, writer, remote_addr))
+        return reader, writer
 
 
 class Agent(SipUAC):
