@@ -9,32 +9,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.trace import rows
 from tests.trace.reference import Claim, Found, Move, follow
-from wuzha.events import TABLES
-from wuzha.events.batch import conform
+from tests.trace.rows import T0
 from wuzha.trace import Index, Theft, Tracer, walk
 from wuzha.trace.follow import POLICIES
 
-T0 = 1_750_000_000_000_000
-
-
 def table(moves: list[Move]) -> pa.Table:
     """The moves as rows of the transfers table."""
-    rows = [
-        {
-            "event_id": m.name, "source": "bank", "ts": T0 + m.ts, "payer": m.payer, "payee": m.payee,
-            "amount_fen": m.amount, "fee_fen": m.fee or None,
-            "merchant_id": "m" if m.exit == "merchant" else None,
-            "channel": m.exit if m.exit in ("third_party", "crypto") else None,
-            "cash": True if m.payee is None or m.payer is None else None,
-        }
-        for m in moves
-    ]  # fmt: skip
-    schema = TABLES["transfers"].schema
-    names = list(rows[0]) if rows else []
-    columns = {n: pa.array([r[n] for r in rows], schema.field(n).type if n != "ts" else pa.int64()) for n in names}
-    columns["ts"] = columns["ts"].cast(pa.timestamp("us")).cast(schema.field("ts").type) if rows else None
-    return conform(TABLES["transfers"], pa.table(columns))
+    return rows.table(
+        [
+            {
+                "event_id": m.name, "ts": m.ts, "payer": m.payer, "payee": m.payee, "amount_fen": m.amount,
+                "fee_fen": m.fee or None, "merchant_id": "m" if m.exit == "merchant" else None,
+                "channel": m.exit if m.exit in ("third_party", "crypto") else None,
+                "cash": True if m.payee is None or m.payer is None else None,
+            }
+            for m in moves
+        ]
+    )  # fmt: skip
 
 
 def random_moves(r: random.Random, n: int, accounts: int, most: int) -> list[Move]:
@@ -116,5 +109,42 @@ def test_kernel_and_reference_agree_to_the_fen(policy: str, seed: int) -> None:
         assert sum(a["held_fen"] for a in result.accounts) == t["held_fen"]
 
 
-def test_policies_are_all_there() -> None:
-    assert POLICIES == ("fifo", "lifo", "haircut", "poison")
+@pytest.mark.parametrize("seed", range(3))
+def test_poison_reaches_all_that_haircut_does_and_keeps_its_sums(seed: int) -> None:
+    r = random.Random(100 + seed)
+    for _ in range(40):
+        moves = random_moves(r, 80, 8, 1000)
+        claims = [c for c in random_claims(r, moves, 8, 1000) if c.account in {m.payer for m in moves}]
+        if not claims:
+            continue
+        index = Index.of(table(moves))
+        thefts = [Theft(account=f"account:{c.account}", at=T0 + c.at, amount_fen=c.amount, into=c.into) for c in claims]
+        tracer = Tracer(index)
+        cut, poison = (tracer.follow(thefts, policy=p) for p in ("haircut", "poison"))  # type: ignore[arg-type]
+        assert cut.totals == poison.totals
+        assert {a["account"] for a in cut.accounts} <= {a["account"] for a in poison.accounts}
+        assert {e["event_id"] for e in cut.edges} <= {e["event_id"] for e in poison.edges}
+        assert all(e["reach_fen"] >= e["tainted_fen"] for e in poison.edges)
+        assert poison.reach_fen is not None and poison.reach_fen >= cut.totals["stolen_fen"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_limits_conserve(seed: int) -> None:
+    r = random.Random(200 + seed)
+    for _ in range(30):
+        moves = random_moves(r, 120, 10, 10**6)
+        claims = [c for c in random_claims(r, moves, 10, 10**6) if c.account in {m.payer for m in moves}]
+        if not claims:
+            continue
+        index = Index.of(table(moves))
+        thefts = [Theft(account=f"account:{c.account}", at=T0 + c.at, amount_fen=c.amount, into=c.into) for c in claims]
+        levels = r.randint(1, 4)
+        result = Tracer(index).follow(
+            thefts, policy=r.choice(POLICIES), levels=levels, hours=r.choice([None, 1e-8, 1e-5]),
+            until=T0 + r.randint(0, moves[-1].ts),
+        )  # fmt: skip
+        t = result.totals
+        assert t["stolen_fen"] == t["held_fen"] + t["exited_fen"] + t["unknown_fen"]
+        assert sum(a["held_fen"] for a in result.accounts) == t["held_fen"]
+        assert all(0 <= a["level"] <= levels for a in result.accounts)
+        assert all(0 <= a["held_low_fen"] <= a["held_fen"] <= a["held_high_fen"] for a in result.accounts)

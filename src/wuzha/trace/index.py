@@ -24,7 +24,7 @@ import pyarrow as pa
 from wuzha.events.hashing import identity
 
 from . import order, rows
-from .accounts import Accounts
+from .numbers import Numbers
 from .rows import Arrays
 from .walk import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, Transfers
 
@@ -125,7 +125,7 @@ class Index:
     """Transfers by account. ``Index.of(table)``; ``append(table)``; ``view()`` for a query; ``save`` and ``open``."""
 
     def __init__(self) -> None:
-        self.accounts = Accounts()
+        self.accounts = Numbers()
         self.left_out: dict[str, int] = {}
         self._ids: list[pa.Table] = []  # source, event_id, payer, payee of the rows
         self._begins: list[int] = []  # row at which each of them begins
@@ -137,6 +137,7 @@ class Index:
         self._tail: Arrays = {}
         self._made: View | None = None
         self._hubs: dict[int, npt.NDArray[np.uint8]] = {}
+        self._links = _Links()
 
     @classmethod
     def of(cls, table: pa.Table) -> Index:
@@ -151,10 +152,24 @@ class Index:
     # ------------------------------------------------------------ rows in
 
     def append(self, table: pa.Table) -> None:
-        """More rows; their order among themselves and with earlier ones is by time, however they come."""
+        """More rows; their order among themselves and with earlier ones is by time, however they come.
+
+        Rows that undo earlier ones, or tell the true payee of earlier ones (or the reverse), are taken in by building
+        the whole anew.
+        """
+        table, again = self._links.new(table)
+        if again:
+            whole = pa.concat_tables([*self._links.rows, table])
+            links = self._links
+            self.__init__()  # type: ignore[misc]
+            self._links, links.rows = links, []
+            table = whole
+        self._links.rows.append(table)
         table, left = rows.moved(table)
         for why, n in left.items():
             self.left_out[why] = self.left_out.get(why, 0) + n
+        if self._links.twice:
+            self.left_out["duplicate"] = self._links.twice
         self.take(table)
 
     def take(self, table: pa.Table) -> None:
@@ -372,7 +387,7 @@ class Index:
         index = cls()
         mapped = {path.stem: np.load(path, mmap_mode="c") for path in folder.glob("*.npy")}
         index._met = np.asarray(mapped.pop("met"))
-        index.accounts = Accounts(mapped.pop("slots"), about["accounts"])
+        index.accounts = Numbers(mapped.pop("slots"), about["accounts"])
         index._base = mapped
         index._tail = _no_tail(about["accounts"])
         if (folder / "coming.npz").exists():
@@ -393,6 +408,32 @@ class Index:
             "rows": round((self._base["row"].nbytes + self._base["how"].nbytes) / n, 2),
             "account_numbers": round((self.accounts.slots.nbytes + self._met.nbytes) / n, 2),
         }  # fmt: skip
+
+
+class _Links:
+    """What ties rows to rows that came before: identities, what reversals undo, references of payments through firms."""
+
+    def __init__(self) -> None:
+        self.rows: list[pa.Table] = []
+        self.twice = 0
+        self._known, self._awaited, self._through, self._named = Numbers(), Numbers(), Numbers(), Numbers()
+
+    def new(self, table: pa.Table) -> tuple[pa.Table, bool]:
+        """The rows that were not there yet, and whether they change what earlier ones mean."""
+        ids = identity(table)
+        _, first = self._known.intern(ids)
+        if first.shape[0] < table.num_rows:
+            self.twice += table.num_rows - first.shape[0]
+            table, ids = table.take(pa.array(first)), ids[first]
+        undone, through, named = rows.links(table)
+        again = bool(
+            self._awaited.has(ids).any() or self._named.has(through).any() or self._through.has(named).any()
+            or (self._known.has(undone) & ~np.isin(undone, ids)).any()
+        )  # fmt: skip
+        self._awaited.intern(undone)
+        self._through.intern(through)
+        self._named.intern(named)
+        return table, again and bool(self.rows)
 
 
 #: Columns kept of each row, for names.

@@ -59,7 +59,7 @@ def read(path: Path) -> tuple[pa.Table, list[Reject]]:
 def moved(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
     """The rows that moved money, with a column ``marks``, and how many were left out by reason.
 
-    Left out: ``duplicate`` (same source and event_id), ``failed``, ``currency`` (other than CNY), ``itself`` (to the
+    Left out: ``failed``, ``currency`` (other than CNY), ``itself`` (to the
     account that pays), ``nothing`` (neither account), ``joined`` (the payment firm's own row of a payment that is there).
     Rows that a reversal undoes stay, marked `walk.VOID`, with the reversal: balances that are given went with them.
     """
@@ -72,10 +72,6 @@ def moved(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
             left[name] = gone
             rows = rows.filter(pa.array(mask))
 
-    if rows.num_rows:
-        first = np.zeros(rows.num_rows, bool)
-        first[np.unique(identity(rows), return_index=True)[1]] = True
-        keep("duplicate", first)
     keep("failed", _truths(pc.fill_null(rows.column("ok"), True)))
     keep("currency", _truths(pc.fill_null(pc.equal(rows.column("currency"), "CNY"), True)))
     payer, payee = rows.column("payer"), rows.column("payee")
@@ -89,6 +85,16 @@ def moved(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
     if joined:
         left["joined"] = joined
     return rows.append_column("marks", pa.array(marks)), left
+
+
+def links(rows: pa.Table) -> tuple[npt.NDArray[np.uint64], ...]:
+    """Hashes of the identities that reversals undo; of the references of payments through firms; of all others'."""
+    back = rows.filter(pc.is_valid(rows.column("reverses")))
+    undone = combine(hash_text(back.column("source")), hash_text(back.column("reverses")))
+    reference = rows.column("bank_ref")
+    through = _truths(_is(rows.column("channel"), "third_party"))
+    hashes = hash_text(reference)
+    return undone, hashes[through & (hashes != 0)], hashes[~through & (hashes != 0)]
 
 
 def _marks(rows: pa.Table) -> npt.NDArray[np.int64]:
@@ -106,9 +112,14 @@ def _marks(rows: pa.Table) -> npt.NDArray[np.int64]:
     )  # fmt: skip
 
 
+def _steadily(rows: pa.Table, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The places in an order that does not depend on how the rows came."""
+    return places[np.argsort(identity(rows.select(["source", "event_id"]).take(pa.array(places))))]
+
+
 def _undone(rows: pa.Table, marks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Marks with `VOID` on each reversal and on the row that it undoes, where that is there with the same amount."""
-    reversal = np.flatnonzero(_truths(pc.is_valid(rows.column("reverses"))))
+    reversal = _steadily(rows, np.flatnonzero(_truths(pc.is_valid(rows.column("reverses")))))
     if not reversal.size:
         return marks
     some = rows.take(pa.array(reversal))
@@ -128,7 +139,7 @@ def _undone(rows: pa.Table, marks: npt.NDArray[np.int64]) -> npt.NDArray[np.int6
 
 def _led_on(rows: pa.Table, marks: npt.NDArray[np.int64]) -> tuple[pa.Table, npt.NDArray[np.int64], int]:
     """A payment through a firm goes to whom the firm's row with the same reference and amount names as payee."""
-    through = np.flatnonzero(marks & THIRD_PARTY)
+    through = _steadily(rows, np.flatnonzero(marks & THIRD_PARTY))
     if not through.size:
         return rows, marks, 0
     reference = rows.column("bank_ref").to_pylist()
@@ -136,7 +147,7 @@ def _led_on(rows: pa.Table, marks: npt.NDArray[np.int64]) -> tuple[pa.Table, npt
     amount = _ints(rows.column("amount_fen"), 0)
     wanted = {reference[i] for i in through.tolist() if reference[i] is not None}
     named: dict[str, list[int]] = {}
-    for i in np.flatnonzero(_truths(pc.is_valid(rows.column("bank_ref")))).tolist():
+    for i in _steadily(rows, np.flatnonzero(_truths(pc.is_valid(rows.column("bank_ref"))))).tolist():
         if reference[i] in wanted:
             named.setdefault(reference[i], []).append(i)
     gone = np.zeros(rows.num_rows, bool)

@@ -1,7 +1,7 @@
-"""Accounts as numbers: the hash of an account's value finds its number in an open-addressing table.
+"""Things as numbers (accounts, rows, references): their hash finds their number in an open-addressing table.
 
-Kept true here: an account keeps its number while the table grows; numbers are 0, 1, 2 … in the order in which the
-accounts were met.
+Kept true here: a thing keeps its number while the table grows; numbers are 0, 1, 2 … in the order in which they were
+met.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ kernel = nb.njit(cache=True, nogil=True)
 @kernel
 def _intern(keys, slots, n, out, first):
     """Numbers of hashes; new ones are n, n+1 …, ``first`` their place. Rows are looked at in groups, so that the waits
-    for memory of one group overlap. Returns how many accounts there are now."""
+    for memory of one group overlap. Returns how many there are now."""
     mask = np.uint64(slots.shape[0] - 1)
     met = np.int64(0)
     for begin in range(0, keys.shape[0], _AHEAD):
@@ -72,7 +72,13 @@ def _found(slots, key):
     return slots[np.int64(i)].id if slots[np.int64(i)].key == key else np.int64(-1)
 
 
-class Accounts:
+@kernel
+def _has(slots, keys, out):
+    for r in range(keys.shape[0]):
+        out[r] = keys[r] != np.uint64(0) and _found(slots, keys[r]) >= 0
+
+
+class Numbers:
     """The table. Not safe for two writers at once."""
 
     def __init__(self, slots: npt.NDArray[Any] | None = None, n: int = 0) -> None:
@@ -83,11 +89,11 @@ class Accounts:
         return self.n
 
     def intern(self, keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """Numbers of hashes (`walk.NOBODY` for 0), and the places at which the new accounts were met first."""
+        """Numbers of hashes (`walk.NOBODY` for 0), and the places at which new ones were met first."""
         out = np.empty(keys.shape[0], np.uint32)
         met = []
         before = self.n
-        # rows at a time, so that the table grows with the accounts and not with the rows
+        # rows at a time, so that the table grows with the things and not with the rows
         step = 1 << 18
         for begin in range(0, keys.shape[0], step):
             part = keys[begin : begin + step]
@@ -101,8 +107,14 @@ class Accounts:
         return out, places
 
     def find(self, key: int) -> int:
-        """Number of a hash, −1 where it is none of these accounts."""
+        """Number of a hash, −1 where it is not there."""
         return int(_found(self.slots, np.uint64(key)))
+
+    def has(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of the hashes are in the table."""
+        out = np.empty(keys.shape[0], np.bool_)
+        _has(self.slots, keys, out)
+        return out
 
     def _grow(self, room: int) -> None:
         want = (self.n + room) * 3 // 2
