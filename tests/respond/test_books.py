@@ -54,7 +54,7 @@ def dissuade(house: Centre, actor: Actor, alert: int, code: str = "dissuaded") -
 
 def filled(house: Centre, actor: Actor, number: int, *, mark: bool = True) -> Any:
     with house.scope(actor) as conn:
-        return returns.filled(conn, actor, number, mark=mark)
+        return returns.filled(conn, actor, number, mark=mark, purpose="feedback")
 
 
 def test_each_taking_of_a_file_with_numbers_in_it_is_in_the_audit(house: Centre, wang: Actor) -> None:
@@ -62,10 +62,20 @@ def test_each_taking_of_a_file_with_numbers_in_it_is_in_the_audit(house: Centre,
     for _ in range(2):  # nothing to fill in: the numbers leave all the same
         filled(house, wang, number)
     with house.scope(wang) as conn:
-        books.rejects_book(conn, wang, number)
-        acts = conn.execute("SELECT action FROM audit WHERE object = %s", (f"workbook:{number}",)).fetchall()
+        books.rejects_book(conn, wang, number, purpose="feedback")
+        acts = conn.execute("SELECT action, detail FROM audit WHERE object = %s", (f"workbook:{number}",)).fetchall()
     told = [a[0] for a in acts]
     assert told.count("workbook.filled") == 2 and told.count("workbook.rejects_taken") == 1
+    said = dict(acts)
+    assert said["workbook.filled"]["purpose"] == said["workbook.rejects_taken"]["purpose"] == "feedback"
+    assert said["workbook.dropped"].keys() == {"sha256", "bytes", "rows"}, "a file's name may be a person's"
+    with house.scope(wang) as conn:
+        for take in (
+            lambda: returns.filled(conn, wang, number, mark=True),
+            lambda: books.rejects_book(conn, wang, number, purpose="curiosity"),
+        ):
+            with pytest.raises(Refused, match="no_purpose"):
+                take()
 
 
 def test_rows_stand_in_the_log_under_their_source_and_the_same_file_counts_nothing(house: Centre, wang: Actor) -> None:

@@ -12,7 +12,7 @@ from tests.desks import Centre
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 from wuzha.events.datafile import DataFileError
-from wuzha.respond import contact, file, followups, outcome, queue, safety, sign, undo
+from wuzha.respond import contact, dispatch, file, followups, outcome, queue, safety, sign, undo
 from wuzha.respond.next_step import next_step
 
 H = timedelta(hours=1)
@@ -233,6 +233,20 @@ def test_kin_are_never_told_of_pictures_or_romance(house: Centre, wang: Actor, s
                 work.refused(contact.contact, channel="kin", result=result, reason=reason, words="x") == "kin_forbidden"
             )
     assert proposed(work) == "visit"
+
+
+def test_whoever_opens_the_door_is_told_on_a_ground_only_where_kin_may_not_be(house: Centre, wang: Actor) -> None:
+    work = Work(house, wang, house.alert(level="urgent", scam_type="net_black.sextortion"))
+    work.do(sign.sign)
+    work.do(dispatch.send, unit_id=house.units["east"], version=work.column("version"))
+    with house.scope(wang) as conn:
+        (order,) = dispatch.of_file(conn, work.alert)
+    number = order["dispatch_id"]
+    assert work.refused(dispatch.finish, number, result="told_other", words="告诉了父亲") == "other_reason"
+    assert work.refused(dispatch.finish, number, result="told_other", reason="neutral") == "other_words"
+    work.do(dispatch.finish, number, result="told_other", reason="neutral", words="只请其转告回拨96110")
+    with house.scope(wang) as conn:
+        assert conn.execute("SELECT reason FROM contacts WHERE code = 'told_other'").fetchone() == ("neutral",)
 
 
 def test_a_joined_warning_that_names_it_forbids_kin_too(work: Work, kin: int) -> None:

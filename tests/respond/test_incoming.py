@@ -100,6 +100,28 @@ def test_call_backs_stand_by_danger_then_tries_then_time(house: Centre, wang: Ac
     assert order == [lines[1], lines[0], lines[4], lines[2], lines[3]]
 
 
+def test_a_call_back_that_another_answers_asks_for_the_ground_where_kin_may_not_be_told(
+    house: Centre, wang: Actor
+) -> None:
+    house.alert(line=LINE, scam_type="romance")
+    told(house, "c1", "missed")
+    with house.scope(wang) as conn:
+        (row,) = callbacks.listed(conn, wang)
+        callbacks.take(conn, wang, row["callback_id"])
+    for reason, words, why in ((None, "说了", "other_reason"), ("neutral", None, "other_words")):
+        with house.scope(wang) as conn, pytest.raises(Refused, match=why):
+            callbacks.settle(
+                conn, wang, row["callback_id"], result="told_other", key="another-one", reason=reason, words=words
+            )
+    with house.scope(wang) as conn:
+        callbacks.settle(
+            conn, wang, row["callback_id"], result="told_other", key="another-one", reason="neutral", words="请其回拨"
+        )
+    assert house.engine.execute("SELECT code, reason FROM contacts WHERE code IS NOT NULL").fetchall() == [
+        ("told_other", "neutral")
+    ]
+
+
 def test_one_officer_at_a_time_calls_back(house: Centre, wang: Actor, zhao: Actor) -> None:
     alert = house.alert(line=LINE)
     told(house, "c1", "missed")

@@ -186,7 +186,7 @@ def test_an_experts_layout_is_kept_only_where_it_can_be_used(
     alert = house.alert()
     join(house, alert, "province", "A1")
     dissuade(house, wang, alert)
-    data = one.post(f"/workbooks/{number}/filled").content
+    data = one.post(f"/workbooks/{number}/filled", {"purpose": "feedback"}).content
     assert cells(data)[2][8] == "A01"
     with house.scope(wang) as conn:
         assert conn.execute("SELECT name FROM layouts").fetchall() == [("province",)]

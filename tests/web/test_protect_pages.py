@@ -168,7 +168,7 @@ def test_what_is_refused_says_so_on_the_file_and_changes_nothing(busy: Busy, off
         answer = wang.post(f"/alerts/{busy.alert}/measures", {**form, **changes})
         assert answer.status_code == 409 and words in answer.text, changes
     assert busy.house.engine.execute("SELECT count(*) FROM contacts").fetchone() == before
-    for act in ("nonsense", "notice.docx", "draft"):
+    for act in ("nonsense", "nonsense.docx", "draft"):
         assert wang.post(f"/measures/{busy.force}/{act}").status_code == 404
     assert wang.post(f"/measures/{busy.force}/in-force", {"number": "1", "began": "gestern"}).status_code == 409
     assert wang.post("/measures/99999/release").status_code == 404
@@ -180,15 +180,19 @@ def test_the_notice_is_for_those_who_act_is_audited_and_not_kept_by_a_cache(
 ) -> None:
     busy.house.officer("an", "安", "analyst")
     busy.house.officer("li", "李", "dissuader", unit="east")
-    answer = officer("wang").get(f"/measures/{busy.force}/notice.docx")
+    wang, serve = officer("wang"), {"purpose": "serve"}
+    answer = wang.post(f"/measures/{busy.force}/notice.docx", serve)
     assert answer.status_code == 200 and answer.content[:2] == b"PK"
     assert answer.headers["cache-control"] == "no-store"
-    assert officer("an").get(f"/measures/{busy.force}/notice.docx").status_code == 403
-    assert officer("li").get(f"/measures/{busy.force}/notice.docx").status_code == 404
-    assert officer("wang").get(f"/measures/{busy.draft}/notice.docx").status_code == 409, "nothing is decided yet"
+    assert wang.get(f"/measures/{busy.force}/notice.docx").status_code == 405, "a link asks for no purpose"
+    assert wang.post(f"/measures/{busy.force}/notice.docx").status_code == 409
+    assert wang.post(f"/measures/{busy.force}/order.docx", {"purpose": "nosy"}).status_code == 409
+    assert officer("an").post(f"/measures/{busy.force}/notice.docx", serve).status_code == 403
+    assert officer("li").post(f"/measures/{busy.force}/notice.docx", serve).status_code == 404
+    assert wang.post(f"/measures/{busy.draft}/notice.docx", serve).status_code == 409, "nothing is decided yet"
     with busy.house.scope(busy.wang) as conn:
-        rows = conn.execute("SELECT actor FROM audit WHERE action = 'alert.paper_taken'").fetchall()
-    assert rows == [("wang",)]
+        rows = conn.execute("SELECT actor, detail->>'purpose' FROM audit WHERE action = 'alert.paper_taken'").fetchall()
+    assert rows == [("wang", "serve")]
 
 
 def test_kin_buttons_are_dead_where_kin_may_not_be_told(
@@ -203,6 +207,36 @@ def test_kin_buttons_are_dead_where_kin_may_not_be_told(
     rung = text.split('id="rung-kin"', 1)[1].split("</details>", 1)[0]
     assert catalogue.translate("kin.never_type", "zh") in rung
     assert rung.count(" disabled>") == rung.count('name="result"') > 0
+
+
+def test_whoever_else_answers_is_told_on_a_ground_only_where_kin_may_not_be(
+    house: Centre, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    alert = house.alert("陈英", scam_type="net_black.sextortion")
+    one = officer("wang")
+
+    def version() -> int:
+        row = house.engine.execute("SELECT version FROM alerts WHERE alert_id = %s", (alert,)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    one.post(f"/alerts/{alert}/sign", {"version": version()})
+    rung = one.get(f"/alerts/{alert}").text.split('id="rung-call"', 1)[1].split("</details>", 1)[0]
+    assert catalogue.translate("kin.other_never", "zh") in rung and 'name="reason"' in rung
+    told = {"channel": "call", "result": "told_other", "version": version(), "click": "told-other"}
+    for more, words in (
+        ({}, "other_reason"), ({"words": "说了"}, "other_reason"),
+        ({"reason": "cannot_reach", "words": "说了"}, "other_reason"),
+        ({"reason": "neutral", "words": " "}, "other_words"),
+    ):  # fmt: skip
+        answer = one.post(f"/alerts/{alert}/contacts", {**told, **more})
+        assert answer.status_code == 409 and catalogue.translate(f"refused.{words}", "zh") in answer.text, more
+    good = {**told, "reason": "neutral", "words": "只请其转告回拨96110"}
+    assert one.post(f"/alerts/{alert}/contacts", good).status_code == 303
+    found = house.engine.execute("SELECT code, reason FROM contacts WHERE kind = 'call'").fetchall()
+    assert found == [("told_other", "neutral")]
+    assert one.post(f"/alerts/{alert}/contacts", {**told, "result": "busy", "version": version(), "click": "busy-now"}
+                    ).status_code == 303, "what tells nobody anything asks for no ground"  # fmt: skip
 
 
 def test_a_flag_is_set_and_taken_down_by_plain_forms(busy: Busy, officer: Callable[..., Any]) -> None:

@@ -29,6 +29,7 @@ from wuzha.store import audit, log, sources
 from wuzha.store.sources import Source
 
 from . import layouts
+from .reveal import check_purpose
 
 #: A workbook's bytes at most; a list of 100,000 warnings has about ten million.
 LIMIT = 32 * 1024 * 1024
@@ -91,7 +92,7 @@ def drop(
     ).fetchone()  # fmt: skip
     assert row is not None
     workbook_id = int(row[0])
-    record(conn, actor, workbook_id, "dropped", now, name=name, bytes=len(data))
+    record(conn, actor, workbook_id, "dropped", now, sha256=digest.hex(), bytes=len(data), rows=book.n)
     chosen = source or _source_of(conn, book, open_to)
     if chosen and all(s.mapping is not None for s in book.sheets):
         _take(conn, actor, workbook_id, chosen, now)
@@ -369,12 +370,14 @@ def _at(book: Book, event_id: str, column: str, value: str | None, reason: str, 
     return {"sheet": sheet, "row": row, "column": column, "value": value, "reason": reason, "message": message}
 
 
-def rejects_book(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) -> bytes:
-    """The rows that were not taken, as a workbook to read and mend by."""
+def rejects_book(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, *, purpose: str) -> bytes:
+    """The rows that were not taken, as a workbook to read and mend by. Refused: forbidden, no_purpose."""
     import xlsxwriter
 
+    require(actor, "desk.act")
+    check_purpose(purpose)
     book = one(conn, actor, workbook_id)
-    record(conn, actor, workbook_id, "rejects_taken", clock.now(), n=len(book["rejects"]))
+    record(conn, actor, workbook_id, "rejects_taken", clock.now(), n=len(book["rejects"]), purpose=purpose)
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(out, options) as new:

@@ -19,6 +19,7 @@ from wuzha.store import audit
 from . import sign
 from .codes import codes
 from .ladder import ladder
+from .safety import check_other
 from .step import lock, record
 
 #: Results of a call back, as of a call of ours.
@@ -181,11 +182,12 @@ def settle(
     result: str,
     key: str,
     words: str | None = None,
+    reason: str | None = None,
     now: datetime | None = None,
 ) -> None:
     """Record what came of a call back. Where the number belongs to an open file it is a contact of that file.
 
-    Refused: unknown_code, call_back_taken, call_back_not_yours, call_back_done, not_found.
+    Refused: unknown_code, call_back_taken, call_back_not_yours, call_back_done, not_found, other_reason, other_words.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -204,7 +206,7 @@ def settle(
             raise Refused("call_back_taken", who=row["taken_name"])
         raise Refused("call_back_not_yours")
     words = (words or "").strip()[:2000] or None
-    contact_id = _contact(conn, actor, row, result, words, key, now) if row["alert_id"] is not None else None
+    contact_id = _contact(conn, actor, row, result, words, reason, key, now) if row["alert_id"] is not None else None
     again = result in AGAIN
     conn.execute(
         "UPDATE wuzha.call_backs SET state = %s, taken_by = CASE WHEN %s THEN NULL ELSE taken_by END, done_by = %s,"
@@ -224,12 +226,14 @@ def _contact(
     row: dict[str, Any],
     result: str,
     words: str | None,
+    reason: str | None,
     key: str,
     now: datetime,
 ) -> int | None:
     alert = lock(conn, row["alert_id"])
     if alert["state"] == "closed":
         return None
+    kept = check_other(conn, alert, result=result, reason=reason, words=words)
     own = row["line_id"] is None or row["line_id"] == alert["line_id"]
     changes: dict[str, Any] = {"contacted_at": now} if alert["contacted_at"] is None else {}
     if own and codes()["result"][result].reached and alert["state"] != "new":
@@ -241,7 +245,7 @@ def _contact(
         changes["tries"] = alert["tries"] + 1
     done = record(
         conn, actor, alert, "call", key=f"back-{key}"[:80], changes=changes, at=now, code=result, words=words,
-        to_id=row["line_id"],
+        to_id=row["line_id"], reason=kept,
     )  # fmt: skip
     return done.contact_id
 

@@ -18,7 +18,7 @@ from .codes import codes
 from .links import link_in
 from .mind import mind_of
 from .phrase_book import note_said
-from .safety import check_kin
+from .safety import check_kin, check_other
 from .step import Done, lock, mine, record, repeated
 
 
@@ -40,8 +40,9 @@ def contact(
     """Record a try to reach the person. ``channel`` and ``result`` are codes; ``to_id`` the line or kin that was tried.
 
     ``said``: the words that stood on the screen (`phrase_book.packed`), kept where the person was spoken to.
-    Kin are told by `safety.check_kin` only: ``reason`` says why, ``words`` what they were told.
-    Refused: taken, changed, closed, not_signed, unknown_code; of kin: kin_forbidden, kin_reason, kin_words.
+    Kin are told by `safety.check_kin` only, and others by `safety.check_other`: ``reason`` says why, ``words`` what
+    they were told. Refused: taken, changed, closed, not_signed, unknown_code; of kin: kin_forbidden, kin_reason,
+    kin_words; of others: other_reason, other_words.
     """
     require(actor, "desk.act")
     now = now or clock.now()
@@ -58,6 +59,9 @@ def contact(
         raise Refused("unknown_code", code=to_id)
     if rung.to == "kin" or (to_id is not None and of_kin(conn, alert, to_id)):
         check_kin(conn, alert, result=result, reason=reason, words=words)
+        kept = reason if rung.to == "kin" else None
+    else:
+        kept = check_other(conn, alert, result=result, reason=reason, words=words)
     reached = codes()["result"][result].reached and rung.to == "person"
     changes: dict[str, Any] = {}
     if alert["contacted_at"] is None:
@@ -72,7 +76,7 @@ def contact(
         changes["tries"] = alert["tries"] + 1
     done = record(
         conn, actor, alert, channel, key=key, changes=changes, at=now, code=result, words=words, to_id=to_id,
-        reason=reason if rung.to == "kin" else None,
+        reason=kept,
     )  # fmt: skip
     if reached and said:
         note_said(conn, alert_id, done.contact_id, said=said, mind=mind_of(alert))

@@ -16,6 +16,7 @@ from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
 from .codes import codes
+from .safety import check_other
 from .step import Done, lock, mine, record, repeated
 from .tiers import joins
 
@@ -119,9 +120,10 @@ def finish(
     result: str,
     key: str,
     words: str = "",
+    reason: str | None = None,
     now: datetime | None = None,
 ) -> Done:
-    """The station's answer. Refused: not_found, not_for_you, order_state, unknown_code."""
+    """The station's answer. Refused: not_found, not_for_you, order_state, unknown_code, other_reason, other_words."""
     require(actor, "desk.act")
     now = now or clock.now()
     if result not in RESULTS:
@@ -129,6 +131,7 @@ def finish(
     if done := repeated(conn, actor, key):
         return done
     _, alert = _order(conn, actor, dispatch_id, ("sent", "going"))
+    kept = check_other(conn, alert, result=result, reason=reason, words=words)
     conn.execute(
         "UPDATE wuzha.dispatches SET state = 'done', done_by = %s, done_at = %s, result = %s WHERE dispatch_id = %s",
         (actor.user_id, now, result, dispatch_id),
@@ -137,7 +140,8 @@ def finish(
     if codes()["result"][result].reached and alert["state"] in ("signed", "contacting"):
         changes = {"state": "reached"} | ({} if alert["reached_at"] else {"reached_at": now})
     return record(
-        conn, actor, alert, "visit", key=key, changes=changes, at=now, code=result, words=words, quiet=not changes
+        conn, actor, alert, "visit", key=key, changes=changes, at=now, code=result, words=words, reason=kept,
+        quiet=not changes,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from wuzha.command.public import MAY, Actor, Refused, require
 from wuzha.events import clock
 
+from . import reveal
 from .measure_law import law_of
 from .measure_list import state
 from .measures import opened, told
@@ -272,10 +273,16 @@ def waiting(conn: psycopg.Connection[Any], actor: Actor) -> dict[str, int]:
 
 
 def taken(
-    conn: psycopg.Connection[Any], actor: Actor, measure: dict[str, Any], *, paper: str, now: datetime | None = None
-) -> None:
-    """A paper with the person's name in it was taken out of the system; stands in the audit."""
+    conn: psycopg.Connection[Any], actor: Actor, measure: dict[str, Any], *, paper: str, purpose: str,
+    now: datetime | None = None,
+) -> None:  # fmt: skip
+    """A paper with the person's name in it is taken out of the system, for a purpose; stands in the audit.
+
+    Refused: forbidden, no_purpose.
+    """
+    require(actor, "desk.act")
+    reveal.check_purpose(purpose)
     audit_step(
         conn, actor, measure, "paper_taken", at=now or clock.now(),
-        detail={"measure": measure["measure_id"], "paper": paper},
+        detail={"measure": measure["measure_id"], "paper": paper, "purpose": purpose},
     )  # fmt: skip

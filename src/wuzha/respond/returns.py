@@ -20,6 +20,7 @@ from wuzha.ingest.filling import CannotFill, Filled, fill
 from wuzha.ingest.mapping import Mapping
 
 from . import answers, books, feedback, layouts, ways
+from .reveal import check_purpose
 
 
 def results_of(conn: psycopg.Connection[Any], ids: dict[int, int]) -> dict[int, dict[str, str]]:
@@ -64,11 +65,15 @@ def owed(
 
 
 def filled(
-    conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, *, mark: bool, now: datetime | None = None
-) -> Filled:
+    conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, *, mark: bool, purpose: str = "",
+    now: datetime | None = None,
+) -> Filled:  # fmt: skip
     """The workbook as it came, with the results of every warning that has its answer. ``mark``: what is filled in for
-    the first time counts as sent from now on. Refused: not_taken, cannot_fill (why)."""
+    the first time counts as sent from now on, and ``purpose`` says why its names leave. Refused: not_taken, no_purpose,
+    cannot_fill (why)."""
     require(actor, "desk.act" if mark else "desk.read")
+    if mark:
+        check_purpose(purpose)
     now = now or clock.now()
     book = books.locked(conn, actor, workbook_id) if mark else books.one(conn, actor, workbook_id)
     if book["state"] != "taken":
@@ -125,7 +130,7 @@ def filled(
         if what:
             feedback.mark_sent(conn, actor, what, receipt=name, at=now)
     if mark:  # its names and numbers leave, whether or not there was anything to fill in
-        books.record(conn, actor, workbook_id, "filled", now, sent=len(what))
+        books.record(conn, actor, workbook_id, "filled", now, sent=len(what), purpose=purpose)
     return done
 
 

@@ -23,6 +23,7 @@ from wuzha.events.scam_types import scam_types
 from .codes import codes
 from .step import Done, lock, record, repeated
 
+OTHER_REASONS = ("neutral", "consent", "danger")
 KIN_REASONS = ("consent", "cannot_reach", "danger")
 #: Results of a try among kin by which somebody has been told something.
 TOLD = ("told_other", "self")
@@ -47,6 +48,7 @@ class Safety:
     never: tuple[str, ...]
     flags: dict[str, Flag]
     reasons: dict[str, dict[str, str]]
+    others: dict[str, dict[str, str]]
 
 
 def read(text: str, name: str = "safety.toml") -> Safety:
@@ -68,7 +70,10 @@ def read(text: str, name: str = "safety.toml") -> Safety:
     reasons = file.data.get("kin_reason", {})
     if tuple(reasons) != KIN_REASONS:
         raise file.error("", "", f"the reasons are {', '.join(KIN_REASONS)}")
-    return Safety(never=never, flags=flags, reasons=reasons)
+    others = file.data.get("other_reason", {})
+    if tuple(others) != OTHER_REASONS:
+        raise file.error("", "", f"the reasons for telling another are {', '.join(OTHER_REASONS)}")
+    return Safety(never=never, flags=flags, reasons=reasons, others=others)
 
 
 def _under(scam_type: str, never: tuple[str, ...]) -> bool:
@@ -85,6 +90,7 @@ def words() -> dict[str, dict[str, str]]:
     """What the pages call flags and reasons, by catalogue key."""
     found = {f"flag.{code}": {"zh": f.zh, "en": f.en} for code, f in shipped().flags.items()}
     found |= {f"handling.{code}": {"zh": f.handling_zh, "en": f.handling_en} for code, f in shipped().flags.items()}
+    found |= {f"other_reason.{code}": row for code, row in shipped().others.items()}
     return found | {f"kin_reason.{code}": row for code, row in shipped().reasons.items()}
 
 
@@ -172,6 +178,35 @@ def check_kin(
         raise Refused("kin_reason")
     if result in TOLD and not (words or "").strip():
         raise Refused("kin_words")
+
+
+def check_other(
+    conn: psycopg.Connection[Any], alert: dict[str, Any], *, result: str, reason: str | None, words: str | None
+) -> str | None:
+    """Somebody else took up the person's own line or opened their door, and was told. Where kin may not be told, the
+    ground is asked for and kept, and what was told; returns the ground to keep.
+
+    Refused: other_reason (none given), other_words (not said what was told).
+    """
+    if result != "told_other" or not kin_rule(conn, alert).forbidden:
+        return None
+    if reason not in OTHER_REASONS:
+        raise Refused("other_reason")
+    if not (words or "").strip():
+        raise Refused("other_words")
+    return reason
+
+
+def discreet(conn: psycopg.Connection[Any], alert_id: int) -> bool:
+    """Whether nobody else may be told on this file without a ground. Refused("not_found") out of scope."""
+    row = (
+        conn.cursor(row_factory=dict_row)
+        .execute("SELECT * FROM wuzha.alerts WHERE alert_id = %s", (alert_id,))
+        .fetchone()
+    )
+    if row is None:
+        raise Refused("not_found")
+    return bool(kin_rule(conn, row).forbidden)
 
 
 def flag(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from wuzha.command.public import Refused
-from wuzha.respond import callbacks
+from wuzha.respond import callbacks, safety
 
 from .context import Context, attempt, posted, signed_in
 
@@ -16,6 +16,9 @@ router = APIRouter(prefix="/callbacks")
 def _show(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
     with ctx.db() as conn:
         rows = callbacks.listed(conn, ctx.actor)
+        for row in rows:
+            mine = row["alert_id"] is not None and row["taken_by"] == ctx.actor.user_id
+            row["discreet"] = mine and safety.discreet(conn, row["alert_id"])
     return ctx.page("callbacks.html", status=status, rows=rows, results=callbacks.RESULTS, said=said)
 
 
@@ -36,5 +39,6 @@ def settle(callback_id: int, ctx: Context = Depends(posted)) -> Response:
     """What came of it."""
     f = ctx.form
     return attempt(ctx, lambda conn: callbacks.settle(
-        conn, ctx.actor, callback_id, result=f.get("result", ""), words=f.get("words"), key=f.get("click", ""),
+        conn, ctx.actor, callback_id, result=f.get("result", ""), words=f.get("words"),
+        reason=f.get("reason"), key=f.get("click", ""),
     ), shown=_show, to="/callbacks")  # fmt: skip

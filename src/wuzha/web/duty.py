@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from wuzha.command import shifts, units
 from wuzha.command.public import Refused, on_duty, own_shift, require
 from wuzha.events import clock
-from wuzha.respond import dispatch, handover, locate, overflow, presence, releases, transfers
+from wuzha.respond import dispatch, handover, locate, overflow, presence, releases, safety, transfers
 
 from .admin_units import whole
 from .alert import step
@@ -203,32 +203,37 @@ def overflow_back(alert_id: int, ctx: Context = Depends(posted)) -> Response:
 # ---------------------------------------------------------------- visits to make
 
 
-@router.get("/duty/visits")
-def visits(ctx: Context = Depends(signed_in)) -> Response:
-    """Visits that this unit was sent to make."""
+def _visits(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
     require(ctx.actor, "desk.act")
     with ctx.db() as conn:
         rows = dispatch.ours(conn, ctx.actor)
-    return ctx.page("visits.html", rows=rows, results=dispatch.RESULTS)
+        for row in rows:
+            row["discreet"] = safety.discreet(conn, row["alert_id"])
+    return ctx.page("visits.html", status=status, rows=rows, results=dispatch.RESULTS, said=said)
+
+
+@router.get("/duty/visits")
+def visits(ctx: Context = Depends(signed_in)) -> Response:
+    """Visits that this unit was sent to make."""
+    return _visits(ctx)
 
 
 @router.post("/duty/visits/{dispatch_id}/going")
 def going(dispatch_id: int, ctx: Context = Depends(posted)) -> Response:
     """Somebody is on the way."""
-    with ctx.db() as conn:
-        done = dispatch.going(conn, ctx.actor, dispatch_id, key=ctx.form.get("click", ""))
-    return _see("/duty/visits" if ctx.form.get("list") else f"/alerts/{done.alert_id}")
+    return attempt(
+        ctx, lambda conn: dispatch.going(conn, ctx.actor, dispatch_id, key=ctx.form.get("click", "")), shown=_visits,
+        to=lambda done: "/duty/visits" if ctx.form.get("list") else f"/alerts/{done.alert_id}",
+    )  # fmt: skip
 
 
 @router.post("/duty/visits/{dispatch_id}/result")
 def visited(dispatch_id: int, ctx: Context = Depends(posted)) -> Response:
     """What came of it."""
     f = ctx.form
-    with ctx.db() as conn:
-        dispatch.finish(
-            conn, ctx.actor, dispatch_id, result=f.get("result", ""), words=f.get("words", ""), key=f.get("click", "")
-        )
-    return _see("/duty/visits")
+    return attempt(ctx, lambda conn: dispatch.finish(
+        conn, ctx.actor, dispatch_id, result=f.get("result", ""), words=f.get("words", ""), reason=f.get("reason"),
+        key=f.get("click", "")), shown=_visits, to="/duty/visits")  # fmt: skip
 
 
 # ---------------------------------------------------------------- on a file

@@ -57,7 +57,7 @@ def of_file(conn: psycopg.Connection[Any], actor: Actor, file: File, *, now: dat
         "returned_before": any(t["state"] == "returned" for t in past),
         "to_recall": offered and mine and last is not None and last["state"] == "offered",
         "targets": transfers.targets(conn, alert) if mine and not offered else [],
-        "visits": dispatch.of_file(conn, alert["alert_id"]),
+        "visits": [{**d, "discreet": bool(file.kin_rule.forbidden)} for d in dispatch.of_file(conn, alert["alert_id"])],
         "stations": dispatch.stations(conn, alert) if mine else [],
         "judged": locate.standing(conn, alert["alert_id"]),
         "overflowed": alert["robot_at"] is not None or _overflowed(conn, alert["alert_id"]),

@@ -41,10 +41,10 @@ def show(state: str = "open", after: str = "", ctx: Context = Depends(signed_in)
 PAPERS = {"notice": notice.docx, "order": notice.order}
 
 
-@router.get("/measures/{measure_id}/{paper}.docx")
-def word(measure_id: int, paper: str, ctx: Context = Depends(signed_in)) -> Response:
+@router.post("/measures/{measure_id}/{paper}.docx")
+def word(measure_id: int, paper: str, ctx: Context = Depends(posted)) -> Response:
     """The notice for the person, or what goes to the bank or carrier. It names the person, so only those who may act
-    on the file take it."""
+    on the file take it, and say what for."""
     if paper not in PAPERS:
         raise Refused("not_found")
     if "desk.act" not in ctx.actor.may:
@@ -52,7 +52,7 @@ def word(measure_id: int, paper: str, ctx: Context = Depends(signed_in)) -> Resp
     with ctx.db() as conn:
         found = measure_list.one(conn, ctx.actor, measure_id)
         made = PAPERS[paper](found)
-        releases.taken(conn, ctx.actor, found, paper=paper)
+        releases.taken(conn, ctx.actor, found, paper=paper, purpose=ctx.form.get("purpose", ""))
     return Response(
         made,
         media_type=WORD,

@@ -17,6 +17,7 @@ from wuzha.events.scam_types import scam_types
 from wuzha.events.warnings import STAGES
 from wuzha.ingest.books import offered
 from wuzha.respond import books, layouts, returns, ways
+from wuzha.respond.codes import codes
 
 from .context import Context, attempt, posted, signed_in
 from .masks import mask_text
@@ -63,7 +64,7 @@ def _show(ctx: Context, number: int, *, said: Refused | None = None, status: int
             senders=books.senders(conn) if asking else [],
             words=books.unknown_words(conn, ctx.actor, number), owed=returns.owed(conn, ctx.actor, number),
             targets=offered(), parts=books.reading_parts(), meanings=_meanings(), form=ctx.form, may=ctx.actor.may,
-            guessed=_guessed, value=_value,
+            guessed=_guessed, value=_value, codes=codes(),
         )  # fmt: skip
 
 
@@ -139,19 +140,22 @@ def words(number: int, ctx: Context = Depends(posted)) -> Response:
 def filled(number: int, ctx: Context = Depends(posted)) -> Response:
     """The workbook with its results; what is in it for the first time counts as sent."""
     return attempt(
-        ctx, lambda conn: returns.filled(conn, ctx.actor, number, mark=True),
+        ctx, lambda conn: returns.filled(
+            conn, ctx.actor, number, mark=True, purpose=ctx.form.get("purpose", "")),
         shown=partial(_show, number=number), to=lambda done: attachment(done.name, done.data),
     )  # fmt: skip
 
 
-@router.get("/workbooks/{number}/rejects")
-def rejects(number: int, ctx: Context = Depends(signed_in)) -> Response:
+@router.post("/workbooks/{number}/rejects")
+def rejects(number: int, ctx: Context = Depends(posted)) -> Response:
     """The rows that were not taken, as a workbook."""
-    require(ctx.actor, "desk.act")
-    with ctx.db() as conn:
+
+    def work(conn: psycopg.Connection[Any]) -> Response:
         name = books.one(conn, ctx.actor, number)["name"]
-        data = books.rejects_book(conn, ctx.actor, number)
-    return attachment(f"{name.rpartition('.')[0] or name}-未导入.xlsx", data, _XLSX)
+        data = books.rejects_book(conn, ctx.actor, number, purpose=ctx.form.get("purpose", ""))
+        return attachment(f"{name.rpartition('.')[0] or name}-未导入.xlsx", data, _XLSX)
+
+    return attempt(ctx, work, shown=partial(_show, number=number), to=lambda made: made)
 
 
 @router.get("/layouts")
