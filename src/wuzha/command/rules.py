@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from wuzha.detect import drafts
-from wuzha.detect.rulebook import RuleBook, shipped
+from wuzha.detect.rulebook import RuleBook
 from wuzha.events import clock
 from wuzha.events.datafile import DataFileError
 from wuzha.events.subjects import split_key
@@ -172,7 +172,7 @@ def snooze(
     conn: psycopg.Connection[Any], actor: Actor, rule: str, subject: str, until: datetime | None, *, why: str,
     now: datetime | None = None,
 ) -> None:  # fmt: skip
-    """Keep a rule still on one subject (by key) until a time of its events; ``until`` None ends that.
+    """Keep a rule still on one subject (key, or ``#number``) until a time of its events; ``until`` None ends that.
 
     Refused: rule_why, snooze_time (past, or more than 90 days off), rule_subject, unknown_subject, not_found.
     """
@@ -185,17 +185,27 @@ def snooze(
         raise Refused("not_found")
     if until is not None and not now < until <= now + LONGEST_SNOOZE:
         raise Refused("snooze_time", days=LONGEST_SNOOZE.days)
-    try:
-        kind, value = split_key(subject.strip())
-    except ValueError as error:
-        raise Refused("unknown_subject") from error
+    number, kind = _subject_number(conn, subject.strip())
     if kind != found.subject:
         raise Refused("rule_subject", subject=found.subject)
-    row = conn.execute("SELECT subject_id FROM wuzha.subjects WHERE kind = %s AND value = %s", (kind, value)).fetchone()
-    if row is None:
+    what = "woken" if until is None else "snoozed"
+    _change(conn, actor, what, rule, now, subject_id=number, until=until, why=why)
+
+
+def _subject_number(conn: psycopg.Connection[Any], subject: str) -> tuple[int, str]:
+    """Number and kind of a subject by its key, or as ``#number``. Refused("unknown_subject")."""
+    if subject.startswith("#") and subject[1:].isdecimal() and len(subject) < 19:
+        row = conn.execute("SELECT subject_id, kind FROM wuzha.subjects WHERE subject_id = %s", (int(subject[1:]),))
+    else:
+        try:
+            key = split_key(subject)
+        except ValueError as error:
+            raise Refused("unknown_subject") from error
+        row = conn.execute("SELECT subject_id, kind FROM wuzha.subjects WHERE kind = %s AND value = %s", key)
+    found = row.fetchone()
+    if found is None:
         raise Refused("unknown_subject")
-    kind = "woken" if until is None else "snoozed"
-    _change(conn, actor, kind, rule, now, subject_id=row[0], until=until, why=why)
+    return int(found[0]), str(found[1])
 
 
 def history(conn: psycopg.Connection[Any], rule: str | None = None, *, limit: int = 200) -> list[dict[str, Any]]:
@@ -272,6 +282,6 @@ def _audit(conn: psycopg.Connection[Any], actor: Actor, action: str, rule: str, 
 
 
 __all__ = [
-    "LONGEST_SNOOZE", "book", "check", "history", "promote", "retire", "save", "shadow", "shipped", "snooze",
-    "standing", "text_of", "versions",
+    "LONGEST_SNOOZE", "book", "check", "history", "promote", "retire", "save", "shadow", "snooze", "standing",
+    "text_of", "versions",
 ]  # fmt: skip

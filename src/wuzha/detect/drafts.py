@@ -108,8 +108,8 @@ def laid(
         rules[name] = draft.rule
         for typology in typologies.values():
             typology.weights.pop(name, None)
-            if name in draft.weights:
-                typology.weights[name] = draft.weights[name]
+            if typology.id in draft.weights:
+                typology.weights[name] = draft.weights[typology.id]
     for name in out:
         if name in rules:
             rules[name] = replace(rules[name], program=_NEVER)

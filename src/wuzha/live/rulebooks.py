@@ -224,11 +224,10 @@ def note_shipped(conn: psycopg.Connection[Any], now: datetime) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """Changes that wait, and the book with them. ``anew``: other files were shipped."""
+    """Changes that wait, and the book with them."""
 
     ids: tuple[int, ...]
     book: RuleBook
-    anew: bool
 
 
 class Watch(threading.Thread):
@@ -275,8 +274,7 @@ class Watch(threading.Thread):
             log.error("rule left out", rule=rule, why=why)
         tables(book)
         learn(conn)
-        anew = any(c.kind == "shipped" for c in line if c.position is None)
-        self._ready = Ready(ids=ids, book=book, anew=anew)
+        self._ready = Ready(ids=ids, book=book)
 
     def take(self) -> Ready | None:
         """What is ready, once."""

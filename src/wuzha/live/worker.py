@@ -49,7 +49,7 @@ def block_of(table: str, rows: pa.Table, position: int, late: npt.NDArray[np.boo
     return detect.encode(table, rows, position).pick(np.flatnonzero(~late))
 
 
-def _under(engine: Any, book: detect.RuleBook) -> Any:
+def under(engine: Any, book: detect.RuleBook) -> Any:
     """The engine, judging by ``book`` from the next event on. Other typologies than before get their numbers anew."""
     if list(engine.rules.typologies) != list(book.typologies) or list(engine.rules.features) != list(book.features):
         return detect.Engine.restore(engine.snapshot(), book)
@@ -151,7 +151,7 @@ class Worker:
             leases.guard(conn, lease, at)
             rulebooks.give_place(conn, ready.ids, at)
         log.info("rules taken up", position=at, changes=len(ready.ids))
-        return _under(engine, ready.book)
+        return under(engine, ready.book)
 
     def _snapshot(self, engine: Any, marks: Watermarks, at: int) -> None:
         """Begin to write one, unless one is still being written."""
@@ -231,7 +231,7 @@ class Worker:
                 raise LeaseLost("the lease is another worker's")
             self._snapshot_over(conn, lease)
             if at >= committed and turns is not None:  # every place that is recorded lies behind now
-                engine, turns = _under(engine, books.at(at)), None
+                engine, turns = under(engine, books.at(at)), None
             if at >= committed and (ready := watch.take()) is not None:
                 engine = self._take_up(conn, lease, engine, at, ready)
             # Replay ends exactly where results are committed: beyond it everything found is written.
@@ -251,7 +251,7 @@ class Worker:
             found = results.Found()
             for batch in batches:
                 if turns is not None and batch.position > turns:
-                    engine = _under(engine, books.at(batch.position - 1))
+                    engine = under(engine, books.at(batch.position - 1))
                     turns = books.next(batch.position - 1)
                 if (why := self._aside.why(batch.position)) is not None:
                     if not replaying:
