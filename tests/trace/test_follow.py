@@ -15,6 +15,7 @@ from tests.trace.rows import T0
 from wuzha.trace import Index, Theft, Tracer, walk
 from wuzha.trace.follow import POLICIES
 
+
 def table(moves: list[Move]) -> pa.Table:
     """The moves as rows of the transfers table."""
     return rows.table(
@@ -54,7 +55,9 @@ def random_moves(r: random.Random, n: int, accounts: int, most: int) -> list[Mov
 def random_claims(r: random.Random, moves: list[Move], accounts: int, most: int) -> list[Claim]:
     out = []
     for _ in range(r.choice([1, 1, 2, 4])):
-        out.append(Claim(f"{r.randrange(accounts):04d}", r.randint(0, moves[-1].ts), r.randint(1, most), r.random() < 0.4))
+        out.append(
+            Claim(f"{r.randrange(accounts):04d}", r.randint(0, moves[-1].ts), r.randint(1, most), r.random() < 0.4)
+        )
     return out
 
 

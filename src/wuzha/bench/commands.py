@@ -103,3 +103,17 @@ def desk_command(
         ),
         as_json=as_json,
     )  # fmt: skip
+
+
+@bench.command("trace")
+def trace_command(
+    rows: int = typer.Option(20_000_000, "--rows", min=20_000, help="Transfers."),
+    queries: int = typer.Option(200, "--queries", min=1, help="Thefts followed."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Stolen money followed through transfers, beside PostgreSQL, DuckDB, Polars and NetworkX."""
+    from . import trace
+
+    emit(trace.run(rows=min(rows, 500_000) if quick else rows, queries=queries, seed=seed), as_json=as_json)

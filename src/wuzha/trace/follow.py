@@ -164,7 +164,12 @@ def _not_hubs(hub: npt.NDArray[np.uint8], accounts: npt.NDArray[np.int64]) -> np
 
 
 def _room_for(had: Scratch | None, room: int, accounts: int, claims: int) -> Scratch:
-    if had is not None and had.slots.shape[0] >= room and had.slot_of.shape[0] >= accounts and had.left.shape[0] >= claims:
+    if (
+        had is not None
+        and had.slots.shape[0] >= room
+        and had.slot_of.shape[0] >= accounts
+        and had.left.shape[0] >= claims
+    ):
         return had
     carried = np.zeros(8 * room, walk.CARRIED)
     carried["rank"] = -1

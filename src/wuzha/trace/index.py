@@ -149,6 +149,12 @@ class Index:
     def __len__(self) -> int:
         return self._n_rows
 
+    @property
+    def entries(self) -> int:
+        """How many ranks there are: transfers, and arrivals of those that arrive later."""
+        view = self.view()
+        return view.ts[0].shape[0] + view.ts[1].shape[0]
+
     # ------------------------------------------------------------ rows in
 
     def append(self, table: pa.Table) -> None:
@@ -338,21 +344,27 @@ class Index:
         """Number of an account key (``account:…``), −1 where no transfer names it."""
         return self.accounts.find(int(rows.keys([account])[0]))
 
-    def names(self, numbers: Sequence[int]) -> list[str]:
+    def names(self, numbers: Sequence[int] | npt.NDArray[Any]) -> list[str]:
         """Keys of accounts."""
-        out = []
-        for a in numbers:
-            row, side = divmod(int(self._met[a]), 2)
-            out.append("account:" + str(self._cell(row, "payee" if side else "payer")))
-        return out
+        met = self._met[np.asarray(numbers, np.int64)]
+        paid = self._cells("payer", met[met % 2 == 0] // 2), self._cells("payee", met[met % 2 == 1] // 2)
+        at = iter(paid[0]), iter(paid[1])
+        return [f"account:{next(at[side])}" for side in (met % 2).tolist()]
 
     def event_ids(self, row: npt.NDArray[np.int64]) -> list[tuple[str, str]]:
-        """(source, event_id) of rows."""
-        return [(str(self._cell(int(r), "source")), str(self._cell(int(r), "event_id"))) for r in row]
+        """(source, event_id) of rows; a table without ids gives none."""
+        return list(zip(self._cells("source", row), self._cells("event_id", row), strict=True))
 
-    def _cell(self, row: int, column: str) -> Any:
-        i = int(np.searchsorted(np.array(self._begins), row, side="right")) - 1
-        return self._ids[i].column(column)[row - self._begins[i]].as_py()
+    def _cells(self, column: str, row: npt.NDArray[np.int64]) -> list[str]:
+        """Texts of a column of the rows, in the order asked."""
+        begins = np.array(self._begins)
+        part = np.searchsorted(begins, row, side="right") - 1
+        out = np.full(row.shape[0], "", object)
+        for i in np.unique(part).tolist():
+            if column in self._ids[i].column_names:
+                mine = part == i
+                out[mine] = self._ids[i].column(column).take(pa.array(row[mine] - begins[i])).to_numpy()
+        return list(out)
 
     # ------------------------------------------------------------ kept on disk
 
@@ -368,7 +380,9 @@ class Index:
             np.save(folder / f"{name}.npy", column)
         if self._coming is not None:
             np.savez(folder / "coming.npz", **self._coming)  # type: ignore[arg-type]
-        ids = pa.concat_tables(self._ids) if self._ids else pa.table({name: pa.array([], pa.string()) for name in _NAMED})
+        ids = (
+            pa.concat_tables(self._ids) if self._ids else pa.table({name: pa.array([], pa.string()) for name in _NAMED})
+        )
         with pa.OSFile(str(folder / "ids.arrow"), "wb") as sink, pa.ipc.new_file(sink, ids.schema) as writer:
             writer.write_table(ids)
         about = {"layout": LAYOUT, "rows": self._n_rows, "accounts": len(self.accounts), "newest": self._newest,

@@ -296,7 +296,14 @@ def _arranged(spans, begins, order, identity, payer, payee, amount, fee, given_o
         mine = order[begin : begin + k][by - at]
         out, kinds = np.empty(k, np.int64), np.zeros(k, np.uint8)
         arrange(
-            payer[by], payee[by], -(amount[by] + fee[by]), amount[by], given_out[by], given_in[by], number[by], out,
+            payer[by],
+            payee[by],
+            -(amount[by] + fee[by]),
+            amount[by],
+            given_out[by],
+            given_in[by],
+            number[by],
+            out,
             kinds,
         )
         for i in range(k):

@@ -84,7 +84,17 @@ SLOT = np.dtype(
     align=True,
 )  # fmt: skip
 PARCEL = np.dtype([("amount", "i8"), ("owner", "i4"), ("next", "i4")])
-EDGE = np.dtype([("rank", "u4"), ("payer", "i4"), ("payee", "i4"), ("exit", "i4"), ("tainted", "i8"), ("reach", "i8"), ("place", "i8")])
+EDGE = np.dtype(
+    [
+        ("rank", "u4"),
+        ("payer", "i4"),
+        ("payee", "i4"),
+        ("exit", "i4"),
+        ("tainted", "i8"),
+        ("reach", "i8"),
+        ("place", "i8"),
+    ]
+)
 EXIT = np.dtype([("amount", "i8"), ("reach", "i8"), ("account", "u4"), ("kind", "i4")])
 HEAP = np.dtype([("key", "i8"), ("what", "i4"), ("who", "i4")])
 CARRIED = np.dtype([("rank", "i8"), ("head", "i4"), ("payee", "i4")])
