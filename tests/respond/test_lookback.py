@@ -277,6 +277,59 @@ def test_the_detail_says_which_feed_and_rule_would_have_caught_it(house: Centre,
     assert found["warned_at"] == story.start - H
 
 
+def near(house: Centre, wang: Actor, report_id: int) -> list[tuple[str, float | None]]:
+    found = looked(house, wang, report_id)["near"]
+    return [(x.how, None if x.seconds is None else x.seconds / 60) for x in found]
+
+
+def test_where_none_fired_the_nearest_miss_is_told_with_its_minutes(house: Centre, wang: Actor) -> None:
+    story = Story(house, wang, level="high", now=clock.now() - 5 * D)
+    stranger, line = house.person("刘洋", line="+8613900000001")
+    assert near(house, wang, report(house, story.start, person=stranger, fen=1, unit=story.unit)) == []
+    # A payee that earlier reports named; it became a suspect half an hour too late.
+    payee = house.subject("account", "6217009999999999998")
+    story.report(-48, person=None, names=[("payee", payee)])
+    house.engine.execute(
+        "INSERT INTO suspects (subject_id, typology, score, first_at, last_at, args, log_position)"
+        " VALUES (%s, 'mule', 5, %s, %s, '{}', 1)",
+        (payee, story.start + H / 2, story.start + H),
+    )
+    late = report(house, story.start, person=stranger, fen=1, unit=story.unit, names=[("payee", payee)])
+    assert near(house, wang, late) == [("reports", None), ("late_suspect", 30.0)]
+    # A rule on trial had seen the line, twenty minutes before; a feed warned an hour after.
+    officer = wang.user_id
+    with house.scope(wang) as conn:
+        conn.execute(
+            "INSERT INTO rule_versions (rule, version, body, zh, en, args, why, written_by, written_at)"
+            " VALUES ('on_trial', 1, 'x > 1', '试', 'trial', '{}', 'x', %s, now())",
+            (officer,),
+        )
+    house.engine.execute(
+        "INSERT INTO rule_shadows (rule, version, subject_id, at, known_at, position)"
+        " VALUES ('on_trial', 1, %s, %s, %s, 1)",
+        (line, story.start - H, story.start - H / 3),
+    )
+    alert = house.alert(person=(stranger, line), now=story.start + H, ago=timedelta(0))
+    house.warning(alert, issued_by="部", ts=story.start + H)
+    assert near(house, wang, late) == [
+        ("shadow", -20.0), ("reports", None), ("late_suspect", 30.0), ("late_feed", 60.0),
+    ]  # fmt: skip
+    # The engine's evidence is dated before the loss, the alert stood here after it.
+    house.evidence(alert, "foreign_call", {"calls_in_foreign_6h": 3}, at=story.start - H / 4)
+    first = looked(house, wang, late)["near"][0]
+    assert (first.how, first.seconds, first.behind) == ("behind", -900.0, 3600.0)
+
+
+def test_what_was_caught_stands_before_every_near_miss(house: Centre, wang: Actor) -> None:
+    story = Story(house, wang, level="high")
+    house.evidence(story.alert, "foreign_call", {"calls_in_foreign_6h": 3}, at=story.start)
+    house.warning(story.alert, issued_by="部", ts=story.start - H)
+    assert near(house, wang, story.report(2)) == [("feed", -180.0), ("rule", -120.0)]
+    low = Story(house, wang, level="low")
+    house.evidence(low.alert, "foreign_call", {"calls_in_foreign_6h": 1}, at=low.start)
+    assert near(house, wang, low.report(1)) == [("below", -60.0)]
+
+
 def test_figures_and_pages_count_the_same_and_pages_neither_skip_nor_repeat(
     house: Centre, wang: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

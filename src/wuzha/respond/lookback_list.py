@@ -16,6 +16,8 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
+from . import lookback_match as match
+from . import lookback_near
 from .lookback import CLASSES
 
 PAGE = 100
@@ -147,7 +149,8 @@ def counts(
 def one(conn: psycopg.Connection[Any], actor: Actor, report_id: int) -> dict[str, Any]:
     """A report: its row, ``files`` (every file of the person in the window with its own chain), ``warnings`` by feed,
     ``evidence`` (rules that fired, before or after the loss, and whether the file stood below the level at which
-    anybody is called), ``suspects`` that the report names and what was known of each. Refused("not_found")."""
+    anybody is called), ``suspects`` that the report names and what was known of each, ``shadows`` (rules on trial that
+    fired on any of them), and ``near``: what caught it or came nearest, the nearest first. Refused("not_found")."""
     require(actor, "desk.read")
     many = conn.cursor(row_factory=dict_row)
     found = many.execute(f"{_SELECT} WHERE l.report_id = %s", (report_id,)).fetchone()
@@ -170,7 +173,7 @@ def one(conn: psycopg.Connection[Any], actor: Actor, report_id: int) -> dict[str
     ).fetchall()
     found["evidence"] = many.execute(
         "SELECT e.rule, e.rule_version, e.args, e.at, e.weight, a.alert_id, a.level, e.at < %(loss)s AS before,"
-        " a.level_rank = 0 AS below FROM wuzha.evidence e JOIN wuzha.alerts a USING (alert_id)"
+        " a.level_rank = 0 AS below, a.committed_at FROM wuzha.evidence e JOIN wuzha.alerts a USING (alert_id)"
         f" WHERE {mine} AND e.withdrawn_at IS NULL AND e.at < %(loss)s + %(near)s ORDER BY e.at LIMIT 100",
         every,
     ).fetchall()
@@ -183,6 +186,8 @@ def one(conn: psycopg.Connection[Any], actor: Actor, report_id: int) -> dict[str
         " AND i.role IN ('suspect', 'payee', 'contact') ORDER BY x.first_at NULLS LAST, s.subject_id LIMIT 50",
         {**every, "source": found["source"], "report": found["report"]},
     ).fetchall()
+    found["shadows"] = lookback_near.shadows(conn, match.subjects(conn, found), loss - _NEAR, loss + _NEAR)
+    found["near"] = lookback_near.nearest(found)
     return found
 
 

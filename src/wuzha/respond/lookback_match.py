@@ -13,18 +13,31 @@ import psycopg
 
 from .codes import codes
 
+#: Subjects that are the person's own: those that the report names as the victim's, theirs by relation, and themself.
+_OWN = """own AS (
+    SELECT i.subject_id AS id FROM wuzha.report_identifiers i
+     WHERE i.source = %(source)s AND i.report = %(report)s AND i.role = 'victim'
+    UNION SELECT CASE WHEN r.subject_id = %(person)s THEN r.other_id ELSE r.subject_id END
+      FROM wuzha.relations r WHERE (r.subject_id = %(person)s OR r.other_id = %(person)s)
+       AND r.role IN ('user', 'holder', 'owner', 'registrant')
+    UNION SELECT %(person)s::bigint)"""
+
+
+def subjects(conn: psycopg.Connection[Any], report: dict[str, Any]) -> list[int]:
+    """The person's own subjects with every one that the report names."""
+    rows = conn.execute(
+        f"WITH {_OWN} SELECT id FROM own WHERE id IS NOT NULL UNION SELECT i.subject_id FROM wuzha.report_identifiers i"
+        " WHERE i.source = %(source)s AND i.report = %(report)s",
+        {"source": report["source"], "report": report["report"], "person": report["person_id"]},
+    ).fetchall()
+    return [row[0] for row in rows]
+
 
 def files(conn: psycopg.Connection[Any], report: dict[str, Any], *, since: datetime) -> list[int]:
     """The alerts on the report's person or their lines and accounts that were raised after ``since``."""
     rows = conn.execute(
-        """
-        WITH own AS (
-            SELECT i.subject_id AS id FROM wuzha.report_identifiers i
-             WHERE i.source = %(source)s AND i.report = %(report)s AND i.role = 'victim'
-            UNION SELECT CASE WHEN r.subject_id = %(person)s THEN r.other_id ELSE r.subject_id END
-              FROM wuzha.relations r WHERE (r.subject_id = %(person)s OR r.other_id = %(person)s)
-               AND r.role IN ('user', 'holder', 'owner', 'registrant')
-            UNION SELECT %(person)s::bigint),
+        f"""
+        WITH {_OWN},
         things AS (
             SELECT s.subject_id, s.kind, s.value FROM wuzha.subjects s JOIN own ON own.id = s.subject_id
              WHERE s.kind IN ('line', 'account', 'wallet', 'person')),
