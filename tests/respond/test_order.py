@@ -10,9 +10,9 @@ import pytest
 from tests.desks import Centre
 
 from wuzha.cli import doctor
-from wuzha.command.public import Actor
+from wuzha.command.public import Actor, machine
 from wuzha.respond import contact, queue, sign, tiers, undo
-from wuzha.store import Connection
+from wuzha.store import Connection, transaction
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
@@ -144,13 +144,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_deployments_own_table_stands_in_and_the_queue_is_ranked_by_it(house: Centre, wang: Actor, own: Path) -> None:
     alert = house.alert(level="urgent", now=NOW, ago=timedelta(0))
-    with house.scope(wang, now=NOW) as conn:
-        tiers.put_in_force(conn, wang, NOW)
+    machine_ = machine(wang.unit_id, "clocks")
+    with transaction(house.web, unit=wang.unit_id, now=NOW) as conn:
+        tiers.put_in_force(conn, machine_, NOW)
     assert rank(house, alert) == NOW + timedelta(seconds=60)
     own.write_text(OWN, "utf-8")
+    with transaction(house.web, unit=wang.unit_id, now=NOW) as conn:
+        assert tiers.put_in_force(conn, machine_, NOW) == 2  # one clock, one alert
+        assert tiers.put_in_force(conn, machine_, NOW) == 0
     with house.scope(wang, now=NOW) as conn:
-        assert tiers.put_in_force(conn, wang, NOW) == 2  # one clock, one alert
-        assert tiers.put_in_force(conn, wang, NOW) == 0
         row = queue.one(conn, wang, alert, now=NOW)
     assert row is not None and row["due"] == rank(house, alert) == NOW + timedelta(seconds=30)
 

@@ -37,7 +37,18 @@ class Side:
 
     def take(self, conn: object, message: exchange.Message) -> None:
         if message.body.get("bad"):
-            raise ValueError("unusable")
+            raise ValueError(f"unusable: {message.body['n']}")
+        if message.body.get("unfit"):
+            raise exchange.Unfit("no such order")
+        if message.body.get("twice"):
+            for _ in range(2):
+                self.conn.execute(
+                    "INSERT INTO public_codes (code_ref, proof, unit, officer, at, until)"
+                    " VALUES (%s, 'x', 'u', 'o', now(), now())",
+                    (message.body["twice"],),
+                )
+        if message.body.get("number"):
+            self.conn.execute("SELECT %s::bigint", (message.body["number"],))
         self.seen.append(message.key)
 
     def round(self, wait: timedelta = LATER) -> exchange.Round:
@@ -200,7 +211,21 @@ def test_what_cannot_take_effect_is_kept_with_its_reason_and_stops_nothing(link:
     assert link.public.seen == ["k1"]
     assert link.public.standing().refused == 1
     row = link.public.conn.execute("SELECT refused, body FROM exchange_inbox WHERE number = 1").fetchone()
-    assert row == ("ValueError: unusable", {"n": "k0", "bad": True})
+    assert row == ("ValueError in take", {"n": "k0", "bad": True})
+
+
+def test_the_reason_that_is_kept_holds_nothing_of_the_message(link: Link) -> None:
+    secret = "张小兰13812341234"
+    link.centre.tell(secret, "public", bad=True)
+    link.centre.tell("k1", "public", twice=secret)
+    link.centre.tell("k2", "public", number=secret)
+    link.centre.tell("k3", "public", unfit=True)
+    link.both(2)
+    reasons = [r[0] for r in link.public.conn.execute("SELECT refused FROM exchange_inbox ORDER BY number")]
+    assert reasons == [
+        "ValueError in take", "UniqueViolation 23505 public_codes public_codes_pkey",
+        "InvalidTextRepresentation 22P02", "Unfit: no such order",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("how", ["away", "read_only_file"])

@@ -6,6 +6,7 @@ it called, then how long it waits; one officer at a time has it, and what came o
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 from wuzha.store import audit
 
-from . import sign
+from . import merged, sign
 from .codes import codes
 from .ladder import ladder
 from .safety import check_other
@@ -156,7 +157,7 @@ def take(conn: psycopg.Connection[Any], actor: Actor, callback_id: int, *, now: 
     """
     require(actor, "desk.act")
     now = now or clock.now()
-    row = _locked(conn, callback_id)
+    row, alert = _locked(conn, callback_id)
     if row["state"] == "done":
         raise Refused("call_back_done")
     mine = row["taken_by"] == actor.user_id
@@ -166,11 +167,9 @@ def take(conn: psycopg.Connection[Any], actor: Actor, callback_id: int, *, now: 
         "UPDATE wuzha.call_backs SET state = 'taken', taken_by = %s, taken_at = %s WHERE callback_id = %s",
         (actor.user_id, now, callback_id),
     )
-    if row["alert_id"] is not None:
-        alert = lock(conn, row["alert_id"])
-        if alert["state"] == "new":
-            key = f"call-back-{callback_id}-{alert['version']}"
-            sign.sign(conn, actor, alert["alert_id"], version=alert["version"], key=key, now=now)
+    if alert is not None and alert["state"] == "new":
+        key = f"call-back-{callback_id}-{alert['version']}"
+        sign.sign(conn, actor, alert["alert_id"], version=alert["version"], key=key, now=now)
     _audit(conn, actor, row, "taken", now, {})
 
 
@@ -195,7 +194,7 @@ def settle(
         raise Refused("unknown_code", code=result)
     if not 8 <= len(key) <= 80:
         raise Refused("no_key")
-    row = _locked(conn, callback_id)
+    row, alert = _locked(conn, callback_id)
     full = f"{actor.user_id}:{key}"
     if row["key"] == full:
         return
@@ -206,7 +205,9 @@ def settle(
             raise Refused("call_back_taken", who=row["taken_name"])
         raise Refused("call_back_not_yours")
     words = (words or "").strip()[:2000] or None
-    contact_id = _contact(conn, actor, row, result, words, reason, key, now) if row["alert_id"] is not None else None
+    contact_id = None
+    if alert is not None and alert["state"] != "closed":
+        contact_id = _contact(conn, actor, row, alert, result, words, reason, key, now)
     again = result in AGAIN
     conn.execute(
         "UPDATE wuzha.call_backs SET state = %s, taken_by = CASE WHEN %s THEN NULL ELSE taken_by END, done_by = %s,"
@@ -224,15 +225,13 @@ def _contact(
     conn: psycopg.Connection[Any],
     actor: Actor,
     row: dict[str, Any],
+    alert: dict[str, Any],
     result: str,
     words: str | None,
     reason: str | None,
     key: str,
     now: datetime,
-) -> int | None:
-    alert = lock(conn, row["alert_id"])
-    if alert["state"] == "closed":
-        return None
+) -> int:
     kept = check_other(conn, alert, result=result, reason=reason, words=words)
     own = row["line_id"] is None or row["line_id"] == alert["line_id"]
     changes: dict[str, Any] = {"contacted_at": now} if alert["contacted_at"] is None else {}
@@ -250,7 +249,14 @@ def _contact(
     return done.contact_id
 
 
-def _locked(conn: psycopg.Connection[Any], callback_id: int) -> dict[str, Any]:
+def _locked(conn: psycopg.Connection[Any], callback_id: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The call-back and the living file of its number, both locked, the file first as everywhere; no file where there
+    is none or it has gone out of the officer's sight."""
+    found = conn.execute("SELECT alert_id FROM wuzha.call_backs WHERE callback_id = %s", (callback_id,)).fetchone()
+    alert = None
+    if found is not None and found[0] is not None:
+        with contextlib.suppress(Refused):
+            alert = lock(conn, merged.living(conn, found[0]))
     row = (
         conn.cursor(row_factory=dict_row)
         .execute(
@@ -262,7 +268,7 @@ def _locked(conn: psycopg.Connection[Any], callback_id: int) -> dict[str, Any]:
     )
     if row is None:
         raise Refused("not_found")
-    return row
+    return row, alert
 
 
 def _audit(

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
+from . import merged
 from .codes import codes
 from .safety import check_other
 from .step import Done, lock, mine, record, repeated
@@ -148,11 +149,12 @@ def finish(
 def answered(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, result: str, now: datetime) -> None:
     """What the officer on the telephone recorded of a visit answers the order that is under way, where there is one
     only: one meeting is not told twice."""
+    files = merged.family(conn, alert_id)
     conn.execute(
-        "UPDATE wuzha.dispatches SET state = 'done', done_by = %s, done_at = %s, result = %s WHERE alert_id = %s"
-        " AND state IN ('sent', 'going') AND 1 = (SELECT count(*) FROM wuzha.dispatches d"
-        "  WHERE d.alert_id = %s AND d.state IN ('sent', 'going'))",
-        (actor.user_id, now, result, alert_id, alert_id),
+        "UPDATE wuzha.dispatches SET state = 'done', done_by = %s, done_at = %s, result = %s"
+        " WHERE alert_id = ANY(%s) AND state IN ('sent', 'going') AND 1 = (SELECT count(*) FROM wuzha.dispatches d"
+        "  WHERE d.alert_id = ANY(%s) AND d.state IN ('sent', 'going'))",
+        (actor.user_id, now, result, files, files),
     )
 
 
@@ -164,7 +166,7 @@ def _order(
     found = cursor.execute("SELECT alert_id FROM wuzha.dispatches WHERE dispatch_id = %s", (dispatch_id,)).fetchone()
     if found is None:
         raise Refused("not_found")
-    alert = lock(conn, found["alert_id"])
+    alert = lock(conn, merged.living(conn, found["alert_id"]))
     order = cursor.execute(
         "SELECT d.*, u.name AS unit_name, EXISTS (SELECT 1 FROM wuzha.unit_closure c WHERE c.ancestor = %s"
         " AND c.descendant = d.unit_id) AS ours FROM wuzha.dispatches d JOIN wuzha.units u USING (unit_id)"
@@ -186,10 +188,13 @@ _COLUMNS = (
 
 
 def of_file(conn: psycopg.Connection[Any], alert_id: int) -> list[dict[str, Any]]:
-    """A file's orders that stand, oldest first."""
+    """A file's orders that stand, with those of the files that it has taken in, oldest first."""
     return (
         conn.cursor(row_factory=dict_row)
-        .execute(f"{_COLUMNS} WHERE d.alert_id = %s AND d.state <> 'recalled' ORDER BY d.dispatch_id", (alert_id,))
+        .execute(
+            f"{_COLUMNS} WHERE d.alert_id = ANY(%s) AND d.state <> 'recalled' ORDER BY d.dispatch_id",
+            (merged.family(conn, alert_id),),
+        )
         .fetchall()
     )
 

@@ -18,7 +18,7 @@ from wuzha.command.public import Actor
 from wuzha.events import clock
 from wuzha.store import exchange
 
-from . import file, locate, phrase_book
+from . import file, locate, merged, phrase_book
 from .door_book import book
 from .file_number import file_number
 from .mind import mind_of
@@ -62,7 +62,7 @@ _MARK = "a.version || ' ' || a.last_evidence_at || ' ' || a.level"
 def _tell_one(
     conn: psycopg.Connection[Any], actor: Actor, order: dict[str, Any], peers: list[str], now: datetime
 ) -> int:  # fmt: skip
-    alert_id = file.living(conn, order["alert_id"])
+    alert_id = merged.living(conn, order["alert_id"])
     row = conn.execute(
         f"SELECT {_MARK}, a.state, a.unit_id FROM wuzha.alerts a WHERE a.alert_id = %s", (alert_id,)
     ).fetchone()

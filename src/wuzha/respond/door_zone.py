@@ -53,7 +53,7 @@ def take_order(conn: psycopg.Connection[Any], message: exchange.Message) -> None
     b = _from_centre(message)
     at, by, version = datetime.fromisoformat(b["sent_at"]), datetime.fromisoformat(b["meet_by"]), int(b["version"])
     if not isinstance(b["person"], dict) or not isinstance(b["kin"], dict) or not isinstance(b["talk"], dict):
-        raise ValueError("an order without person, kin or words")
+        raise exchange.Unfit("an order without person, kin or words")
     conn.execute(
         "INSERT INTO wuzha.door_orders (order_ref, unit_ref, version, sent_at, meet_by, body)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (order_ref) DO UPDATE SET version = excluded.version,"
@@ -100,7 +100,7 @@ _END = (
 
 def _from_centre(message: exchange.Message) -> dict[str, Any]:
     if message.peer != CENTRE:
-        raise ValueError(f"{message.kind} from {message.peer}, which sends no orders")
+        raise exchange.Unfit(f"from {message.peer}, which sends no orders")
     return message.body
 
 

@@ -2,6 +2,8 @@
 
 Kept true here: each rung of a clock is climbed once for a level, whatever happens between; a reminder changes nothing
 of the file — not its officer, not its version — it only tells; every late alert has its first rung within one round.
+The database keeps the next moment with each alert, by the clocks that stand in it, so that a round touches what is due
+and nothing else.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from wuzha.command.public import Actor, OnDuty, on_duty
-from wuzha.events import clock
 
 from .step import lock, record
-from .tiers import _tier_join, tiers
 
 #: Alerts told of in one round.
 TELL = 300
@@ -52,7 +52,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
             rungs.append((row, 1, to, row["unit_id"]))
             if to is None:  # nobody is there to be told: at once to the unit above
                 rungs.append((row, 2, None, _up(path)))
-        elif now >= row["due"] + clock.stretch(row["allowed_s"] * tiers(now).unit_after):
+        else:
             rungs.append((row, 2, None, _up(path)))
     # Locks are taken in one order by all.
     rungs.sort(key=lambda rung: (rung[0]["alert_id"], rung[1]))
@@ -65,26 +65,18 @@ def _up(path: list[int]) -> int:
 
 
 def _late(conn: psycopg.Connection[Any], now: datetime) -> list[dict[str, Any]]:
-    """Alerts past their clock whose next rung may be due, in the queue's order."""
-    speed = clock.clock().speed
+    """Alerts whose next rung is due, in the queue's order."""
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "WITH late AS (SELECT a.alert_id, a.unit_id, a.level, a.signed_by, a.rank_no, a.rank_at,"
-            " CASE a.state WHEN 'new' THEN 'sign' ELSE 'contact' END AS clock,"
-            " CASE a.state WHEN 'new' THEN least(a.level_at + tier.sign, a.own_sign_by)"
-            "              ELSE least(a.level_at + tier.contact, a.own_feedback_by) END AS due,"
-            " extract(epoch FROM CASE a.state WHEN 'new' THEN tier.sign ELSE tier.contact END)::float8 / %(speed)s"
-            " AS allowed_s"
-            f" FROM wuzha.alerts a {_tier_join(now)} WHERE a.state IN ('new', 'signed', 'contacting')"
-            " AND a.state <> 'closed' AND a.merged_into IS NULL)"
-            " SELECT l.*, x.first, x.second FROM late l CROSS JOIN LATERAL ("
-            "  SELECT coalesce(bool_or(e.rung = 1), false) AS first, coalesce(bool_or(e.rung = 2), false) AS second"
-            "  FROM wuzha.escalations e WHERE e.alert_id = l.alert_id AND e.clock = l.clock AND e.level = l.level) x"
-            " WHERE l.due < %(now)s AND NOT x.second"
-            "  AND (NOT x.first OR l.due + l.allowed_s * %(after)s * %(speed)s * interval '1 s' <= %(now)s)"
+            "SELECT l.alert_id, l.unit_id, l.level, l.signed_by, l.clock, l.rung > 0 AS first FROM ("
+            "  SELECT a.*, s.clock, coalesce((a.rungs ->> (s.clock || ':' || a.level))::int, 0) AS rung"
+            "  FROM wuzha.alerts a CROSS JOIN LATERAL"
+            "   (SELECT CASE a.state WHEN 'new' THEN 'sign' ELSE 'contact' END AS clock) s"
+            "  WHERE a.escalate_at <= %(now)s) l"
+            " WHERE l.rung > 0 OR l.escalate_at < %(now)s"  # late is what is past its clock, not what is at it
             " ORDER BY l.rank_no, l.rank_at, l.alert_id LIMIT %(n)s",
-            {"now": now, "speed": speed, "after": tiers(now).unit_after, "n": TELL},
+            {"now": now, "n": TELL},
         )
         .fetchall()
     )

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 
-from . import queue, safety
+from . import merged, queue, safety
 
 #: Events drawn at most, the newest; the count of all is told beside them.
 EVENTS = 400
@@ -39,15 +39,6 @@ class File:
     code: str | None
     flags: list[dict[str, Any]]
     kin_rule: safety.KinRule
-
-
-def living(conn: psycopg.Connection[Any], alert_id: int) -> int:
-    """The alert that carries this one's work now: itself, or the one that has taken it in, however often."""
-    while True:
-        row = conn.execute("SELECT merged_into FROM wuzha.alerts WHERE alert_id = %s", [alert_id]).fetchone()
-        if row is None or row[0] is None:
-            return alert_id
-        alert_id = int(row[0])
 
 
 def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: datetime | None = None) -> File:
@@ -135,8 +126,8 @@ def read(conn: psycopg.Connection[Any], actor: Actor, alert_id: int, *, now: dat
             "SELECT c.*, u.name AS officer, s.kind AS to_kind, s.value AS to_value,"
             " EXISTS (SELECT 1 FROM wuzha.contacts x WHERE x.undoes = c.contact_id) AS undone"
             " FROM wuzha.contacts c LEFT JOIN wuzha.users u ON u.user_id = c.user_id"
-            " LEFT JOIN wuzha.subjects s ON s.subject_id = c.to_id WHERE c.alert_id = %s ORDER BY c.contact_id",
-            alert_id,
+            " LEFT JOIN wuzha.subjects s ON s.subject_id = c.to_id WHERE c.alert_id = ANY(%s) ORDER BY c.contact_id",
+            merged.family(conn, alert_id),
         ),
         earlier=many(
             "SELECT alert_id, episode, raised_at, level, scam_type, state, outcome FROM wuzha.alerts"

@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock, datafile
 
+from . import merged
 from .codes import codes
 from .reopen import reopen
 from .step import Done, lock, record, repeated
@@ -124,7 +125,7 @@ def answer(
     row = conn.execute("SELECT alert_id FROM wuzha.followups WHERE followup_id = %s", (followup_id,)).fetchone()
     if row is None:
         raise Refused("not_found")
-    alert = lock(conn, _file(conn, row[0]))
+    alert = lock(conn, merged.living(conn, row[0]))
     found = (
         conn.cursor(row_factory=dict_row)
         .execute("SELECT * FROM wuzha.followups WHERE followup_id = %s FOR UPDATE", (followup_id,))
@@ -158,19 +159,6 @@ def answer(
     if code == "paid_again" and alert["state"] == "closed" and alert["merged_into"] is None:
         reopen(conn, actor, lock(conn, alert["alert_id"]), key=f"{key[:60]}-reopen", at=now, words=words)
     return done
-
-
-def _file(conn: psycopg.Connection[Any], alert_id: int) -> int:
-    """Where what a follow-up finds is written: the file itself, or the one in sight that has taken it in."""
-    while True:
-        row = conn.execute(
-            "SELECT l.alert_id FROM wuzha.alerts a JOIN wuzha.alerts l ON l.alert_id = a.merged_into"
-            " WHERE a.alert_id = %s",
-            (alert_id,),
-        ).fetchone()
-        if row is None:
-            return alert_id
-        alert_id = int(row[0])
 
 
 def of_alert(conn: psycopg.Connection[Any], alert_id: int) -> list[dict[str, Any]]:

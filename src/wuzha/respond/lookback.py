@@ -15,13 +15,13 @@ import psycopg
 import structlog
 from psycopg.rows import dict_row
 
-from wuzha.command.public import Actor, machine
-from wuzha.events import clock
+from wuzha import store
+from wuzha.command.public import Actor
 
 from . import lookback_match as match
 from .followups import after
 from .reopen import reopen
-from .step import lock, record
+from .step import giving_way, lock, record
 
 #: From no warning at all to met and still deceived.
 CLASSES = ("no_warning", "not_signed", "not_reached", "not_met", "met")
@@ -83,20 +83,25 @@ def chains(conn: psycopg.Connection[Any], alert_ids: list[int], loss_at: datetim
 
 
 def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
-    """Look back at reports that are new or tell something new. One that fails leaves the others standing."""
-    rows = (
-        conn.cursor(row_factory=dict_row)
-        .execute(
-            "SELECT r.* FROM wuzha.reports r WHERE r.fresh AND r.unit_id IN"
-            " (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) ORDER BY r.report_id LIMIT %s",
-            (actor.unit_id, _A_ROUND),
+    """Look back at reports that are new or tell something new, each in a transaction of its own, so that no two files
+    are ever locked at once; one that fails leaves the others standing."""
+    with store.transaction(conn, unit=actor.unit_id, user=None, now=now):
+        rows = (
+            conn.cursor(row_factory=dict_row)
+            .execute(
+                "SELECT r.* FROM wuzha.reports r WHERE r.fresh AND r.unit_id IN"
+                " (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) ORDER BY r.report_id LIMIT %s",
+                (actor.unit_id, _A_ROUND),
+            )
+            .fetchall()
         )
-        .fetchall()
-    )
     n = 0
     for report in rows:
         try:
-            with conn.transaction():
+            with (
+                giving_way(log, report=report["report_id"]),
+                store.transaction(conn, unit=actor.unit_id, user=None, now=now),
+            ):
                 n += _look(conn, actor, report, now)
         except psycopg.OperationalError:
             raise
@@ -168,8 +173,3 @@ def _tell(
     record(
         conn, actor, alert, "loss_reported", key=key, changes={}, at=now, words=words, amount_fen=report["loss_fen"]
     )  # fmt: skip
-
-
-def look_now(conn: psycopg.Connection[Any], unit_id: int, *, now: datetime | None = None) -> int:
-    """What the round does, once, for a unit's scope; for those who do not wait for it."""
-    return round(conn, machine(unit_id, "lookback"), now or clock.now())

@@ -16,6 +16,8 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
+from . import merged
+
 STATES = ("draft", "approved", "sent", "in_force", "ended", "lapsed", "released", "declined")
 #: States in which somebody still has to do something.
 OPEN = ("draft", "approved", "sent", "in_force")
@@ -132,8 +134,8 @@ def of_person(
         conn.cursor(row_factory=dict_row)
         .execute(
             _SELECT + " WHERE m.alert_id IN (SELECT alert_id FROM wuzha.alerts WHERE person_id = %(person)s"
-            " OR merged_into = %(alert)s) ORDER BY m.measure_id DESC",
-            {"person": alert["person_id"], "alert": alert["alert_id"]},
+            " OR alert_id = ANY(%(files)s)) ORDER BY m.measure_id DESC",
+            {"person": alert["person_id"], "files": merged.family(conn, alert["alert_id"])},
         )
         .fetchall()
     )

@@ -186,7 +186,7 @@ def take_paired(conn: psycopg.Connection[Any], message: exchange.Message) -> Non
         (at, message.peer, ref),
     ).fetchone()
     if row is None:
-        raise ValueError(f"no phone {ref} waits to be paired")
+        raise exchange.Unfit("no such phone waits to be paired")
     actor = Actor(user_id=0, unit_id=row[0], login=f"zone:{message.peer}", name="", roles=frozenset())
     _audit(conn, actor, "phone.paired", ref, at)
     for peer in zones()[1]:
@@ -205,7 +205,7 @@ def take_lost(conn: psycopg.Connection[Any], message: exchange.Message) -> None:
 
 def only_phones(message: exchange.Message) -> None:
     if not (message.peer == PHONE or message.peer.startswith(f"{PHONE}-")):
-        raise ValueError(f"{message.kind} from {message.peer}, which has no phones")
+        raise exchange.Unfit(f"from {message.peer}, which has no phones")
 
 
 def _audit(

@@ -1,7 +1,8 @@
 """The desk's rounds: what is done when a time has come, without anybody pressing a button.
 
-Kept true here: a round runs in one transaction a root of the unit tree, as the machine, and does a thing once however
-often it runs; a round that fails is logged and leaves the others running; of several processes one makes the rounds.
+Kept true here: a round runs in one transaction a root of the unit tree, as the machine – one that works through many
+files (`PIECEMEAL`) in one a file – and does a thing once however often it runs; a round that fails is logged and leaves
+the others running; of several processes one makes the rounds.
 Nothing here restricts a person: rounds move work, remind, and end what has ended.
 """
 
@@ -11,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +41,7 @@ from . import (
     visits,
     waves,
 )
+from .step import GAVE_WAY
 
 Round = Callable[[psycopg.Connection[Any], Actor, datetime], int]
 
@@ -59,6 +62,8 @@ ROUNDS: dict[str, Round] = {
     "telephone": dialling.lapse,
     "engaged": engaged.round,
 }
+#: Rounds that open their own transactions, so that they never hold more than one file.
+PIECEMEAL = frozenset({"lookback", "visits"})
 #: Seconds between two rounds, by the wall clock.
 EVERY_S = 1.0
 _LOCK = 0x77757A6872
@@ -74,9 +79,12 @@ def go_round(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> d
         for root in roots:
             at = now or clock.now()
             try:
-                with store.transaction(conn, unit=root, user=None, now=at):
+                whole: AbstractContextManager[Any] = (
+                    nullcontext() if name in PIECEMEAL else store.transaction(conn, unit=root, user=None, now=at)
+                )
+                with whole:
                     done[name] = done.get(name, 0) + work(conn, machine(root, name), at)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+            except GAVE_WAY as error:
                 log.warning("round gave way", round=name, error=type(error).__name__)  # it comes again in a second
             except psycopg.OperationalError:
                 raise

@@ -21,6 +21,7 @@ from wuzha.events import clock, datafile
 from wuzha.events.scam_types import scam_types
 
 from .codes import codes
+from .merged import family
 from .step import Done, lock, record, repeated
 
 OTHER_REASONS = ("neutral", "consent", "danger")
@@ -94,16 +95,6 @@ def words() -> dict[str, dict[str, str]]:
     return found | {f"kin_reason.{code}": row for code, row in shipped().reasons.items()}
 
 
-def _files(conn: psycopg.Connection[Any], alert_id: int) -> list[int]:
-    """The file with those that it has taken in, however often: what was known there is known here."""
-    rows = conn.execute(
-        "WITH RECURSIVE one AS (SELECT %s::bigint AS alert_id UNION SELECT m.alert_id FROM wuzha.alerts m"
-        " JOIN one ON m.merged_into = one.alert_id) SELECT alert_id FROM one",
-        (alert_id,),
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
 #: Flags of these files, of this person, or of anybody whom these files were about.
 _FLAGS_OF = (
     "(alert_id = ANY(%(files)s) OR person_id = %(person)s"
@@ -119,7 +110,7 @@ def standing(conn: psycopg.Connection[Any], alert: dict[str, Any]) -> list[dict[
             "SELECT DISTINCT ON (f.flag) f.flag_id, f.flag, f.words, f.at, u.name AS officer"
             f" FROM (SELECT * FROM wuzha.safety_flags WHERE {_FLAGS_OF} AND cleared_at IS NULL) f"
             " LEFT JOIN wuzha.users u ON u.user_id = f.user_id ORDER BY f.flag, f.at",
-            {"files": _files(conn, alert["alert_id"]), "person": alert["person_id"]},
+            {"files": family(conn, alert["alert_id"]), "person": alert["person_id"]},
         )
         .fetchall()
     )
@@ -140,7 +131,7 @@ def kin_rule(conn: psycopg.Connection[Any], alert: dict[str, Any]) -> KinRule:
     told = conn.execute(
         "SELECT scam_type FROM wuzha.alert_warnings WHERE alert_id = ANY(%(files)s) AND scam_type IS NOT NULL"
         " UNION SELECT scam_type FROM wuzha.alerts WHERE alert_id = ANY(%(files)s)",
-        {"files": _files(conn, alert["alert_id"])},
+        {"files": family(conn, alert["alert_id"])},
     ).fetchall()
     if any(_under(t, safety.never) for t in (alert["scam_type"], *(row[0] for row in told))):
         return KinRule(forbidden="type", reasons=())
@@ -261,7 +252,7 @@ def clear(
             "user": actor.user_id,
             "why": why.strip()[:500],
             "flag": flag_id,
-            "files": _files(conn, alert_id),
+            "files": family(conn, alert_id),
             "person": alert["person_id"],
         },
     ).fetchone()

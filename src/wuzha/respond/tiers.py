@@ -237,13 +237,18 @@ def put_in_force(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> 
     """
     speed = clock().speed
     changed = 0
-    for level, t in tiers(now).levels.items():
+    table = tiers(now)
+    for level, t in table.levels.items():
         changed += conn.execute(
             "UPDATE wuzha.desk_tiers SET sign = %(s)s * interval '1 s', contact = %(c)s * interval '1 s',"
-            " meet = %(m)s * interval '1 s', version = version + 1 WHERE level = %(level)s AND (sign, contact, meet)"
-            " IS DISTINCT FROM (%(s)s * interval '1 s', %(c)s * interval '1 s', %(m)s * interval '1 s')",
-            {"level": level, "s": t.sign_s * speed, "c": t.contact_s * speed, "m": t.meet_s * speed},
-        ).rowcount
+            " meet = %(m)s * interval '1 s', unit_after = %(u)s, version = version + 1"
+            " WHERE level = %(level)s AND (sign, contact, meet, unit_after)"
+            " IS DISTINCT FROM (%(s)s * interval '1 s', %(c)s * interval '1 s', %(m)s * interval '1 s', %(u)s)",
+            {
+                "level": level, "s": t.sign_s * speed, "c": t.contact_s * speed, "m": t.meet_s * speed,
+                "u": table.unit_after,
+            },
+        ).rowcount  # fmt: skip
     row = conn.execute("SELECT sum(version) FROM wuzha.desk_tiers").fetchone()
     version, here = int(row[0]) if row else 0, (conn.info.dsn, actor.unit_id)
     if _ranked.get(here) != version:

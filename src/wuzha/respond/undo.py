@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
+from . import merged
 from .step import COLUMNS, Done, lock, record, repeated
 from .tiers import tiers
 
@@ -70,28 +71,45 @@ def undo(
         raise Refused("too_late")
     before = last["before"] if isinstance(last["before"], dict) else json.loads(last["before"])
     changes = {name: before.get(name) for name in COLUMNS} if last["kind"] != "note" else {}
+    files = merged.family(conn, alert_id)
     if last["kind"] == "visit":  # with the step goes the order to the station, or its answer
         conn.execute(
-            "UPDATE wuzha.dispatches SET state = 'recalled', done_at = %s WHERE alert_id = %s AND sent_by = %s"
-            " AND sent_at = %s AND state = 'sent'",
-            (now, alert_id, actor.user_id, last["at"]),
+            "UPDATE wuzha.dispatches SET state = 'recalled', done_at = %s WHERE alert_id = ANY(%s)"
+            " AND sent_by = %s AND sent_at = %s AND state = 'sent'",
+            (now, files, actor.user_id, last["at"]),
         )
         conn.execute(
             "UPDATE wuzha.dispatches SET state = CASE WHEN going_at IS NULL THEN 'sent' ELSE 'going' END,"
-            " done_by = NULL, done_at = NULL, result = NULL WHERE alert_id = %s AND done_by = %s AND done_at = %s"
-            " AND state = 'done'",
-            (alert_id, actor.user_id, last["at"]),
+            " done_by = NULL, done_at = NULL, result = NULL WHERE alert_id = ANY(%s) AND done_by = %s"
+            " AND done_at = %s AND state = 'done'",
+            (files, actor.user_id, last["at"]),
         )
-    _telephone(conn, alert_id, last, now)
+    elif last["kind"] == "visit_going":
+        conn.execute(
+            "UPDATE wuzha.dispatches SET state = 'sent', going_by = NULL, going_at = NULL WHERE alert_id = ANY(%s)"
+            " AND going_by = %s AND going_at = %s AND state = 'going'",
+            (files, actor.user_id, last["at"]),
+        )
+    _telephone(conn, actor, alert_id, last, now)
     return record(conn, actor, alert, "undo", key=key, changes=changes, at=now, code=last["kind"], undoes=contact_id)
 
 
-def _telephone(conn: psycopg.Connection[Any], alert_id: int, last: dict[str, Any], now: datetime) -> None:
+def _telephone(
+    conn: psycopg.Connection[Any], actor: Actor, alert_id: int, last: dict[str, Any], now: datetime
+) -> None:  # fmt: skip
     """The call whose result was taken back waits for another; who was put on the list for automatic calls leaves it,
-    unless the list is with the platform already."""
+    unless the list is with the platform already. A call-back that this step settled is the officer's to make again,
+    unless another has it now or the number waits anew."""
     conn.execute(
         "UPDATE wuzha.phone_calls SET contact_id = NULL WHERE contact_id = %s AND direction = 'out'",
         (last["contact_id"],),
+    )
+    conn.execute(
+        "UPDATE wuzha.call_backs b SET state = 'taken', taken_by = %(me)s, taken_at = %(now)s, done_by = NULL,"
+        " done_at = NULL, result = NULL, words = NULL, contact_id = NULL WHERE b.contact_id = %(step)s"
+        " AND b.state <> 'taken' AND NOT EXISTS (SELECT 1 FROM wuzha.call_backs o WHERE o.unit_id = b.unit_id"
+        "  AND o.number = b.number AND o.state <> 'done' AND o.callback_id <> b.callback_id)",
+        {"me": actor.user_id, "now": now, "step": last["contact_id"]},
     )
     if last["kind"] == "robot" and last["code"] == "listed":
         conn.execute(

@@ -148,7 +148,7 @@ def take_end(conn: psycopg.Connection[Any], message: exchange.Message) -> None:
 
 def _only_centre(message: exchange.Message) -> None:
     if message.peer != CENTRE:
-        raise ValueError(f"{message.kind} from {message.peer}, which has no officers")
+        raise exchange.Unfit(f"from {message.peer}, which has no officers")
 
 
 #: What a public page's zone understands.

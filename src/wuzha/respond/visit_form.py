@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from wuzha.store import exchange
+
 from .codes import codes
 from .door_book import book
 from .phrases import MINDS
@@ -27,7 +29,7 @@ if set(RESULTS) != set(codes()["channel"]["visit"].results) - {"dispatched"}:
     raise ValueError("codes.toml: the results of a visit are not those that a door page records")
 
 
-class BadForm(ValueError):
+class BadForm(exchange.Unfit):
     """A form cannot be taken; ``reason`` is a code (``door.bad_…`` in the catalogue), ``what`` the field."""
 
     def __init__(self, reason: str, what: str = "") -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -18,14 +19,15 @@ import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from wuzha import store
 from wuzha.command.public import Actor, Refused, machine, require
 from wuzha.events import clock
 from wuzha.store import exchange
 
-from . import dispatch, file, phones, visit_form
+from . import dispatch, merged, phones, visit_form
 from .codes import codes
 from .reveal import revealed_until
-from .step import audit_step, lock, record
+from .step import audit_step, giving_way, lock, record
 
 log = structlog.get_logger(__name__)
 
@@ -93,13 +95,13 @@ def take_mark(conn: psycopg.Connection[Any], message: exchange.Message) -> None:
 
 
 def _officer(conn: psycopg.Connection[Any], message: exchange.Message) -> int:
-    """The user whose phone it is. ValueError where that zone has no such phone."""
+    """The user whose phone it is. exchange.Unfit where that zone has no such phone."""
     phones.only_phones(message)
     row = conn.execute(
         "SELECT user_id FROM wuzha.phones WHERE ref = %s AND paired_in = %s", (str(message.body["phone"]), message.peer)
     ).fetchone()
     if row is None:
-        raise ValueError("from a phone that was not paired there")
+        raise exchange.Unfit("from a phone that was not paired there")
     return int(row[0])
 
 
@@ -114,26 +116,45 @@ HANDLERS: dict[str, exchange.Handler] = {
 
 
 def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
-    """Round: records, pictures and marks that came since become part of their files."""
-    done = _marks(conn, now)
-    waiting = conn.execute(
-        "SELECT r.record_id, dispatch_id FROM wuzha.visit_records r JOIN wuzha.dispatches USING (dispatch_id)"
-        " WHERE r.applied_at IS NULL AND r.refused IS NULL ORDER BY r.received_at, r.record_id LIMIT 50"
-    ).fetchall()
+    """Round: records, pictures and marks that came since become part of their files. Each in a transaction of its own,
+    so that no two files are ever locked at once; one that fails leaves the others standing."""
+
+    def alone() -> AbstractContextManager[psycopg.Connection[Any]]:
+        return store.transaction(conn, unit=actor.unit_id, user=None, now=now)
+
+    with alone():
+        marks = (
+            conn.cursor(row_factory=dict_row)
+            .execute(
+                "SELECT m.* FROM wuzha.visit_marks m JOIN wuzha.dispatches USING (dispatch_id)"
+                " WHERE m.applied_at IS NULL ORDER BY m.at, m.mark_id LIMIT 100"
+            )
+            .fetchall()
+        )
+        waiting = conn.execute(
+            "SELECT r.record_id, dispatch_id FROM wuzha.visit_records r JOIN wuzha.dispatches USING (dispatch_id)"
+            " WHERE r.applied_at IS NULL AND r.refused IS NULL ORDER BY r.received_at, r.record_id LIMIT 50"
+        ).fetchall()
+    done = 0
+    for mark in marks:
+        with giving_way(log, mark=mark["mark_id"]), alone():
+            done += _mark(conn, mark, now)
     for record_id, dispatch_id in waiting:
         try:
-            with conn.transaction():
+            with giving_way(log, record=record_id), alone():
                 done += _apply(conn, actor, record_id, dispatch_id, now)
         except (Refused, ValueError, KeyError, psycopg.DataError, psycopg.IntegrityError) as error:
-            why = error.reason if isinstance(error, Refused) else f"{type(error).__name__}: {error}"[:200]
-            conn.execute("UPDATE wuzha.visit_records SET refused = %s WHERE record_id = %s", (why, record_id))
+            why = error.reason if isinstance(error, Refused) else exchange.why(error)
+            with alone():
+                conn.execute("UPDATE wuzha.visit_records SET refused = %s WHERE record_id = %s", (why, record_id))
             log.error("visit record has no effect", record=record_id, dispatch=dispatch_id, why=why)
-    conn.execute(
-        "UPDATE wuzha.visit_pictures p SET alert_id = (SELECT r.alert_id FROM wuzha.visit_records r"
-        "  WHERE r.dispatch_id = p.dispatch_id AND r.alert_id IS NOT NULL LIMIT 1)"
-        " WHERE p.alert_id IS NULL AND EXISTS (SELECT 1 FROM wuzha.visit_records r"
-        "  WHERE r.dispatch_id = p.dispatch_id AND r.alert_id IS NOT NULL)"
-    )
+    with alone():
+        conn.execute(
+            "UPDATE wuzha.visit_pictures p SET alert_id = (SELECT r.alert_id FROM wuzha.visit_records r"
+            "  WHERE r.dispatch_id = p.dispatch_id AND r.alert_id IS NOT NULL LIMIT 1)"
+            " WHERE p.alert_id IS NULL AND EXISTS (SELECT 1 FROM wuzha.visit_records r"
+            "  WHERE r.dispatch_id = p.dispatch_id AND r.alert_id IS NOT NULL)"
+        )
     return done
 
 
@@ -156,7 +177,7 @@ def _order(
     sent = cursor.execute("SELECT alert_id FROM wuzha.dispatches WHERE dispatch_id = %s", (dispatch_id,)).fetchone()
     if sent is None:
         return None
-    alert = lock(conn, file.living(conn, sent["alert_id"]))
+    alert = lock(conn, merged.living(conn, sent["alert_id"]))
     order = cursor.execute(
         "SELECT * FROM wuzha.dispatches WHERE dispatch_id = %s FOR UPDATE", (dispatch_id,)
     ).fetchone()
@@ -170,31 +191,22 @@ def _theirs(conn: psycopg.Connection[Any], phone_ref: str, unit_id: int) -> bool
     return row is not None and bool(row[0])
 
 
-def _marks(conn: psycopg.Connection[Any], now: datetime) -> int:
-    rows = (
-        conn.cursor(row_factory=dict_row)
-        .execute(
-            "SELECT m.* FROM wuzha.visit_marks m JOIN wuzha.dispatches USING (dispatch_id)"
-            " WHERE m.applied_at IS NULL ORDER BY m.at, m.mark_id LIMIT 100"
-        )
-        .fetchall()
-    )
-    for row in rows:
-        if (found := _order(conn, row["dispatch_id"])) is None:
-            continue
-        order, alert = found
-        person = _person(conn, row["user_id"])
-        if not _theirs(conn, row["phone_ref"], order["unit_id"]):
-            pass  # noted, and of no effect
-        elif row["kind"] == "going" and order["state"] == "sent":
-            # Refused where they have moved to another unit since: of no effect then, and in nobody's way.
-            with contextlib.suppress(Refused), conn.transaction():
-                dispatch.going(conn, person, order["dispatch_id"], key=f"door-{row['mark_id']}", now=now)
-        elif row["kind"] == "opened":
-            detail = {"dispatch": order["dispatch_id"], "at": row["at"].isoformat()}
-            audit_step(conn, person, alert, "order_opened", at=now, detail=detail)
-        conn.execute("UPDATE wuzha.visit_marks SET applied_at = %s WHERE mark_id = %s", (now, row["mark_id"]))
-    return len(rows)
+def _mark(conn: psycopg.Connection[Any], row: dict[str, Any], now: datetime) -> int:
+    if (found := _order(conn, row["dispatch_id"])) is None:
+        return 0
+    order, alert = found
+    person = _person(conn, row["user_id"])
+    if not _theirs(conn, row["phone_ref"], order["unit_id"]):
+        pass  # noted, and of no effect
+    elif row["kind"] == "going" and order["state"] == "sent":
+        # Refused where they have moved to another unit since: of no effect then, and in nobody's way.
+        with contextlib.suppress(Refused), conn.transaction():
+            dispatch.going(conn, person, order["dispatch_id"], key=f"door-{row['mark_id']}", now=now)
+    elif row["kind"] == "opened":
+        detail = {"dispatch": order["dispatch_id"], "at": row["at"].isoformat()}
+        audit_step(conn, person, alert, "order_opened", at=now, detail=detail)
+    conn.execute("UPDATE wuzha.visit_marks SET applied_at = %s WHERE mark_id = %s", (now, row["mark_id"]))
+    return 1
 
 
 def _apply(conn: psycopg.Connection[Any], actor: Actor, record_id: str, dispatch_id: int, now: datetime) -> int:
@@ -234,15 +246,17 @@ def _apply(conn: psycopg.Connection[Any], actor: Actor, record_id: str, dispatch
 def _settle(
     conn: psycopg.Connection[Any], actor: Actor, order: dict[str, Any], alert: dict[str, Any], top: Any, now: datetime
 ) -> None:
-    """Make the one outcome of the visit that of its records: the step that stood goes, the new one comes."""
+    """Make the one outcome of the visit that of its records: the step that stood goes, the new one comes. It may have
+    stood on a file that this one has taken in since; the new one stands here."""
     dispatch_id, result = order["dispatch_id"], str(top["result"])
+    files = merged.family(conn, alert["alert_id"])
     stood = (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT c.contact_id, c.code, c.at, c.before FROM wuzha.contacts c WHERE c.alert_id = %s"
+            "SELECT c.contact_id, c.alert_id, c.code, c.at, c.before FROM wuzha.contacts c WHERE c.alert_id = ANY(%s)"
             " AND c.kind = 'visit' AND c.key LIKE %s"
             " AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id) ORDER BY 1 DESC LIMIT 1",
-            (alert["alert_id"], f"%:visit-{dispatch_id}-%"),
+            (files, f"%:visit-{dispatch_id}-%"),
         )
         .fetchone()
     )
@@ -252,12 +266,13 @@ def _settle(
         return
     person = _person(conn, top["user_id"])
     at = min(max(top["made_at"], order["sent_at"]), now)
-    if stood is None and _by_hand(conn, alert["alert_id"], result, order["sent_at"]):
+    if stood is None and _by_hand(conn, files, result, order["sent_at"]):
         _answer(conn, order, top["user_id"], at, result)
         return
     if stood is not None:
         back: dict[str, Any] = {}
-        if alert["reached_at"] == stood["at"] and alert["state"] == "reached" and alert["outcome"] is None:
+        own = stood["alert_id"] == alert["alert_id"] and alert["reached_at"] == stood["at"]
+        if own and alert["state"] == "reached" and alert["outcome"] is None:
             before = stood["before"]
             back = {"state": before["state"], "reached_at": before["reached_at"]}
         record(
@@ -271,8 +286,8 @@ def _settle(
     if top["form"]["mind"] and alert["state"] != "closed":
         changes["mind"] = top["form"]["mind"]
     n = conn.execute(
-        "SELECT count(*) FROM wuzha.contacts WHERE alert_id = %s AND kind = 'visit' AND key LIKE %s",
-        (alert["alert_id"], f"%:visit-{dispatch_id}-%"),
+        "SELECT count(*) FROM wuzha.contacts WHERE alert_id = ANY(%s) AND kind = 'visit' AND key LIKE %s",
+        (files, f"%:visit-{dispatch_id}-%"),
     ).fetchone()
     record(
         conn, person, alert, "visit", key=f"visit-{dispatch_id}-{n[0] if n else 0}",
@@ -283,13 +298,13 @@ def _settle(
         _answer(conn, order, top["user_id"], at, result)
 
 
-def _by_hand(conn: psycopg.Connection[Any], alert_id: int, result: str, since: datetime) -> bool:
+def _by_hand(conn: psycopg.Connection[Any], files: list[int], result: str, since: datetime) -> bool:
     """Whether an officer has recorded this of a visit already, by telephone: one meeting is one step."""
     row = conn.execute(
-        "SELECT 1 FROM wuzha.contacts c WHERE c.alert_id = %s AND c.kind = 'visit' AND c.code = %s AND c.at >= %s"
+        "SELECT 1 FROM wuzha.contacts c WHERE c.alert_id = ANY(%s) AND c.kind = 'visit' AND c.code = %s AND c.at >= %s"
         " AND c.key NOT LIKE '%%:visit-%%'"
         " AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id) LIMIT 1",
-        (alert_id, result, since),
+        (files, result, since),
     ).fetchone()
     return row is not None
 
@@ -306,27 +321,24 @@ def _answer(
 # ---------------------------------------------------------------- on the file
 
 
-#: A file with those that it has taken in.
-_WITH_MERGED = "(SELECT m.alert_id FROM wuzha.alerts m WHERE m.alert_id = %(alert)s OR m.merged_into = %(alert)s)"
-
-
 def of_file(conn: psycopg.Connection[Any], alert_id: int) -> list[dict[str, Any]]:
     """The records of a file's visits, a visit at a time, oldest first: ``stands`` (the officer's own that counts),
     ``outcome`` (the visit's), ``differs`` (officers say different things), ``images`` (pictures that are here)."""
+    files = merged.family(conn, alert_id)
     rows = (
         conn.cursor(row_factory=dict_row)
         .execute(
             "SELECT r.*, r.user_id AS officer, u.name, u.badge_no, n.name AS unit_name, d.result AS outcome, d.sent_at"
             " FROM wuzha.visit_records r JOIN wuzha.users u USING (user_id) JOIN wuzha.dispatches d USING (dispatch_id)"
             " JOIN wuzha.units n ON n.unit_id = d.unit_id"
-            f" WHERE r.alert_id IN {_WITH_MERGED} ORDER BY r.dispatch_id, r.made_at, r.record_id",
-            {"alert": alert_id},
+            " WHERE r.alert_id = ANY(%s) ORDER BY r.dispatch_id, r.made_at, r.record_id",
+            (files,),
         )
         .fetchall()
     )
     here = conn.execute(
-        "SELECT picture_id, kind FROM wuzha.visit_pictures WHERE alert_id = %s ORDER BY made_at, picture_id",
-        (alert_id,),
+        "SELECT picture_id, kind FROM wuzha.visit_pictures WHERE alert_id = ANY(%s) ORDER BY made_at, picture_id",
+        (files,),
     ).fetchall()
     for visit in {r["dispatch_id"] for r in rows}:
         own = [r for r in rows if r["dispatch_id"] == visit]
@@ -352,8 +364,8 @@ def picture(
     now = now or clock.now()
     row = conn.execute(
         "SELECT p.mime, p.image, a.unit_id FROM wuzha.visit_pictures p JOIN wuzha.alerts a USING (alert_id)"
-        f" WHERE p.picture_id = %(picture)s AND p.alert_id IN {_WITH_MERGED}",
-        {"picture": picture_id, "alert": alert_id},
+        " WHERE p.picture_id = %s AND p.alert_id = ANY(%s)",
+        (picture_id, merged.family(conn, alert_id)),
     ).fetchone()
     if row is None:
         raise Refused("not_found")

@@ -15,6 +15,7 @@ import hashlib
 import os
 import secrets
 import stat
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -52,7 +53,24 @@ class Message:
     created_at: datetime
 
 
-#: Makes a message take effect, in the transaction that notes it. ValueError, KeyError, TypeError: it cannot, and why.
+class Unfit(ValueError):
+    """A message that cannot take effect, and why, in words that hold nothing of the message's own."""
+
+
+def why(error: BaseException) -> str:
+    """What may be kept of an error that a message has met: no value of the message, no row of the database."""
+    name = type(error).__name__
+    if isinstance(error, Unfit):
+        return f"{name}: {error}"[:500]
+    if isinstance(error, psycopg.Error):
+        told = error.diag
+        parts = (name, told.sqlstate, told.table_name, told.column_name, told.constraint_name)
+        return " ".join(part for part in parts if part)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{name} in {frames[-1].name}" if frames else name
+
+
+#: Makes a message take effect, in the transaction that notes it. Unfit, ValueError, KeyError, TypeError: it cannot.
 Handler = Callable[[psycopg.Connection[Any], Message], None]
 
 
@@ -296,7 +314,7 @@ def _apply_next(
     conn: psycopg.Connection[Any], peer: str, handlers: Mapping[str, Handler], now: datetime, done: Round
 ) -> bool:
     """Make the next message take effect. False where it is not here."""
-    why: str | None = None
+    refused: str | None = None
     with conn.transaction():
         _books(conn, peer)
         row = conn.execute(q("exchange.next"), {"peer": peer}).fetchone()
@@ -307,18 +325,18 @@ def _apply_next(
         if conn.execute(q("exchange.before"), {"peer": peer, "kind": message.kind, "key": message.key}).fetchone():
             pass  # told again under a new number: its sender came back from a backup
         elif handler is None:
-            why = "unknown_kind"
+            refused = "unknown_kind"
         else:
             try:
                 with conn.transaction():
                     handler(conn, message)
             except (ValueError, KeyError, TypeError, psycopg.DataError, psycopg.IntegrityError) as error:
-                why = f"{type(error).__name__}: {error}"[:500]
+                refused = why(error)
         conn.execute(
-            q("exchange.applied"), {"peer": peer, "number": message.number, "at": now, "refused": why}
+            q("exchange.applied"), {"peer": peer, "number": message.number, "at": now, "refused": refused}
         )  # fmt: skip
-    done.applied += why is None
-    done.refused += why is not None
+    done.applied += refused is None
+    done.refused += refused is not None
     return True
 
 
