@@ -9,8 +9,9 @@ from tests.desks import Centre
 from tests.respond.duty import NOW, city, column, do, dues, refused, sees, steps
 
 from wuzha.command.public import Actor
-from wuzha.respond import queue, sign, transfers
+from wuzha.respond import contact, file, outcome, queue, sign, transfers
 from wuzha.store import Connection, Database
+from wuzha.web import duty_panel
 
 
 @pytest.fixture
@@ -122,6 +123,37 @@ def test_who_may_not(house: Centre, north: Actor, south: Actor, chief: Actor, gi
     assert refused(house, north, transfers.offer, given, to_unit=999, reason="x") == "not_found"
     south = house.units["south"]
     assert refused(house, north, transfers.offer, given, to_unit=south, reason="  ") == "no_transfer_reason"
+
+
+def test_until_it_is_signed_for_the_sender_alone_acts_and_the_receiver_sees_what_was_done(
+    house: Centre, north: Actor, south: Actor, given: int
+) -> None:
+    call = {"channel": "call", "result": "busy"}
+    assert refused(house, south, contact.contact, given, **call) == "taken"
+    assert refused(house, south, outcome.outcome, given, code="false_alarm") == "taken"
+    do(house, north, contact.contact, given, at=later(15), **call)
+    with house.scope(south, now=later(16)) as conn:
+        panel = duty_panel.of_file(conn, south, file.read(conn, south, given, now=later(16)), now=later(16))
+    last = panel["acted_last"]
+    assert panel["offered"] and (last["officer"], last["kind"], last["code"]) == ("北甲", "call", "busy")
+    assert last["at"] == later(15)
+    do(house, south, transfers.sign_for, given, at=later(20))
+    assert refused(house, north, contact.contact, given, at=later(25), **call) == "not_found", "they are out of it"
+    do(house, south, contact.contact, given, at=later(30), **call)
+
+
+def test_who_takes_over_what_was_given_to_their_unit_signs_for_it(house: Centre, south: Actor, given: int) -> None:
+    do(house, south, sign.take_over, given, at=later(20))
+    assert column(house, given, "offered_at") is None and column(house, given, "signed_by") == south.user_id
+    assert steps(house, south, given)[-1] == ("transfer_sign", None)
+
+
+def test_a_colleague_who_took_it_over_at_the_sender_has_it_back(house: Centre, south: Actor, given: int) -> None:
+    relief = house.officer("relief", "北接班", "dissuader", unit="north")
+    do(house, relief, sign.take_over, given, at=later(15))
+    assert column(house, given, "offered_at") is not None, "it still waits for the south"
+    do(house, south, transfers.give_back, given, reason="人不在南区", at=later(30))
+    assert column(house, given, "signed_by") == relief.user_id
 
 
 def test_the_next_one_may_be_one_that_was_given(house: Centre, north: Actor, south: Actor, given: int) -> None:

@@ -74,6 +74,8 @@ def take_over(
         raise Refused("already_yours")
     if alert["version"] != version:
         raise Refused("changed")
+    if alert["offered_at"] is not None and transfers.may_sign(conn, actor, alert):
+        return transfers.accept(conn, actor, alert, key=key, now=now)  # who it was given to takes it by signing
     return _hand_to(conn, actor, alert, "take_over", key=key, now=now)
 
 

@@ -142,6 +142,23 @@ def may_sign(conn: psycopg.Connection[Any], actor: Actor, alert: dict[str, Any])
     return above is not None and "duty.write" in actor.may
 
 
+def acted_last(conn: psycopg.Connection[Any], alert_id: int) -> dict[str, Any] | None:
+    """The newest step of an officer on the file that stands and is more than a word about where it lies: ``kind, code,
+    at, officer``; so two units do not work one file unknowingly while it waits for a signature."""
+    return (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT c.kind, c.code, c.at, u.name AS officer FROM wuzha.contacts c JOIN wuzha.users u USING (user_id)"
+            " WHERE c.alert_id = %s AND c.undoes IS NULL AND c.kind NOT IN ('transfer', 'transfer_return',"
+            " 'transfer_raise', 'transfer_recall')"
+            " AND NOT EXISTS (SELECT 1 FROM wuzha.contacts x WHERE x.undoes = c.contact_id)"
+            " ORDER BY c.contact_id DESC LIMIT 1",
+            (alert_id,),
+        )
+        .fetchone()
+    )
+
+
 def returned_before(conn: psycopg.Connection[Any], alert_id: int) -> bool:
     """Whether the file has come back once already."""
     row = conn.execute(
@@ -184,16 +201,18 @@ def give_back(
     _keep_in_sight(conn, actor, alert_id, "return", now)
     raised = any(t["state"] in ("returned", "raised") for t in past)
     words = reason.strip()[:500]
+    # Until it is signed for, whoever has it now answers for it: a colleague may have taken it over since.
+    back_to = alert["signed_by"] if theirs else last["sent_by"]
     if raised:
         superior = _superior(conn, last["from_unit"], last["to_unit"])
         record(
             conn, actor, alert, "transfer_raise", key=key, at=now, words=f"→ {superior[1]}：{words}",
-            changes={"unit_id": superior[0], "offered_at": now, "signed_by": last["sent_by"]},
+            changes={"unit_id": superior[0], "offered_at": now, "signed_by": back_to},
         )  # fmt: skip
     else:
         record(
             conn, actor, alert, "transfer_return", key=key, at=now, words=f"→ {last['from_name']}：{words}",
-            changes={"unit_id": last["from_unit"], "offered_at": None, "signed_by": last["sent_by"]},
+            changes={"unit_id": last["from_unit"], "offered_at": None, "signed_by": back_to},
         )  # fmt: skip
     conn.execute(
         "UPDATE wuzha.transfers SET state = %s, state_by = %s, state_at = %s, return_reason = %s, raised_to = %s"

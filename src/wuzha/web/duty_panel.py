@@ -49,6 +49,8 @@ def of_file(conn: psycopg.Connection[Any], actor: Actor, file: File, *, now: dat
     return {
         "people": presence.others(conn, actor, alert["alert_id"], now=now),
         "transfers": past,
+        "offered": offered and alert["state"] != "closed",
+        "acted_last": transfers.acted_last(conn, alert["alert_id"]) if offered else None,
         "to_sign": to_sign,
         "to_return": last is not None
         and last["state"] in ("offered", "signed")
