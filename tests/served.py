@@ -40,7 +40,9 @@ class Served:
     def role(cls, home: Path, role: str, *more: str, environment: dict[str, str] | None = None) -> Served:
         """``wuzha serve`` in a role, on a free port."""
         port = free_port()
-        return cls(home, ["serve", "--role", role, "--data", str(home), "--port", str(port), *more], port, environment)
+        made = cls(home, ["serve", "--role", role, "--data", str(home), "--port", str(port), *more], port, environment)
+        made.url = made.url.replace("http:", "https:") if "--certificate" in more else made.url
+        return made
 
     def start(self) -> None:
         with self.log.open("ab") as out:
@@ -53,12 +55,12 @@ class Served:
     def said(self) -> str:
         return self.log.read_text("utf-8")
 
-    def ready(self, seconds: float = 240.0, url: str | None = None) -> None:
+    def ready(self, seconds: float = 240.0) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process is not None and self.process.poll() is None, f"it ended by itself: {self.said}"
             try:
-                if httpx.get(f"{url or self.url}/v1/ready", trust_env=False, timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/v1/ready", trust_env=False, timeout=5, verify=False).status_code == 200:
                     return
             except httpx.HTTPError:
                 pass

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.certificates import certificate
 from tests.served import Served, ended, folder
 
 from wuzha.store import zone_keys
@@ -61,6 +63,30 @@ def test_it_starts_answers_beats_and_stops_without_an_engine_and_without_a_desk(
         assert served.stop() < 30
         assert served.process is not None and served.process.returncode == 0
     assert "Engine" not in served.said and "Rounds" not in served.said and f"role {name}" in served.said
+
+
+def test_the_phones_pages_over_https_with_a_certificate_of_their_own(place: Path) -> None:
+    known(place, "phone")
+    own = certificate(place)
+    served = Served.role(place / "phone", "phone", "--certificate", str(own.certificate), "--key", str(own.key))
+    with ended(served):
+        served.start()
+        served.ready()
+        served.says(f"Ready: https://127.0.0.1:{served.port}/")
+        trusting = ssl.create_default_context(cafile=own.authority)
+        with httpx.Client(base_url=served.url, timeout=10, verify=trusting, trust_env=False) as client:
+            assert client.get("/door").headers["location"] == "/door/login"
+            assert "配对码" in client.get("/door/login").text
+        assert served.stop() < 30
+        own.key.chmod(0o644)
+        served.start()
+        served.says("can be read by others")
+        assert served.process is not None and served.process.wait(30) == 1
+        own.key.chmod(0o600)
+        own.key.write_bytes(own.authority.read_bytes())
+        served.start()
+        served.says("are no certificate and its key")
+        assert served.process.wait(30) == 1
 
 
 def test_a_centre_that_runs_takes_up_its_keys_and_the_zones_that_it_gets_to_know(place: Path) -> None:

@@ -1,4 +1,4 @@
-"""``wuzha demo``: a living city, a holder and a centre side by side on this machine.
+"""``wuzha demo``: a living city, and a holder, a centre, the public page and the phones' pages on this machine.
 
 Kept true here: nothing is opened from the internet; events come in by the public doors only; killed at any moment and
 started again it goes on where it was: the deployment's clock never goes back, what was acknowledged is not sent anew.
@@ -13,8 +13,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,10 @@ from wuzha.cli.output import JSON_OPTION, CommandError, emit, say
 _BEGIN = timedelta(days=1, hours=8)
 _BEFORE = timedelta(minutes=10)
 _READY_S = 900.0
+#: Whose passwords are printed; those of the simulated officers stand in a file.
+SHOWN = ("admin", "quanzu", "zhihui", "paichusuo")
+#: Moves when a folder made before cannot go on with what the demo does now.
+_EDITION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ def register(app: typer.Typer) -> None:
         days: int = typer.Option(3, min=2, max=366, help="Days of the city; the first is history."),
         seed: int = typer.Option(7, help="The same seed gives the same city."),
         speed: float = typer.Option(20.0, min=1.0, max=2000.0, help="City seconds a second."),
-        port: int = typer.Option(8000, min=1, max=65534, help="The centre's port; the holder's is the next."),
+        port: int = typer.Option(8000, min=1, max=65532, help="The centre's port; the next three are the others'."),
         data: Path = typer.Option(Path(".demo"), help="Folder of the demo's data."),
         fresh: bool = typer.Option(False, "--fresh", help="Begin anew: the folder's data are removed."),
         for_s: float | None = typer.Option(None, "--for", min=1.0, help="Stop so many seconds after it is up."),
@@ -72,44 +79,60 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
     start = _start(city)
 
     from wuzha.events.clock import Clock
+    from wuzha.events.clock import zone as clock_zone
 
     from .demo_seed import SEATS, seed
+    from .demo_zones import ZONES, introduce
 
     if not all((data / seat / "demo.json").exists() for seat in SEATS):
         say("demo: making units, logins, senders and keys (once)")
         _compiled(stop)
     # What is made here is dated in the city's time too, a little before its first event.
     os.environ["WUZHA_CLOCK"] = str(Clock(anchor=start - _BEFORE, wall=time.time(), speed=1.0))
-    made = seed(data)
+    made = seed(data, start.astimezone(clock_zone()).date() - timedelta(days=1), wish.days)
+    introduce(data)
     clock = _clock(data, start, wish.speed)
     os.environ["WUZHA_CLOCK"] = str(clock)
 
+    import psycopg
+
     from wuzha.live.supervise import Supervisor
+    from wuzha.store.embedded import ServerError
 
     supervisor = Supervisor(lambda words: say(f"demo: {words}"))
-    urls = {"centre": f"http://127.0.0.1:{port}", "holder": f"http://127.0.0.1:{port + 1}"}
+    urls = {seat: f"http://127.0.0.1:{port + k}" for k, seat in enumerate(("centre", "holder", *ZONES))}
+    there = _standing(data)
     senders: dict[str, Any] = {}
     first_alert: float | None = None
     try:
         say("demo: starting the centre and the holder")
         for seat in ("centre", "holder"):
-            supervisor.start(_server(seat, data, port, urls))
-        from .demo_replay import Sender  # while the servers start
+            supervisor.start(_server(seat, data, urls))
+        from .demo_desk import Desk  # while the servers start
+        from .demo_replay import Sender
 
-        _await(urls, supervisor, stop)
+        _await({seat: urls[seat] for seat in SEATS}, supervisor, stop, there)
         for seat in SEATS:
             senders[seat] = Sender(
                 city, seat, urls[seat], made[seat]["keys"], data / f"sent-{seat}.json", start, clock.now
             )
             senders[seat].start()
         _tell(urls, made["centre"]["logins"], wish, time.monotonic() - begun)
+        for seat in ZONES:  # after the desk, which so stands sooner
+            supervisor.start(_server(seat, data, urls))
+        zones = {seat: urls[seat] for seat in ZONES}
+        desk = Desk(data, city, start - _BEGIN, made["centre"]["logins"])
         before = _alerts(data, "centre")
         told = caught_up = handed_over = False
         up = time.monotonic()
         while not stop.is_set() and (for_s is None or time.monotonic() - up < for_s):
             stop.wait(0.5)
+            there()
             supervisor.tend()
             _keep(data, clock)
+            if zones and not (zones := _not_ready(zones)):
+                _tell_zones(urls, made["centre"]["logins"])
+            desk.tend(clock.now(), time.monotonic() - up)
             for sender in senders.values():
                 if sender.failure is not None:
                     raise CommandError(f"the city could not be sent: {sender.failure}") from sender.failure
@@ -129,13 +152,18 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
                 told = True
                 say("demo: the city has been told to its end; the pages stay")
         summary = _summary(data, wish, senders, clock.now(), first_alert, time.monotonic() - begun)
+        summary["lists"] = desk.lists.n
+    except (ServerError, psycopg.Error, OSError):
+        there()  # that the folder is gone says more than what came of it
+        raise
     finally:
         for sender in senders.values():
             sender.stop_asked.set()
         for sender in senders.values():
-            sender.join(10)
-        _keep(data, clock)
-        supervisor.stop()
+            sender.join(5)
+        with suppress(OSError):  # the folder may be gone or full: what runs is stopped all the same
+            _keep(data, clock)
+        supervisor.stop(together=True)
     say("demo: stopped; start it again and it goes on from here")
     return summary
 
@@ -153,9 +181,11 @@ def _own(data: Path, wish: Wish, fresh: bool) -> None:
     if data.exists() and not record.exists() and any(data.iterdir()):
         raise CommandError(f"{data} holds something else; give --data an empty folder")
     data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    asked = {"people": wish.people, "days": wish.days, "seed": wish.seed, "speed": wish.speed}
+    asked = {"people": wish.people, "days": wish.days, "seed": wish.seed, "speed": wish.speed, "edition": _EDITION}
     if record.exists():
         stands = json.loads(record.read_text("utf-8"))
+        if stands.get("edition", 1) != _EDITION:
+            raise CommandError(f"{data} was made by an earlier release; add --fresh to begin anew")
         if {k: v for k, v in stands.items() if k != "speed"} != {k: v for k, v in asked.items() if k != "speed"}:
             raise CommandError(
                 f"{data} holds a city of {stands['people']} people, {stands['days']} days, seed {stands['seed']};"
@@ -234,14 +264,29 @@ def _keep(data: Path, clock: Any) -> None:
     write_secret(data / "clock.json", json.dumps({"now": clock.now().isoformat(), "speed": clock.speed}))
 
 
+def _standing(data: Path) -> Callable[[], None]:
+    """Gives what says whether the folder is still the one that we began on. CommandError where it is not."""
+    begun = (data / "wish.json").stat()
+
+    def look() -> None:
+        try:
+            same = os.path.samestat((data / "wish.json").stat(), begun)
+        except OSError:
+            same = False
+        if not same:
+            raise CommandError(f"{data} was removed or moved while the demo ran on it; start it again to begin anew")
+
+    return look
+
+
 # ---------------------------------------------------------------- servers
 
 
-def _server(seat: str, data: Path, port: int, urls: dict[str, str]) -> Any:
+def _server(seat: str, data: Path, urls: dict[str, str]) -> Any:
     from wuzha.live.supervise import Child
 
-    own = port if seat == "centre" else port + 1
-    command = [sys.executable, "-m", "wuzha", "serve", "--role", seat, "--data", str(data / seat), "--port", str(own)]
+    own = urls[seat].rpartition(":")[2]
+    command = [sys.executable, "-m", "wuzha", "serve", "--role", seat, "--data", str(data / seat), "--port", own]
     if seat == "holder":
         command += ["--centre", urls["centre"], "--centre-key-file", str(data / "holder" / "centre.key")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WUZHA_") or k in _PASSED}
@@ -252,24 +297,40 @@ def _server(seat: str, data: Path, port: int, urls: dict[str, str]) -> Any:
 _PASSED = ("WUZHA_CLOCK", "WUZHA_ZONE", "WUZHA_CACHE", "WUZHA_LOG_LEVEL")
 
 
-def _await(urls: dict[str, str], supervisor: Any, stop: threading.Event) -> None:
+def _await(urls: dict[str, str], supervisor: Any, stop: threading.Event, there: Callable[[], None]) -> None:
+    until = time.monotonic() + _READY_S
+    waiting = urls
+    while not stop.is_set():
+        there()
+        supervisor.tend()
+        if not (waiting := _not_ready(waiting)):
+            return
+        if time.monotonic() > until:
+            raise CommandError(f"not ready within {_READY_S:.0f} s: {', '.join(waiting)}; the lines above say why")
+        stop.wait(0.1)
+
+
+@cache
+def _client() -> Any:
+    """One client: each new one reads all the machine's certificates, ten times a second."""
     import httpx
 
-    until = time.monotonic() + _READY_S
-    waiting = dict(urls)
-    # One client: each new one reads all the machine's certificates, ten times a second.
-    with httpx.Client(trust_env=False, verify=False, timeout=2) as client:
-        while waiting and not stop.is_set():
-            supervisor.tend()
-            for seat, url in list(waiting.items()):
-                try:
-                    if client.get(f"{url}/v1/ready").status_code == 200:
-                        del waiting[seat]
-                except httpx.HTTPError:
-                    pass
-            if waiting and time.monotonic() > until:
-                raise CommandError(f"not ready within {_READY_S:.0f} s: {', '.join(waiting)}; the lines above say why")
-            stop.wait(0.1)
+    return httpx.Client(trust_env=False, verify=False, timeout=2)
+
+
+def _not_ready(urls: dict[str, str]) -> dict[str, str]:
+    """Those of these servers that do not answer yet."""
+    import httpx
+
+    left = {}
+    for seat, url in urls.items():
+        try:
+            if _client().get(f"{url}/v1/ready").status_code == 200:
+                continue
+        except httpx.HTTPError:
+            pass
+        left[seat] = url
+    return left
 
 
 def _tell(urls: dict[str, str], logins: dict[str, str], wish: Wish, seconds: float) -> None:
@@ -278,10 +339,17 @@ def _tell(urls: dict[str, str], logins: dict[str, str], wish: Wish, seconds: flo
     say(f"  劝阻席 Desk    {urls['centre']}/desk")
     say(f"  大屏   Wall    {urls['centre']}/wall")
     say(f"  持有方 Holder  {urls['holder']}/")
-    for login, password in logins.items():
-        say(f"  {login:<10} {password}")
+    for login in SHOWN:
+        say(f"  {login:<10} {logins[login]}")
     say("")
     say(f"  One second is {wish.speed:g} of the city's. Ctrl-C stops; nothing is lost.")
+
+
+def _tell_zones(urls: dict[str, str], logins: dict[str, str]) -> None:
+    say("demo: outside the police network, each with a database of its own, joined to the centre by letters only:")
+    say(f"  公众核验 Verify {urls['public']}/verify    type the file number and the code that a signed alert shows")
+    say(f"  上门 Door      {urls['phone']}/door      pair it with a code from {urls['centre']}/phones (as paichusuo)")
+    say(f"  {len(logins) - len(SHOWN)} more officers are simulated; their logins stand in centre/demo.json")
 
 
 def _database(data: Path, seat: str) -> Any:

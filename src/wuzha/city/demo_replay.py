@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from . import replay
 from .demo_seed import write_secret
+from .feeds import LISTED
 
 #: Width of a slice while catching up, and of one by the clock.
 _COARSE, _FINE = timedelta(minutes=30), timedelta(seconds=30)
@@ -56,7 +57,7 @@ class Sender(threading.Thread):
         first, _ = replay.span(self._city)
         if done is None:
             for batch in replay.batches(self._city, first, seat=self._seat, before=True, end_at=first, most=_ROWS):
-                if not self._post(batch):
+                if batch.source != LISTED and not self._post(batch):
                     return
             done = first
             self._write(done)
@@ -72,6 +73,8 @@ class Sender(threading.Thread):
         """Send what arrives from ``begin`` on, each slice when the clock has passed it, and note each whole slice."""
         boundary = begin + width
         for batch in self._batches(begin, end, width):
+            if batch.source == LISTED:  # comes as workbooks: demo_lists
+                continue
             while batch.at >= boundary:
                 self._write(boundary)
                 boundary += width

@@ -1,4 +1,5 @@
-"""What the demo registers before anything is sent: units, people of ours with their logins, senders and their keys.
+"""What the demo registers before anything is sent: units, people of ours with their logins and their roster, senders
+and their keys.
 
 Kept true here: it is made once a data folder; keys and passwords are random and stand in files that only we may read.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from wuzha.store import keys, opened, transaction
 from wuzha.store import sources as senders
 from wuzha.store.settings import Settings, make_home
 
+from . import demo_duty
 from .sources import sources
 
 SEATS = ("holder", "centre")
@@ -43,15 +46,15 @@ UNITS = (
 _HOLDER = "city-holder"
 
 
-def seed(folder: Path) -> dict[str, Any]:
+def seed(folder: Path, first: date, days: int) -> dict[str, Any]:
     """Make both seats' records in ``folder``/holder and ``folder``/centre; returns ``{seat: {"logins": …, "keys": …}}``
     as it stands in each seat's ``demo.json`` from now on."""
-    out = {seat: _seat(seat, folder / seat) for seat in SEATS}
+    out = {seat: _seat(seat, folder / seat, first, days) for seat in SEATS}
     write_secret(folder / "holder" / "centre.key", out["centre"]["keys"][_HOLDER] + "\n")
     return out
 
 
-def _seat(seat: str, home: Path) -> dict[str, Any]:
+def _seat(seat: str, home: Path, first: date, days: int) -> dict[str, Any]:
     record = home / "demo.json"
     if record.exists():
         return dict(json.loads(record.read_text("utf-8")))
@@ -66,13 +69,19 @@ def _seat(seat: str, home: Path) -> dict[str, Any]:
                 numbers[code] = units.add(
                     conn, maker, code=code, name=name, kind=kind, parent_id=numbers[above], place=place
                 )
-            for login, name, roles, unit in PEOPLE:
+            people: dict[str, int] = {}
+            for login, name, roles, unit in (*PEOPLE, *((o, n, ("dissuader",), u) for o, n, u in demo_duty.COUNTY)):
                 if unit in numbers:
                     password = users.new_password()
-                    users.add(
+                    people[login], _ = users.add(
                         conn, maker, login=login, name=name, unit_id=numbers[unit], roles=roles, password=password
                     )
                     made["logins"][login] = password
+            if seat == "centre":
+                chief = officer(conn, "zhihui")
+                assert chief is not None
+                # The day before the first too: its night goes on into it.
+                demo_duty.roster(conn, chief, people, numbers, first - timedelta(days=1), days + 2)
             for s in sources():
                 if seat in s.tables:
                     made["keys"][s.name] = _sender(
@@ -99,6 +108,16 @@ def _root(conn: psycopg.Connection[Any], name: str) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def officer(conn: psycopg.Connection[Any], login: str) -> Actor | None:
+    """One of the demo's people, as they act on the desk; None where nobody has this login."""
+    row = conn.execute(
+        "SELECT user_id, unit_id, name, ARRAY(SELECT role FROM wuzha.user_roles r WHERE r.user_id = u.user_id)"
+        " FROM wuzha.users u WHERE login = %s",
+        (login,),
+    ).fetchone()
+    return row and Actor(user_id=row[0], unit_id=row[1], login=login, name=row[2], roles=frozenset(row[3]))
 
 
 def _sender(conn: psycopg.Connection[Any], **values: Any) -> str:

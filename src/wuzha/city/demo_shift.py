@@ -1,12 +1,14 @@
 """The demo's night shift: a simulated officer who has handled what the history left, before anybody looks.
 
 Kept true here: it acts as an officer of the desk does, through the desk's own steps; what it finds out by calling is
-what the city knows of that person; urgent and high alerts and the last hours' are left to whoever watches.
+what the city knows of that person; some whom nobody reached are sent a visit or given to automatic calls, and stay
+open; urgent and high alerts and the last hours' are left to whoever watches.
 """
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,27 @@ from typing import Any
 import pyarrow.compute as pc
 
 from wuzha.command.public import Actor, Refused
-from wuzha.respond import contact, outcome, sign
+from wuzha.respond import contact, dispatch, outcome, sign
 from wuzha.store import Connection, transaction
 
 from . import files
+from .demo_seed import officer
 
 LOGIN = "yeban"
 #: What was raised within this time before the demo's morning is left.
 _LEFT = timedelta(hours=2)
+#: The station that visits.
+_STATION = "350212-01"
 #: How often a person answers the first or the second call.
 _ANSWERS = 0.6
+
+
+@dataclass
+class Left:
+    """How many of those whom nobody reached are still to be given to automatic calls, and to a station to visit."""
+
+    robot: int = 3
+    visits: int = 2
 
 
 def work(conn: Connection, city: Path, start: datetime) -> int:
@@ -31,10 +44,11 @@ def work(conn: Connection, city: Path, start: datetime) -> int:
 
     An alert that somebody else has signed for meanwhile stays theirs.
     """
-    actor = _officer(conn)
-    if actor is None:
+    actor = officer(conn, LOGIN)
+    if actor is None:  # a folder from before there was a night shift
         return 0
     deceived = _deceived(city, start)
+    left = Left()
     with transaction(conn, unit=actor.unit_id, user=actor.user_id):
         found = conn.execute(
             "SELECT a.alert_id, s.value FROM wuzha.alerts a JOIN wuzha.subjects s ON s.subject_id = a.person_id"
@@ -42,10 +56,10 @@ def work(conn: Connection, city: Path, start: datetime) -> int:
             " AND a.last_evidence_at < %s ORDER BY a.raised_at, a.alert_id",
             (start - _LEFT, start - _LEFT / 2),
         ).fetchall()
-    return sum(_handle(conn, actor, alert_id, deceived.get(person)) for alert_id, person in found)
+    return sum(_handle(conn, actor, alert_id, deceived.get(person), left) for alert_id, person in found)
 
 
-def _handle(conn: Connection, actor: Actor, alert_id: int, lost: bool | None) -> bool:
+def _handle(conn: Connection, actor: Actor, alert_id: int, lost: bool | None, left: Left) -> bool:
     chance = random.Random(alert_id)
 
     def step(verb: Any, **values: Any) -> None:
@@ -62,6 +76,14 @@ def _handle(conn: Connection, actor: Actor, alert_id: int, lost: bool | None) ->
                 step(contact.contact, channel="call", result="self")
                 break
             step(contact.contact, channel="call", result=result)
+        if not reached and left.robot:
+            step(contact.contact, channel="robot", result="listed")
+            left.robot -= 1
+            return True
+        if not reached and left.visits and (station := _station(conn)) is not None:
+            step(dispatch.send, unit_id=station, words="白天联系不上，请上门")
+            left.visits -= 1
+            return True
         if not reached:
             code = "not_reached"
         elif lost is None:
@@ -75,11 +97,9 @@ def _handle(conn: Connection, actor: Actor, alert_id: int, lost: bool | None) ->
     return True
 
 
-def _officer(conn: Connection) -> Actor | None:
-    row = conn.execute("SELECT user_id, unit_id, name FROM wuzha.users WHERE login = %s", (LOGIN,)).fetchone()
-    if row is None:  # a folder from before there was a night shift
-        return None
-    return Actor(user_id=row[0], unit_id=row[1], login=LOGIN, name=row[2], roles=frozenset({"dissuader"}))
+def _station(conn: Connection) -> int | None:
+    row = conn.execute("SELECT unit_id FROM wuzha.units WHERE code = %s", (_STATION,)).fetchone()
+    return int(row[0]) if row else None
 
 
 def _deceived(city: Path, start: datetime) -> dict[str, bool]:

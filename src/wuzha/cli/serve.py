@@ -35,18 +35,27 @@ def register(app: typer.Typer) -> None:
         port: int = typer.Option(8000, min=1, max=65535, help="Port to listen on."),
         centre: str | None = typer.Option(None, help="Holder: address of the centre that warnings go to."),
         centre_key_file: Path | None = typer.Option(None, help="Holder: file with the key that the centre gave."),
+        certificate: Path | None = typer.Option(
+            None, help="PEM file: serve HTTPS with this certificate and its chain."
+        ),
+        key: Path | None = typer.Option(None, help="PEM file with the certificate's key, closed to others."),
     ) -> None:
         """Run a server: database, engine, API and pages. Ctrl-C stops it; nothing acknowledged is lost."""
         if (centre is None) != (centre_key_file is None):
             raise typer.BadParameter("--centre and --centre-key-file belong together")
         if centre is not None and role is not Role.holder:
             raise typer.BadParameter("only a holder sends warnings to a centre")
+        if (certificate is None) != (key is None):
+            raise typer.BadParameter("--certificate and --key belong together")
         if data is not None:
             os.environ["WUZHA_HOME"] = str(data.absolute())
         os.environ["WUZHA_ROLE"] = role.value
         if centre is not None:
             os.environ["WUZHA_CENTRE_URL"] = centre
             os.environ["WUZHA_CENTRE_KEY_FILE"] = str(centre_key_file)
+        if certificate is not None:
+            os.environ["WUZHA_CERTIFICATE"] = str(certificate.absolute())
+            os.environ["WUZHA_CERTIFICATE_KEY"] = str(key.absolute()) if key else ""
         from wuzha.live import server
         from wuzha.live.settings import settings
         from wuzha.store.embedded import ServerError

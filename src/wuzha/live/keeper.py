@@ -34,11 +34,13 @@ def run(parent: int) -> None:
     die_with_parent(signal.SIGUSR1)
     if os.getppid() != parent:
         orphan()
-    from wuzha.store import opened
+    from wuzha.store import Settings, opened
     from wuzha.store.embedded import ServerError
 
+    if not (Settings().home / "serve.lock").exists():  # the parent has made it; the folder was removed since
+        sys.exit(f"{Settings().home} is gone")
     try:
-        with opened(upgrade=False):
+        with opened(upgrade=False, make=True):  # the first of all that open it
             stop.wait()
             if orphaned.is_set():
                 # The parent was killed, and the kernel is killing its other children, who share the database: only the

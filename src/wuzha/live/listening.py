@@ -6,16 +6,19 @@ import asyncio
 import signal
 from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import Interfaces, SSLProtocols
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from .settings import settings
+
 
 async def listen(app: Any, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; over HTTPS where the deployment has a certificate."""
+    own = settings()
     server = Server(
         app, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.error, websockets=False,
-        backlog=1024,
+        backlog=1024, ssl_cert=own.certificate, ssl_key=own.certificate_key, ssl_protocol_min=SSLProtocols.tls12,
     )  # fmt: skip
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

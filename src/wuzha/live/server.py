@@ -10,6 +10,7 @@ import fcntl
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -37,11 +38,12 @@ _TELEPHONE = ("telephone", "wuzha.respond.telephony", 8.0)
 _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
 _KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
+_TRIALS = ("trials", "wuzha.live.trials", 8.0)
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
-    "holder": (_ENGINE, _DOORS, _KEEPING),
-    "centre": (_ENGINE, _DOORS, _KEEPING, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
+    "holder": (_ENGINE, _DOORS, _KEEPING, _TRIALS),
+    "centre": (_ENGINE, _DOORS, _KEEPING, _TRIALS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
     "phone": (("doors", "wuzha.web.door", 8.0), _EXCHANGE),
 }
@@ -65,6 +67,7 @@ def serve(
     stop = stop or threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    secure = _certified(settings)
     make_home(settings.home)
     with _alone(settings.home) as there, ExitStack() as databases:
         _free_port(host, port)
@@ -91,13 +94,6 @@ def serve(
                     continue
                 say(f"{name.capitalize()}: starting")
                 supervisor.start(child)
-            url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
-            if _await_ready(url, supervisor, stop, say):
-                say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
-                if settings.role in FIRST_UNIT:
-                    _greet(db, settings.home, say)
-                elif not _has_zones(settings.home):
-                    say("It knows no zone yet and can confirm nothing: wuzha exchange keys makes its keys")
 
             def look() -> None:
                 """The folder must be there; letters are carried as soon as the zone has its keys."""
@@ -110,11 +106,34 @@ def serve(
                     say("Exchange: this zone has its keys now; starting")
                     supervisor.start(later.pop())
 
+            url = f"http{'s' if secure else ''}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
+            if _await_ready(url, supervisor, stop, say, look):
+                say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
+                if settings.role in FIRST_UNIT:
+                    _greet(db, settings.home, say)
+                elif not _has_zones(settings.home):
+                    say("It knows no zone yet and can confirm nothing: wuzha exchange keys makes its keys")
             _watch(db, databases, supervisor, stop, say, look)
         finally:
             say("Stopping")
             supervisor.stop()
     say("Stopped; everything acknowledged is kept")
+
+
+def _certified(settings: Settings) -> bool:
+    """Whether it speaks HTTPS. CannotServe where certificate and key are not as they must be."""
+    certificate, key = settings.certificate, settings.certificate_key
+    if certificate is None and key is None:
+        return False
+    if certificate is None or key is None:
+        raise CannotServe("a certificate and its key belong together: --certificate and --key")
+    try:
+        if key.stat().st_mode & 0o077:
+            raise CannotServe(f"{key} can be read by others; chmod 600 {key}")
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        raise CannotServe(f"{certificate} and {key} are no certificate and its key: {error}") from error
+    return True
 
 
 def _has_zones(home: Path) -> bool:
@@ -194,10 +213,14 @@ def _free_port(host: str, port: int) -> None:
         time.sleep(0.1)
 
 
-def _await_ready(url: str, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None]) -> bool:
+def _await_ready(
+    url: str, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None], look: Callable[[], None]
+) -> bool:
     begun, told = time.monotonic(), False
-    with httpx.Client(base_url=url, trust_env=False, timeout=2) as client:
+    # Our own doors on this machine: whose certificate it is does not matter.
+    with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=2) as client:
         while not stop.is_set():
+            look()
             supervisor.tend()
             try:
                 if client.get("/v1/ready").status_code == 200:

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     door_tries: int = Field(default=20, gt=0)
     #: Public page and door pages: addresses of proxies whose X-Forwarded-For is believed, parted by commas.
     proxies: str | None = None
+    #: The server's own certificate (with its chain) and its key, PEM; without them it speaks plain HTTP.
+    certificate: Path | None = None
+    certificate_key: Path | None = None
 
     @property
     def history(self) -> Path:

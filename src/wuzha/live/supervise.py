@@ -99,8 +99,11 @@ class Supervisor:
                 child.restarts += 1
                 self._spawn(child)
 
-    def stop(self) -> None:
-        """Stop every child, the last started first; returns when none is left."""
+    def stop(self, *, together: bool = False) -> None:
+        """Stop every child, the last started first, or all at once; returns when none is left."""
+        for child in self.children if together else ():
+            if child.alive and child.process is not None:
+                child.process.terminate()
         for child in reversed(self.children):
             process = child.process
             if process is None or process.poll() is not None:

@@ -143,6 +143,11 @@ class Server:
                 share.close()
             return True
 
+    @staticmethod
+    def made(data_dir: Path) -> bool:
+        """Whether a cluster has been made for this folder."""
+        return (data_dir / "ready").exists()
+
     def database(self, name: str = "wuzha") -> Database:
         """The database called ``name``, made where it is missing; migrations are `store.migrate.upgrade`'s."""
         if self._share is None:

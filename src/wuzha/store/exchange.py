@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,9 @@ from . import durable, envelope, outbox
 from .queries import q
 from .zone_keys import Peer, Zone
 
-#: A letter without a receipt is written again after this long, where its file is gone or the peer misses it.
-RESEND = timedelta(seconds=30)
-#: A zone beats at least so often.
-BEAT = timedelta(seconds=5)
+#: A letter without a receipt is written again after this long, where its file is gone or the peer misses it; and a zone
+#: beats at least so often. Seconds of the wall: a replayed city passes faster, its letters do not.
+RESEND_S, BEAT_S = 30.0, 5.0
 #: Files written or read in one round, numbers of a hole told at once, files kept of those set aside.
 BATCH, HOLES, ASIDE_FILES = 500, 200, 200
 
@@ -140,7 +139,7 @@ def _lay_out(conn: psycopg.Connection[Any], zone: Zone, peer: Peer, now: datetim
     os.stat(peer.outbox)
     written: list[int] = []
     for number, kind, key, body, created_at, before in conn.execute(
-        q("exchange.to_write"), {**whom, "before": now - RESEND, "limit": BATCH}
+        q("exchange.to_write"), {**whom, "before": now - clock.stretch(RESEND_S), "limit": BATCH}
     ).fetchall():
         file = peer.outbox / _file(books["stream"], number)
         if before is None or not file.exists():
@@ -153,7 +152,8 @@ def _lay_out(conn: psycopg.Connection[Any], zone: Zone, peer: Peer, now: datetim
         written.append(number)
     if written:
         conn.execute(q("exchange.written"), {**whom, "numbers": written, "at": now})
-    if done.written or done.taken or books["beat_at"] is None or not now - BEAT < books["beat_at"] <= now:
+    beat = books["beat_at"]
+    if done.written or done.taken or beat is None or not now - clock.stretch(BEAT_S) < beat <= now:
         _beat(conn, zone, peer, now)
 
 
@@ -296,7 +296,8 @@ def _hear(conn: psycopg.Connection[Any], peer: Peer, letter: envelope.Letter, no
         conn.execute(q("exchange.stream"), {"peer": peer.name, "stream": secrets.token_hex(8)})
         return
     told = {
-        **whom, "upto": covered, "missing": missing, "at": now, "before": now - RESEND, "receipt": str(letter.number),
+        **whom, "upto": covered, "missing": missing, "at": now,
+        "before": now - clock.stretch(RESEND_S), "receipt": str(letter.number),
     }  # fmt: skip
     gone = conn.execute(q("exchange.receipt"), told).fetchall()
     conn.execute(q("exchange.again"), told)

@@ -65,8 +65,9 @@ def make_home(home: Path) -> None:
 
 
 @contextmanager
-def opened(settings: Settings | None = None, *, upgrade: bool = True) -> Iterator[Database]:
-    """The deployment's database, started (or adopted) where it is embedded, migrated where ``upgrade``.
+def opened(settings: Settings | None = None, *, upgrade: bool = True, make: bool | None = None) -> Iterator[Database]:
+    """The deployment's database, started (or adopted) where embedded, migrated where ``upgrade``; made where there
+    is none and ``make`` (which is ``upgrade`` where not said).
 
     Raises `embedded.ServerError` with what to do.
     """
@@ -78,7 +79,10 @@ def opened(settings: Settings | None = None, *, upgrade: bool = True) -> Iterato
             _upgrade(db)
         yield db
         return
-    make_home(settings.home)
+    if upgrade if make is None else make:
+        make_home(settings.home)
+    elif not Server.made(settings.home / "postgres"):  # a folder that was removed under us is not made anew
+        raise ServerError(f"{settings.home} holds no database; was it removed or moved?")
     with Server(settings.home / "postgres") as server:
         db = server.database(settings.database)
         if upgrade:

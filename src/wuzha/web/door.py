@@ -137,7 +137,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
                 tries.missed()
                 return again("bad_code")
         with _hashing, db() as conn:
-            token, left = door_zone.log_in(conn, fresh or device, pin, length=timedelta(seconds=told.door_session_s))
+            token, left = door_zone.log_in(conn, fresh or device, pin, length=clock.stretch(told.door_session_s))
         if token is None:
             tries.missed()
             state = "paired" if left else "revoked"

@@ -13,7 +13,6 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from wuzha.events import clock
 from wuzha.live.settings import Settings
 from wuzha.respond import verify
 from wuzha.store import zone_keys
@@ -144,7 +144,7 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
         try:
             zone = zone_keys.load(told.home)
             with _hashing, pool.connection(timeout=10) as conn, conn.transaction():
-                answer = verify.ask(conn, zone, text, fresh=timedelta(seconds=told.verify_fresh_s))
+                answer = verify.ask(conn, zone, text, fresh=clock.stretch(told.verify_fresh_s))
         except (psycopg.Error, PoolTimeout, zone_keys.KeysError) as error:
             log.error("cannot verify", error=type(error).__name__)
             return verify.Answer(verdict="never")
