@@ -111,3 +111,41 @@ def test_of_many_warnings_the_one_whose_clock_governs_is_in_sight(
         house.warning(alert, source_no=f"N-{i:02d}", sign_by=clock.now() + timedelta(minutes=90 - i))
     html = officer("wang").get(f"/alerts/{alert}").text
     assert html.index("N-39") < html.index("N-38") < html.index("另有 36 条") < html.index("N-35")
+
+
+def test_a_note_is_kept_whole_or_refused_and_lines_count_once(
+    house: Centre, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    alert, who = house.alert(), officer("wang")
+    whole = "一行\n" * 660 + "完"
+    assert who.post(f"/alerts/{alert}/notes", {"words": whole.replace("\n", "\r\n")}).status_code == 303
+    for long in (whole * 2, "长" * 100_000):
+        answer = who.post(f"/alerts/{alert}/notes", {"words": long})
+        assert answer.status_code == 409 and f"写了 {len(long)} 个字" in answer.text
+    found = house.engine.execute("SELECT words FROM contacts WHERE alert_id = %s", (alert,)).fetchall()
+    assert found == [(whole,)]
+
+
+def test_where_nobody_is_left_the_desk_says_so_and_stays(
+    house: Centre, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    house.alert(level="high")
+    who = officer("wang")
+    answer = who.post("/desk/sign-next", {"level": "low"})
+    assert answer.headers["location"] == "/desk?level=low&told=empty"
+    assert "没有待签收的预警了" in who.get("/desk?level=low&told=empty").text
+
+
+def test_the_list_of_visits_names_the_person_masked(house: Centre, wang: Actor, officer: Callable[..., Any]) -> None:
+    from wuzha.respond import dispatch, sign
+
+    alert = house.alert("张小兰", level="urgent", line="+8613812341234")
+    house.officer("sun", "孙", "station", unit="east")
+    with house.scope(wang) as conn:
+        sign.sign(conn, wang, alert, version=1, key="visit-sign")
+        dispatch.send(
+            conn, wang, alert, unit_id=house.units["east"], words="张小兰在家，13812341234", version=2, key="visit-send"
+        )
+    html = officer("sun").get("/duty/visits").text
+    assert "张*兰" in html and "138****1234" in html and "紧急" in html
+    assert "张小兰" not in html and "13812341234" not in html

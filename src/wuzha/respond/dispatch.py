@@ -200,12 +200,15 @@ def of_file(conn: psycopg.Connection[Any], alert_id: int) -> list[dict[str, Any]
 
 
 def ours(conn: psycopg.Connection[Any], actor: Actor) -> list[dict[str, Any]]:
-    """Open orders to the officer's own unit, the most pressing first; at most a hundred."""
+    """Open orders to the officer's own unit, the most pressing first, at most a hundred: with ``level, scam_type,
+    name, born, gender`` of the file and ``line``."""
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
+            "SELECT d.*, a.level, a.scam_type, p.name, p.born, p.gender, l.value AS line FROM ("
             f"{_COLUMNS} WHERE d.unit_id = %s AND d.state IN ('sent', 'going') ORDER BY d.meet_by, d.dispatch_id"
-            " LIMIT 100",
+            " LIMIT 100) d JOIN wuzha.alerts a USING (alert_id) LEFT JOIN wuzha.persons p ON p.person_id = a.person_id"
+            " LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id ORDER BY d.meet_by, d.dispatch_id",
             (actor.unit_id,),
         )
         .fetchall()

@@ -27,7 +27,9 @@ from wuzha.events import clock
 
 from . import render
 
-FORM_BYTES = 256 * 1024
+FORM_BYTES = 1024 * 1024
+#: What people write into a file, in characters at most; a longer one is refused, never cut short.
+WRITTEN = {"words": 2000, "reason": 2000, "note": 2000}
 FORM_FIELDS = 200
 #: Which refusals are which answers; all others are a conflict.
 STATUS = {"not_found": 404, "forbidden": 403, "book_too_large": 413}
@@ -144,14 +146,18 @@ async def fields(request: Request) -> list[tuple[str, str]]:
 
 
 def posted(context: Context = Depends(signed_in), pairs: list[tuple[str, str]] = Depends(fields)) -> Context:
-    """Dependency of every POST: the context with its form. BadForm without the session's token."""
-    form = {name: value.replace("\x00", "") for name, value in pairs}
+    """Dependency of every POST: the context with its form. BadForm without the session's token; Refused("too_long")."""
+    # Browsers end lines with two characters and count them as one.
+    form = {name: value.replace("\x00", "").replace("\r\n", "\n") for name, value in pairs}
     sent = form.get("csrf", "") or context.request.headers.get("x-csrf", "")
     if not same_site(context.request) or not secrets.compare_digest(sent.encode(), context.session.csrf.encode()):
         raise BadForm
     many: dict[str, list[str]] = {}
     for name, value in pairs:
         many.setdefault(name, []).append(value)
+    for name, most in WRITTEN.items():
+        if len(form.get(name, "")) > most:
+            raise Refused("too_long", length=len(form[name]), limit=most)
     context.form, context.many = form, many
     return context
 

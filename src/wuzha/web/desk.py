@@ -18,8 +18,8 @@ from .context import Context, posted, signed_in
 
 router = APIRouter()
 
-#: What the desk says once after a step that took the file out of sight.
-_TOLD = ("returned", "raised")
+#: What the desk says once: after a step that took the file out of sight, or where nobody is left to sign for.
+_TOLD = {"returned": "transfer.told_returned", "raised": "transfer.told_raised", "empty": "refused.queue_empty"}
 #: The first page that each right opens, in order.
 _HOMES = (("desk.read", "/desk"), ("users.write", "/admin/units"), ("audit.read", "/audit"), ("wall.read", "/wall"))
 
@@ -46,7 +46,7 @@ def _values(ctx: Context, request: Request) -> dict[str, Any]:
             "duty": (duty := duty_panel.desk(conn, ctx.actor, now=now)),
             "on_duty": len(duty["people"]),
             "code_owner": sign.verify_code(conn, f.search, now=now) if f.search.isdigit() else None,
-            "told": told if (told := request.query_params.get("told", "")) in _TOLD else "",
+            "told": _TOLD.get(request.query_params.get("told", ""), ""),
             "now": now,
         }
 
@@ -71,8 +71,13 @@ def rows(request: Request, ctx: Context = Depends(signed_in)) -> Response:
 
 @router.post("/desk/sign-next")
 def sign_next(ctx: Context = Depends(posted)) -> Response:
-    """Sign for the first alert that nobody has, and open it."""
+    """Sign for the first alert that nobody has, and open it; where there is none the desk says so and stays."""
     f = queue.Filters.of(dict(ctx.form))
-    with ctx.db() as conn:
-        done = sign.sign_next(conn, ctx.actor, f, key=ctx.form.get("click", ""))
+    try:
+        with ctx.db() as conn:
+            done = sign.sign_next(conn, ctx.actor, f, key=ctx.form.get("click", ""))
+    except Refused as refused:
+        if refused.reason != "queue_empty":
+            raise
+        return RedirectResponse("/desk?" + "&".join(filter(None, (f.address(), "told=empty"))), status_code=303)
     return RedirectResponse(f"/alerts/{done.alert_id}", status_code=303)

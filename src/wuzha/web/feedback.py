@@ -187,5 +187,5 @@ def _ways(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Re
 def save_way(ctx: Context = Depends(posted)) -> Response:
     """Write a source's way."""
     return attempt(ctx, lambda conn: ways.save(
-        conn, ctx.actor, ctx.form.get("source", ""), ctx.form.get("text", "").replace("\r\n", "\n"),
+        conn, ctx.actor, ctx.form.get("source", ""), ctx.form.get("text", ""),
     ), shown=_ways, to="/feedback/ways")  # fmt: skip

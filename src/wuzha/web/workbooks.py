@@ -178,7 +178,7 @@ def _layouts(ctx: Context, *, said: Refused | None = None, status: int = 200) ->
 @router.post("/layouts")
 def save_layout(ctx: Context = Depends(posted)) -> Response:
     """Keep a layout as it was edited; it must keep its name."""
-    name, text = ctx.form.get("name", ""), ctx.form.get("text", "").replace("\r\n", "\n")
+    name, text = ctx.form.get("name", ""), ctx.form.get("text", "")
 
     def work(conn: psycopg.Connection[Any]) -> None:
         source, _ = layouts.text_of(conn, name)
