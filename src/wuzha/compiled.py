@@ -1,4 +1,7 @@
-"""Where Numba keeps the compiled kernels.
+"""Where Numba keeps the compiled kernels, and when they are thrown away.
+
+Numba looks only at the file that a function stands in. A kernel that calls another file's kernel would keep the old one
+compiled in, so a package's sources are judged together (`refresh`), before any of them is loaded.
 
 Kept true: compiled code is loaded only from folders that nobody but this user (or root, who installed the package) can
 write to, since loading it runs it. The places, in this order: ``NUMBA_CACHE_DIR`` where it is set; ``__pycache__``
@@ -8,9 +11,13 @@ each version; a new folder for this process alone, which costs the compiling eac
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -37,3 +44,30 @@ def _users_folder(version: str) -> str | None:
     if about.st_uid != os.geteuid() or writable_by_others or not os.access(folder, os.W_OK):
         return None
     return str(folder)
+
+
+def refresh(here: Path, sources: Iterable[Path]) -> None:
+    """Drop the compiled kernels of the package in the folder ``here`` that come of other sources than these. That holds
+    wherever Numba keeps them: beside the sources, or in the folder of ``NUMBA_CACHE_DIR``. A read-only installation is
+    left as it is."""
+    from numba.core import config
+    from numba.core.caching import UserProvidedCacheLocator
+
+    cache = here / "__pycache__"
+    if folder := getattr(config, "CACHE_DIR", ""):
+        place = UserProvidedCacheLocator.get_suitable_cache_subpath(str(here / "kernels.py"))  # type: ignore[no-untyped-call]
+        cache = Path(folder) / place
+    mark = cache / "kernels.stamp"
+    with suppress(OSError):
+        digest = hashlib.sha256(importlib.metadata.version("numba").encode())
+        for path in sorted(sources):
+            digest.update(path.name.encode() + path.read_bytes())
+        now = digest.hexdigest()
+        if mark.is_file() and mark.read_text() == now:
+            return
+        for old in [*cache.glob("*.nbi"), *cache.glob("*.nbc")]:
+            old.unlink(missing_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = cache / f"kernels.stamp.{os.getpid()}"
+        fresh.write_text(now)
+        fresh.replace(mark)

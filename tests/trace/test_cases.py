@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-
 from tests.trace.rows import T0, pay, table
+
 from wuzha.trace import Index, Result, Theft, Tracer
 
 DAY = 86_400

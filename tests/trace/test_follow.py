@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from tests.trace import rows
 from tests.trace.reference import Claim, Found, Move, follow
 from tests.trace.rows import T0
-from wuzha.trace import Index, Theft, Tracer, walk
+
+from wuzha.trace import Index, Theft, Tracer, layout, walk
 from wuzha.trace.follow import POLICIES
 
 
@@ -69,7 +69,7 @@ def kernel(index: Index, tracer: Tracer, claims: list[Claim], policy: str) -> tu
     assert z is not None
     shares = np.empty((10_000, 3), np.int64)
     n = walk.shares(z, shares)
-    names = index.names(z.slots["account"][: z.n[walk.N_SLOTS]].tolist())
+    names = index.names(z.slots["account"][: z.n[layout.N_SLOTS]].tolist())
     order = range(len(claims))
     for slot, claim, fen in shares[:n].tolist():
         at = (names[slot].removeprefix("account:"), order[claim])

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from tests.trace.rows import T0, pay, table
+
 from wuzha.trace import Index, Theft, Tracer
 
 DAY = 86_400

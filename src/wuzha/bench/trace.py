@@ -26,7 +26,7 @@ import polars as pl
 import pyarrow as pa
 
 from wuzha.cli.output import say
-from wuzha.trace import Index, Theft, Tracer, walk
+from wuzha.trace import Index, Theft, Tracer, layout
 
 from .machine import machine
 
@@ -41,8 +41,8 @@ _SAMPLE = 200_000
 _RIVALS_ASKED = 40
 
 
-def planted(rows: int, thefts: int, seed: int) -> tuple[pa.Table, list[tuple[int, int, int]], int]:
-    """Transfers (ts, payer, payee as texts, amount_fen), the thefts (account, µs, fen), and a hub's number."""
+def planted(rows: int, thefts: int, seed: int) -> tuple[pa.Table, list[tuple[str, int, int]], str]:
+    """Transfers (ts, payer, payee as texts, amount_fen), the thefts (account, µs, fen), and a hub."""
     r = np.random.default_rng(seed)
     accounts = max(rows // 4, 2_000)
     hubs = min(_HUBS, max(rows // (4 * _HUB_ROWS), 1))
@@ -97,18 +97,18 @@ def planted(rows: int, thefts: int, seed: int) -> tuple[pa.Table, list[tuple[int
         payee = r.integers(hubs, accounts, n)
         payee = np.where(payee == payer, (payee + 1 - hubs) % (accounts - hubs) + hubs, payee)
         more(payer, payee, r.integers(0, _DAYS * 24 * _HOUR_US, n), r.integers(100, 2_000_000, n))
-    payer, payee, at, amount = (np.concatenate(x) for x in (a, b, ts, fen))
-    at = at // 1_000_000 * 1_000_000 + T0  # statements know whole seconds
-    order = np.argsort(at, kind="stable")
+    payers, payees, moments, amounts = (np.concatenate(x) for x in (a, b, ts, fen))
+    moments = moments // 1_000_000 * 1_000_000 + T0  # statements know whole seconds
+    order = np.argsort(moments, kind="stable")
     names = pa.array([f"62{i * 2654435761 % 10**17:017d}" for i in range(accounts)], pa.string())
     table = pa.table(
         {
-            "ts": pa.array(at[order]).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
-            "payer": names.take(pa.array(payer[order])), "payee": names.take(pa.array(payee[order])),
-            "amount_fen": pa.array(amount[order]),
+            "ts": pa.array(moments[order]).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
+            "payer": names.take(pa.array(payers[order])), "payee": names.take(pa.array(payees[order])),
+            "amount_fen": pa.array(amounts[order]),
         }
     )  # fmt: skip
-    return table, [(names[v].as_py(), at, f) for v, at, f in asked], names[0].as_py()  # type: ignore[misc]
+    return table, [(str(names[v]), at, f) for v, at, f in asked], str(names[0])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -132,7 +132,7 @@ def _quantiles(seconds: list[float]) -> dict[str, float]:
 def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str, Any]:
     """Build, append, ask. Returns the figures of the module's docstring with the machine."""
     say(f"making {rows:,} transfers")
-    table, thefts, hub = planted(rows, queries, seed)
+    table, thefts, crowded = planted(rows, queries, seed)
     small = table.slice(0, min(50_000, table.num_rows))
     warm = Index()
     warm.take(small.slice(0, small.num_rows // 2))
@@ -147,11 +147,11 @@ def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str,
     no_hubs = index.hubs(10_000)
     asked = [Theft(account=f"account:{name}", at=at, amount_fen=fen) for name, at, fen in thefts]
 
-    def claims(theft: Theft) -> tuple[walk.Claims, int]:
+    def claims(theft: Theft) -> tuple[layout.Claims, int]:
         made, _, _ = tracer._claims([theft], view)
         return made, 2 * view.rank_at(theft.at + HOURS * _HOUR_US + 1)
 
-    def ask(theft: Theft, policy: Any, hub: npt.NDArray[np.uint8] = no_hubs) -> walk.Scratch:
+    def ask(theft: Theft, policy: Any, hub: npt.NDArray[np.uint8] = no_hubs) -> layout.Scratch:
         made, end = claims(theft)
         return tracer.walk(made, view, policy=policy, until=2 * index.entries, end=end, hub=hub)
 
@@ -166,7 +166,7 @@ def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str,
         begun = time.perf_counter()
         z = ask(theft, "fifo")
         times.append(time.perf_counter() - begun)
-        touched.append(z.slots["account"][: z.n[walk.N_SLOTS]].astype(np.int64))
+        touched.append(z.slots["account"][: z.n[layout.N_SLOTS]].astype(np.int64))
     figures |= _quantiles(times)
     for name, policy in (("haircut", "haircut"), ("reach", "poison")):
         seconds = []
@@ -190,9 +190,9 @@ def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str,
         read.append(time.perf_counter() - begun)
     figures["times_reading_touched_rows"] = round(sum(times) / max(sum(read), 1e-9), 1)
     figures["accounts_touched_p50"] = int(np.median([x.shape[0] for x in touched]))
-    figures["hub_ms"] = _hub_ms(index, tracer, view, hub)
+    figures["hub_ms"] = _hub_ms(index, tracer, view, crowded)
     if rivals:
-        figures["rivals"] = _rivals(table, index, asked, ask, no_hubs, figures)
+        figures["rivals"] = _rivals(table, index, asked, ask, no_hubs)
     append = _appended(index, table, seed)
     return {
         "rows": table.num_rows, "accounts": view.accounts, "index_s": round(build_s, 2),
@@ -235,18 +235,16 @@ def _appended(index: Index, table: pa.Table, seed: int) -> int:
     for begin in range(0, n, 10_000):
         index.take(more.slice(begin, 10_000))
         index.view()
-    return round(n / (time.perf_counter() - begun))
+    return int(n / (time.perf_counter() - begun))
 
 
 # ---------------------------------------------------------------- rivals
 
 
 def _rivals(
-    table: pa.Table, index: Index, asked: list[Theft], ask: Callable[..., walk.Scratch], hubs: Any, ours: dict[str, Any]
+    table: pa.Table, index: Index, asked: list[Theft], ask: Callable[..., layout.Scratch], hubs: npt.NDArray[np.uint8]
 ) -> dict[str, Any]:
     """Each rival's times for the question of reach, and whether its answers are ours."""
-    numbers, _ = index.accounts.intern(np.empty(0, np.uint64))
-    del numbers
     some = asked[:_RIVALS_ASKED]
     plain = pl.from_arrow(table)
     assert isinstance(plain, pl.DataFrame)
@@ -258,12 +256,12 @@ def _rivals(
         .join(number.rename({"name": "payee", "id": "b"}), on="payee")
         .select("a", "b", "t").sort("t")
     )  # fmt: skip
-    of = dict(zip(number["name"].to_list(), number["id"].to_list(), strict=True)) if len(number) < 10_000_000 else {}
+    of = dict(zip(number["name"].to_list(), number["id"].to_list(), strict=True))
     hub_ids = {of[n.removeprefix("account:")] for n in index.names(np.flatnonzero(hubs).tolist())}
     want = []
     for theft in some:
         z = ask(theft, "poison")
-        reached = index.names(z.slots["account"][: z.n[walk.N_SLOTS]].tolist())
+        reached = index.names(z.slots["account"][: z.n[layout.N_SLOTS]].tolist())
         want.append({of[n.removeprefix("account:")] for n in reached} - {of[theft.account.removeprefix("account:")]})
     questions = []
     for theft in some:

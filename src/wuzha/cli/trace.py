@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import click
 import typer
 from typer.core import TyperCommand
 
 from .output import FAILED, JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, say
 
 if TYPE_CHECKING:
-    from wuzha.trace import Theft
+    from wuzha.trace import Policy, Theft
 
 _ORDER = "wuzha.trace.order"
 
@@ -22,7 +21,7 @@ _ORDER = "wuzha.trace.order"
 class _InOrder(TyperCommand):
     """Keeps in which order ``--from`` and ``--into`` were given: they share their ``--at`` and ``--amount``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As the base class."""
         ctx.meta[_ORDER] = [a.partition("=")[0] for a in args if a.partition("=")[0] in ("--from", "--into")]
         return super().parse_args(ctx, args)
@@ -86,7 +85,7 @@ def register(app: typer.Typer) -> None:
         index = Index.of(rows)
         try:
             result = Tracer(index).follow(
-                thefts, policy=policy, until=end, hours=hours, levels=levels, to=to, follow_hubs=hubs,
+                thefts, policy=cast("Policy", policy), until=end, hours=hours, levels=levels, to=to, follow_hubs=hubs,
                 hub_neighbours=hub_neighbours,
             )  # fmt: skip
         except ValueError as error:
@@ -166,7 +165,7 @@ def _theft(account: str, into: bool, at: str, amount: str) -> Theft:
 def _of_options(order: list[str], from_: list[str], into: list[str], at: list[str], amount: list[str]) -> list[Theft]:
     if not len(from_) + len(into) == len(at) == len(amount):
         raise ValueError(
-            f"{len(from_) + len(into)} accounts, {len(at)} times, {len(amount)} amounts: give one of each for each theft"
+            f"{len(from_) + len(into)} accounts, {len(at)} times, {len(amount)} amounts: give one of each a theft"
         )
     left, right = iter(from_), iter(into)
     named = [(next(left), False) if option == "--from" else (next(right), True) for option in order]

@@ -4,9 +4,9 @@ Kept true here: stolen = held + exited + unknown, to the fen, for every claim; w
 policy that is named. `Policy`: ``fifo``, ``lifo``, ``haircut`` (see `walk`), and ``poison``, which keeps the figures of
 ``haircut`` and besides tells everything that stolen money may have reached, each payment in full (``reach_fen``).
 
-The smallest opening balance that keeps every balance ≥ 0 is taken where none is given. With a larger one an account pays
-more from its own money: under ``fifo`` and ``haircut`` it may then hold up to all it received (``held_high_fen``); under
-``lifo`` nothing changes.
+The smallest opening balance that keeps every balance ≥ 0 is taken where none is given. With a larger one an account
+pays more from its own money: under ``fifo`` and ``haircut`` it may then hold up to all it received
+(``held_high_fen``); under ``lifo`` nothing changes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from wuzha.events.money import LIMIT_FEN
 
-from . import walk
+from . import layout, walk
 from .index import Index, View
+from .layout import EXITS, Claims, Scratch
 from .order import TIES
-from .walk import EXITS, Claims, Scratch
 
 Policy = Literal["fifo", "lifo", "haircut", "poison"]
 POLICIES: tuple[Policy, ...] = ("fifo", "lifo", "haircut", "poison")
@@ -35,7 +35,7 @@ _HOUR_US = 3_600_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Theft:
-    """What was stolen: ``amount_fen`` out of ``account`` from ``at`` (µs) on; ``into``: the account that received it."""
+    """What was stolen: ``amount_fen`` out of ``account`` from ``at`` (µs) on; ``into``: the account received it."""
 
     account: str
     at: int
@@ -120,7 +120,7 @@ class Tracer:
             hub = _not_hubs(hub, claims.account[claims.into] if claims.into.any() else claims.account[:0])
         z = self.walk(claims, view, policy=policy, until=until_key, end=end, hub=hub)
         if levels is not None:
-            slots = z.slots[: z.n[walk.N_SLOTS]]
+            slots = z.slots[: z.n[layout.N_SLOTS]]
             beyond = slots["account"][slots["level"] >= levels].astype(np.int64)
             z = self.walk(claims, view, policy=policy, until=until_key, end=end, hub=hub, stopped=beyond)
         return _told(self.index, view, z, claims, thefts, order, policy, to, notes)
@@ -171,11 +171,12 @@ def _room_for(had: Scratch | None, room: int, accounts: int, claims: int) -> Scr
         and had.left.shape[0] >= claims
     ):
         return had
-    carried = np.zeros(8 * room, walk.CARRIED)
+    carried = np.zeros(8 * room, layout.CARRIED)
     carried["rank"] = -1
     return Scratch(
-        slots=np.zeros(room, walk.SLOT), parcels=np.zeros(8 * room, walk.PARCEL), edges=np.zeros(4 * room, walk.EDGE),
-        exits=np.zeros(4 * room, walk.EXIT), heap=np.zeros(2 * room + claims, walk.HEAP),
+        slots=np.zeros(room, layout.SLOT), parcels=np.zeros(8 * room, layout.PARCEL),
+        edges=np.zeros(4 * room, layout.EDGE),
+        exits=np.zeros(4 * room, layout.EXIT), heap=np.zeros(2 * room + claims, layout.HEAP),
         carried=carried, carried_at=np.zeros(4 * room + 1, np.int64), slot_of=np.full(max(accounts, 1), -1, np.int32),
         left=np.zeros(max(claims, 1), np.int64), next_claim=np.full(max(claims, 1), -1, np.int32),
         n=np.zeros(8, np.int64),
@@ -192,9 +193,9 @@ def _told(
     index: Index, view: View, z: Scratch, claims: Claims, thefts: Sequence[Theft], order: list[int], policy: Policy,
     to: str | None, notes: list[str],
 ) -> Result:  # fmt: skip
-    slots = z.slots[: z.n[walk.N_SLOTS]].copy()
-    edges = z.edges[: z.n[walk.N_EDGES]].copy()
-    exits = z.exits[: z.n[walk.N_EXITS]].copy()
+    slots = z.slots[: z.n[layout.N_SLOTS]].copy()
+    edges = z.edges[: z.n[layout.N_EDGES]].copy()
+    exits = z.exits[: z.n[layout.N_EXITS]].copy()
     left = z.left[: claims.key.shape[0]]
     held = slots["received"] + slots["stolen"] - slots["sent"]
     thefts_told, stolen, nowhere = [], 0, 0
@@ -212,7 +213,7 @@ def _told(
     names = dict(zip(range(slots.shape[0]), index.names(slots["account"].tolist()), strict=True))
     on_path = _on_path(slots, edges, index.number(to)) if to is not None else None
     poison = policy == "poison"
-    accounts = [
+    accounts: list[dict[str, Any]] = [
         {
             "account": names[s], "level": int(slots["level"][s]), "first_at": _first(view, int(slots["first"][s])),
             "received_fen": int(slots["received"][s]), "sent_fen": int(slots["sent"][s]),
@@ -265,7 +266,7 @@ def _exits(index: Index, exits: npt.NDArray[Any], poison: bool) -> tuple[int, in
         at[0] += int(one["amount"])
         at[1] += int(one["reach"])
     names = index.names([account for _, account in sums])
-    told = [
+    told: list[dict[str, Any]] = [
         {"kind": EXITS[kind], "account": name, "amount_fen": amount, **({"reach_fen": reach} if poison else {})}
         for ((kind, _), (amount, reach)), name in zip(sums.items(), names, strict=True)
         if amount or poison
@@ -310,19 +311,16 @@ def _amounts(
     base = int(t.tail_from[0])
     out: list[tuple[int, str | None]] = []
     for i, rank in enumerate(ranks.tolist()):
-        if rank >= base:
-            side = t.tail_out[rank - base]
-        else:
-            side = t.outs[int(edges["place"][i])]
+        side = t.tail_out[rank - base] if rank >= base else t.outs[int(edges["place"][i])]
         other = int(side["other"])
-        payee = None if other == int(walk.NOBODY) or edges["payee"][i] >= 0 else index.names([other])[0]
-        out.append((int(side["amount"]) & int(walk.AMOUNT), payee))
+        payee = None if other == int(layout.NOBODY) or edges["payee"][i] >= 0 else index.names([other])[0]
+        out.append((int(side["amount"]) & int(layout.AMOUNT), payee))
     return out
 
 
 def _on_path(slots: npt.NDArray[Any], edges: npt.NDArray[Any], target: int) -> npt.NDArray[np.bool_]:
     """Which accounts lie on a path of stolen money to the account ``target``."""
-    on = slots["account"].astype(np.int64) == target
+    on: npt.NDArray[np.bool_] = slots["account"].astype(np.int64) == target
     changed = bool(on.any())
     while changed:
         before = int(on.sum())

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -24,45 +23,22 @@ import pyarrow as pa
 from wuzha.events.hashing import identity
 
 from . import order, rows
+from .entries import ENTRY, built, joined, nothing, picked, split, unbuilt
+from .hubs import hubs
+from .layout import DELAYED, NOBODY, SIDE, Transfers, kernel
+from .links import Links
 from .numbers import Numbers
 from .rows import Arrays
-from .walk import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, Transfers
 
-_DAY_US = 86_400_000_000
 #: Layout of the files; another one is refused.
 LAYOUT = 1
 #: A tail of more than this part of the whole is built in.
 _MOST_TAIL = 0.25
 _LEAST_TAIL = 1 << 16
-kernel = nb.njit(cache=True, nogil=True)
 
 
 @kernel
-def _sides(who, other, amount, fresh, at, out, given, beside):
-    """Every transfer to its place by account; ``at`` is each account's next place."""
-    for r in range(who.shape[0]):
-        a = who[r]
-        if a == NOBODY:
-            continue
-        i = at[a]
-        at[a] = i + 1
-        one = out[i]
-        one.amount = amount[r]
-        one.other = other[r]
-        one.rank = fresh + r
-        if beside.shape[0]:
-            beside[i] = given[r]
-
-
-@kernel
-def _counted(who, counts):
-    for r in range(who.shape[0]):
-        if who[r] != NOBODY:
-            counts[np.int64(who[r]) + 1] += 1
-
-
-@kernel
-def _chained(who, begin, head, last, following):
+def _chained(who, begin, head, last, following):  # type: ignore[no-untyped-def]
     """Each account's transfers of the tail, from place ``begin`` on, one after another."""
     for r in range(begin, who.shape[0]):
         a = who[r]
@@ -113,10 +89,6 @@ class View:
         return self._at(self.how, ranks)
 
 
-#: An entry is a transfer, or one end of it where it arrives later: ``payer`` and ``payee`` are whose balance it
-#: changes, ``to`` and ``by`` whom it names.
-_ENTRY = ("ts", "payer", "payee", "to", "by", "amount", "fee", "payer_balance", "payee_balance", "number", "row")
-_NUMBER_TYPES = {"payer": np.uint32, "payee": np.uint32, "to": np.uint32, "by": np.uint32}
 #: Rank of an arrival that the data does not reach.
 _NOT_YET = 0xFFFFFFFE
 
@@ -137,7 +109,7 @@ class Index:
         self._tail: Arrays = {}
         self._made: View | None = None
         self._hubs: dict[int, npt.NDArray[np.uint8]] = {}
-        self._links = _Links()
+        self._links = Links()
 
     @classmethod
     def of(cls, table: pa.Table) -> Index:
@@ -153,7 +125,7 @@ class Index:
     def entries(self) -> int:
         """How many ranks there are: transfers, and arrivals of those that arrive later."""
         view = self.view()
-        return view.ts[0].shape[0] + view.ts[1].shape[0]
+        return int(view.ts[0].shape[0] + view.ts[1].shape[0])
 
     # ------------------------------------------------------------ rows in
 
@@ -184,24 +156,24 @@ class Index:
             return
         entries = self._entries(table)
         self._newest = max(self._newest, int(entries["ts"].max()))
-        entries = _split(entries)
+        entries = split(entries)
         if self._coming is not None:
-            entries = _joined(entries, self._coming)
+            entries = joined(entries, self._coming)
         later = entries["ts"] > self._newest
-        self._coming = _picked(entries, np.flatnonzero(later)) if later.any() else None
+        self._coming = picked(entries, np.flatnonzero(later)) if later.any() else None
         if self._coming is not None:
-            entries = _picked(entries, np.flatnonzero(~later))
+            entries = picked(entries, np.flatnonzero(~later))
         self._made = None
         self._hubs = {}
         oldest = int(entries["ts"].min())
         if not self._base or oldest <= int(self._base["ts"][-1]):
             if self._base:
-                entries = _joined(_joined(_unbuilt(self._base), self._tail_entries()), entries)
+                entries = joined(joined(unbuilt(self._base), self._tail_entries()), entries)
             self._build(entries)
             return
         self._extend(entries, int(np.searchsorted(self._tail["ts"][: self._tail["n"][0]], oldest)))
         if self._tail["n"][0] > max(_LEAST_TAIL, int(_MOST_TAIL * self._base["ts"].shape[0])):
-            self._build(_joined(_unbuilt(self._base), self._tail_entries()))
+            self._build(joined(unbuilt(self._base), self._tail_entries()))
 
     def _entries(self, table: pa.Table) -> Arrays:
         columns = rows.arrays(table)
@@ -222,7 +194,7 @@ class Index:
 
     def _ordered(self, entries: Arrays) -> tuple[Arrays, npt.NDArray[np.uint8]]:
         arrangement, how = order.put_in_order(entries, len(self.accounts), lambda at: self._hashes(entries["row"][at]))
-        return (entries if arrangement is None else _picked(entries, arrangement)), how
+        return (entries if arrangement is None else picked(entries, arrangement)), how
 
     def _hashes(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         """Hash of the identity of each row; a row of a table without ids is known by its number."""
@@ -241,7 +213,7 @@ class Index:
         # the newest time goes to the tail: more rows may come with it
         cut = int(np.searchsorted(entries["ts"], entries["ts"][-1])) if n else 0
         cut = cut if cut else n
-        self._base = _built({name: column[:cut] for name, column in entries.items()}, how[:cut], len(self.accounts))
+        self._base = built({name: column[:cut] for name, column in entries.items()}, how[:cut], len(self.accounts))
         self._tail = _no_tail(len(self.accounts))
         if cut < n:
             self._chain({name: column[cut:] for name, column in entries.items()}, how[cut:])
@@ -250,13 +222,13 @@ class Index:
 
     def _tail_entries(self) -> Arrays:
         n = int(self._tail["n"][0])
-        return {name: self._tail[name][:n] for name in _ENTRY}
+        return {name: self._tail[name][:n] for name in ENTRY}
 
     def _extend(self, entries: Arrays, cut: int) -> None:
         n = int(self._tail["n"][0])
         if cut < n:  # what stands from there on is put in order anew; views that are out keep the old arrays
             kept = {name: column[:cut] for name, column in self._tail_entries().items()}
-            entries = _joined({name: column[cut:] for name, column in self._tail_entries().items()}, entries)
+            entries = joined({name: column[cut:] for name, column in self._tail_entries().items()}, entries)
             how = self._tail["how"][:cut]
             self._tail = _no_tail(len(self.accounts))
             self._chain(kept, how)
@@ -268,7 +240,7 @@ class Index:
         n = before + entries["ts"].shape[0]
         size = tail["ts"].shape[0]
         if n > size:
-            for name in (*_ENTRY, "how", "outs", "ins", "next_out", "next_in"):
+            for name in (*ENTRY, "how", "outs", "ins", "next_out", "next_in"):
                 longer = np.empty(max(n, 2 * size, 4096), tail[name].dtype)
                 longer[:before] = tail[name][:before]
                 tail[name] = longer
@@ -279,7 +251,7 @@ class Index:
                 longer[: tail[name].shape[0]] = tail[name]
                 tail[name] = longer
         here = slice(before, n)
-        for name in _ENTRY:
+        for name in ENTRY:
             tail[name][here] = entries[name]
         tail["how"][here] = how
         rank = np.arange(before, n) + self._base["ts"].shape[0]
@@ -298,7 +270,7 @@ class Index:
         if self._made is not None:
             return self._made
         if not self._base:
-            self._base, self._tail = _built(_nothing(), np.empty(0, np.uint8), 0), _no_tail(0)
+            self._base, self._tail = built(nothing(), np.empty(0, np.uint8), 0), _no_tail(0)
         base, tail = self._base, self._tail
         n, begin = int(tail["n"][0]), base["ts"].shape[0]
         late = np.flatnonzero(tail["fee"][:n] > 0)
@@ -335,7 +307,7 @@ class Index:
         """By account: 1 where it has dealt with that many others or more."""
         if neighbours not in self._hubs:
             view = self.view()
-            self._hubs[neighbours] = _hubs(view.transfers, len(self.accounts), neighbours)
+            self._hubs[neighbours] = hubs(view.transfers, len(self.accounts), neighbours)
         return self._hubs[neighbours]
 
     # ------------------------------------------------------------ names
@@ -371,8 +343,8 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write the index: arrays that `open` maps, ids and names as Arrow files. The tail is built in first."""
         if self._tail and self._tail["n"][0]:
-            entries, how = self._ordered(_joined(_unbuilt(self._base), self._tail_entries()))
-            self._base = _built(entries, how, len(self.accounts))
+            entries, how = self._ordered(joined(unbuilt(self._base), self._tail_entries()))
+            self._base = built(entries, how, len(self.accounts))
             self._tail, self._made = _no_tail(len(self.accounts)), None
         self.view()
         folder.mkdir(parents=True, exist_ok=True)
@@ -424,175 +396,13 @@ class Index:
         }  # fmt: skip
 
 
-class _Links:
-    """What ties rows to rows that came before: identities, what reversals undo, references of payments through firms."""
-
-    def __init__(self) -> None:
-        self.rows: list[pa.Table] = []
-        self.twice = 0
-        self._known, self._awaited, self._through, self._named = Numbers(), Numbers(), Numbers(), Numbers()
-
-    def new(self, table: pa.Table) -> tuple[pa.Table, bool]:
-        """The rows that were not there yet, and whether they change what earlier ones mean."""
-        ids = identity(table)
-        _, first = self._known.intern(ids)
-        if first.shape[0] < table.num_rows:
-            self.twice += table.num_rows - first.shape[0]
-            table, ids = table.take(pa.array(first)), ids[first]
-        undone, through, named = rows.links(table)
-        again = bool(
-            self._awaited.has(ids).any() or self._named.has(through).any() or self._through.has(named).any()
-            or (self._known.has(undone) & ~np.isin(undone, ids)).any()
-        )  # fmt: skip
-        self._awaited.intern(undone)
-        self._through.intern(through)
-        self._named.intern(named)
-        return table, again and bool(self.rows)
-
-
 #: Columns kept of each row, for names.
 _NAMED = ("source", "event_id", "payer", "payee")
 
 
-def _nothing() -> Arrays:
-    return {name: np.empty(0, _NUMBER_TYPES.get(name, np.int64)) for name in _ENTRY}
-
-
-def _picked(entries: Arrays, at: npt.NDArray[np.int64]) -> Arrays:
-    return {name: entries[name][at] for name in _ENTRY}
-
-
-def _joined(a: Arrays, b: Arrays) -> Arrays:
-    return {name: np.concatenate([a[name], b[name]]) for name in _ENTRY}
-
-
-def _split(entries: Arrays) -> Arrays:
-    """Transfers that arrive a day later become two entries: what leaves, and what arrives."""
-    late = np.flatnonzero(entries["amount"] & DELAYED)
-    if not late.size:
-        return entries
-    arrivals = _picked(entries, late)
-    arrivals["ts"] = arrivals["ts"] + _DAY_US
-    arrivals["payer"] = np.full(late.size, NOBODY, np.uint32)
-    arrivals["fee"] = np.zeros(late.size, np.int64)
-    arrivals["amount"] = arrivals["amount"] & ~WITH_FEE
-    arrivals["payer_balance"] = np.full(late.size, UNKNOWN, np.int64)
-    entries = {name: np.array(entries[name]) for name in _ENTRY}
-    entries["payee"][late] = NOBODY
-    entries["payee_balance"][late] = UNKNOWN
-    return _joined(entries, arrivals)
-
-
-def _built(entries: Arrays, how: npt.NDArray[np.uint8], accounts: int) -> Arrays:
-    """The base of entries in order."""
-    n = entries["ts"].shape[0]
-    out: Arrays = {"ts": np.ascontiguousarray(entries["ts"]), "row": np.ascontiguousarray(entries["row"]), "how": how}
-    for side, at, given, who, other in (
-        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
-    ):  # fmt: skip
-        begins = np.zeros(accounts + 1, np.int64)
-        _counted(entries[who], begins)
-        np.cumsum(begins, out=begins)
-        out[at] = begins
-        balances = entries[f"{who}_balance"]
-        known = bool((balances != UNKNOWN).any()) if balances.strides[0] else False
-        m = int(begins[-1])
-        out[side] = np.empty(m, SIDE)
-        out[given] = np.empty(m if known else 0, np.int64)
-        balances = np.ascontiguousarray(balances) if known else np.empty(0, np.int64)
-        _sides(entries[who], entries[other], entries["amount"], 0, begins[:-1].copy(), out[side], balances, out[given])
-    fees = np.flatnonzero(entries["fee"] > 0) if entries["fee"].strides[0] else np.empty(0, np.int64)
-    out["fee_rank"], out["fee"] = fees.astype(np.uint32), entries["fee"][fees]
-    late = np.flatnonzero(entries["amount"] & DELAYED)
-    out["late_rank"], out["late_row"] = late, entries["row"][late]
-    out["late_leaves"] = entries["payer"][late] != NOBODY
-    numbered = np.flatnonzero(entries["number"] != UNKNOWN) if entries["number"].strides[0] else np.empty(0, np.int64)
-    out["number_rank"], out["number"] = numbered, entries["number"][numbered]
-    assert n == out["row"].shape[0]
-    return out
-
-
-def _unbuilt(base: Arrays) -> Arrays:
-    """The entries of a base, in order."""
-    n = base["ts"].shape[0]
-    entries = {name: np.full(n, NOBODY if name in _NUMBER_TYPES else UNKNOWN, _NUMBER_TYPES.get(name, np.int64))
-               for name in _ENTRY}  # fmt: skip
-    entries["ts"], entries["row"] = np.asarray(base["ts"]), np.asarray(base["row"])
-    for side, at, given, who, other in (
-        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
-    ):  # fmt: skip
-        rank = base[side]["rank"]
-        accounts = base[at].shape[0] - 1
-        entries[who][rank] = np.repeat(np.arange(accounts, dtype=np.uint32), np.diff(base[at]))
-        entries[other][rank] = base[side]["other"]
-        entries["amount"][rank] = base[side]["amount"]
-        if base[given].shape[0]:
-            entries[f"{who}_balance"][rank] = base[given]
-    # whom cash names, and who a payee's side names where the payer's is none
-    entries["to"][entries["payer"] == NOBODY] = entries["payee"][entries["payer"] == NOBODY]
-    entries["by"][entries["payee"] == NOBODY] = entries["payer"][entries["payee"] == NOBODY]
-    entries["fee"][:] = 0
-    entries["fee"][base["fee_rank"]] = base["fee"]
-    entries["number"][base["number_rank"]] = base["number"]
-    return entries
-
-
 def _no_tail(accounts: int) -> Arrays:
-    tail: Arrays = {**_nothing(), "how": np.empty(0, np.uint8), "outs": np.empty(0, SIDE), "ins": np.empty(0, SIDE)}
+    tail: Arrays = {**nothing(), "how": np.empty(0, np.uint8), "outs": np.empty(0, SIDE), "ins": np.empty(0, SIDE)}
     tail |= {name: np.empty(0, np.int32) for name in ("next_out", "next_in")}
     tail |= {name: np.full(accounts, -1, np.int32) for name in ("head_out", "head_in", "last_out", "last_in")}
     tail["n"] = np.zeros(1, np.int64)
     return tail
-
-
-@kernel
-def _dealt_with(T, a, least, seen):
-    """Whether account ``a`` has dealt with ``least`` others; ``seen`` is by account, stamped with ``a`` + 1."""
-    n = 0
-    if a + 1 < T.out_at.shape[0]:
-        for i in range(T.out_at[a], T.out_at[a + 1]):
-            o = T.outs[i].other
-            if o != NOBODY and seen[o] != a + 1:
-                seen[o] = a + 1
-                n += 1
-        for i in range(T.in_at[a], T.in_at[a + 1]):
-            o = T.ins[i].other
-            if o != NOBODY and seen[o] != a + 1:
-                seen[o] = a + 1
-                n += 1
-    j = np.int64(T.head_out[a]) if a < T.head_out.shape[0] else np.int64(-1)
-    while j >= 0:
-        o = T.tail_out[j].other
-        if o != NOBODY and seen[o] != a + 1:
-            seen[o] = a + 1
-            n += 1
-        j = np.int64(T.next_out[j])
-    j = np.int64(T.head_in[a]) if a < T.head_in.shape[0] else np.int64(-1)
-    while j >= 0:
-        o = T.tail_in[j].other
-        if o != NOBODY and seen[o] != a + 1:
-            seen[o] = a + 1
-            n += 1
-        j = np.int64(T.next_in[j])
-    return n >= least
-
-
-@kernel
-def _hubs(T, accounts, least):
-    hub = np.zeros(accounts, np.uint8)
-    tail = np.zeros(accounts, np.int64)
-    for j in range(T.tail_out.shape[0]):
-        if T.tail_out[j].other != NOBODY:
-            tail[T.tail_out[j].other] += 1
-        if T.tail_in[j].other != NOBODY:
-            tail[T.tail_in[j].other] += 1
-    seen = np.zeros(0, np.int64)
-    for a in range(accounts):
-        degree = tail[a]
-        if a + 1 < T.out_at.shape[0]:
-            degree += T.out_at[a + 1] - T.out_at[a] + T.in_at[a + 1] - T.in_at[a]
-        if degree >= least:
-            if seen.shape[0] == 0:
-                seen = np.zeros(accounts, np.int64)
-            hub[a] = _dealt_with(T, a, least, seen)
-    return hub

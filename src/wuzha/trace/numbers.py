@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from .walk import NOBODY
+from .layout import NOBODY, kernel
 
 SLOT = np.dtype([("key", "u8"), ("id", "i8")])
 _AHEAD = 16
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _29 = np.uint64(29)
 _1 = np.uint64(1)
-kernel = nb.njit(cache=True, nogil=True)
 
 
 @kernel
-def _intern(keys, slots, n, out, first):
+def _intern(keys, slots, n, out, first):  # type: ignore[no-untyped-def]
     """Numbers of hashes; new ones are n, n+1 …, ``first`` their place. Rows are looked at in groups, so that the waits
     for memory of one group overlap. Returns how many there are now."""
     mask = np.uint64(slots.shape[0] - 1)
@@ -51,7 +49,7 @@ def _intern(keys, slots, n, out, first):
 
 
 @kernel
-def _refilled(old, new):
+def _refilled(old, new):  # type: ignore[no-untyped-def]
     mask = np.uint64(new.shape[0] - 1)
     for j in range(old.shape[0]):
         if old[j].key == np.uint64(0):
@@ -64,7 +62,7 @@ def _refilled(old, new):
 
 
 @kernel
-def _found(slots, key):
+def _found(slots, key):  # type: ignore[no-untyped-def]
     mask = np.uint64(slots.shape[0] - 1)
     i = (key * _MIX >> _29) & mask
     while slots[np.int64(i)].key != np.uint64(0) and slots[np.int64(i)].key != key:
@@ -73,7 +71,7 @@ def _found(slots, key):
 
 
 @kernel
-def _has(slots, keys, out):
+def _has(slots, keys, out):  # type: ignore[no-untyped-def]
     for r in range(keys.shape[0]):
         out[r] = keys[r] != np.uint64(0) and _found(slots, keys[r]) >= 0
 
@@ -89,7 +87,7 @@ class Numbers:
         return self.n
 
     def intern(self, keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """Numbers of hashes (`walk.NOBODY` for 0), and the places at which new ones were met first."""
+        """Numbers of hashes (`layout.NOBODY` for 0), and the places at which new ones were met first."""
         out = np.empty(keys.shape[0], np.uint32)
         met = []
         before = self.n

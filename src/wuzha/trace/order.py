@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from .walk import AMOUNT, NOBODY, UNKNOWN
+from .layout import AMOUNT, NOBODY, UNKNOWN, kernel
 
 Ints = npt.NDArray[np.int64]
-kernel = nb.njit(cache=True, nogil=True)
 #: How the order within one time was found; the greatest of all that applies to a transfer.
 FREE, BY_BALANCE, BY_NUMBER, BY_RULE, IN_A_CIRCLE = range(5)
 TIES = ("", "balance", "seq", "rule", "circle")
@@ -33,7 +31,7 @@ def _shares(payer, payee, begin, end, stamp):
             a, b = payer[i], payee[i]
             for j in range(i + 1, end):
                 c, d = payer[j], payee[j]
-                if (a != NOBODY and (a == c or a == d)) or (b != NOBODY and (b == c or b == d)):
+                if (a != NOBODY and a in (c, d)) or (b != NOBODY and b in (c, d)):
                     return True
         return False
     for i in range(begin, end):
@@ -281,8 +279,9 @@ def put_in_order(
     places = np.repeat(spans[:, 0] - begins, lengths) + np.arange(int(lengths.sum()))
     taken = order[places]
     _arranged(
-        spans, begins, order, identity(taken), rows["payer"][taken], rows["payee"][taken], rows["amount"][taken] & AMOUNT,
-        rows["fee"][taken], rows["payer_balance"][taken], rows["payee_balance"][taken], rows["number"][taken], how,
+        spans, begins, order, identity(taken), rows["payer"][taken], rows["payee"][taken],
+        rows["amount"][taken] & AMOUNT, rows["fee"][taken], rows["payer_balance"][taken], rows["payee_balance"][taken],
+        rows["number"][taken], how,
     )  # fmt: skip
     return order, how
 

@@ -25,8 +25,8 @@ _HEADINGS = {
     "account": "账户", "level": "层级", "first_at": "首次到账", "received_fen": "收到（元）", "sent_fen": "转出（元）",
     "held_fen": "现存（元）", "held_low_fen": "最少（元）", "held_high_fen": "最多（元）", "reach_fen": "波及（元）",
     "event_id": "交易编号", "source": "来源", "payer": "付款账户", "payee": "收款账户", "ts": "时间",
-    "amount_fen": "金额（元）", "tainted_fen": "其中被骗（元）", "exit": "出口", "order_by": "同秒次序依据", "kind": "出口",
-    "into": "为收款账户", "at": "时间", "found_fen": "找到（元）",
+    "amount_fen": "金额（元）", "tainted_fen": "其中被骗（元）", "exit": "出口", "order_by": "同秒次序依据",
+    "kind": "出口",    "into": "为收款账户", "at": "时间", "found_fen": "找到（元）",
 }  # fmt: skip
 _EXITS = {
     "cash": "取现", "merchant": "商户消费", "third_party": "第三方支付", "crypto": "虚拟货币", "fee": "手续费",
@@ -158,7 +158,8 @@ def _page(result: Result, path: Path) -> None:
 
     parts = [
         f"<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>资金追踪</title><style>{_STYLE}</style><h1>资金追踪（规则：{html.escape(result.policy)}）</h1><div class=t>"
+        f"<title>资金追踪</title><style>{_STYLE}</style>"
+        f"<h1>资金追踪（规则：{html.escape(result.policy)}）</h1><div class=t>"
     ]
     parts += [f"<div>{words}（元）<b>{yuan(result.totals[name])}</b></div>" for name, words in _TOTALS.items()]
     parts.append("</div>")

@@ -20,7 +20,7 @@ from wuzha.events import TABLES
 from wuzha.events.batch import Reject, check, conform
 from wuzha.events.hashing import combine, hash_text, identity
 
-from .walk import CRYPTO, DELAYED, MERCHANT, THIRD_PARTY, UNKNOWN, VOID, WITH_FEE
+from .layout import CRYPTO, DELAYED, MERCHANT, THIRD_PARTY, UNKNOWN, VOID, WITH_FEE
 
 #: Columns that tracing reads.
 READ = (
@@ -60,8 +60,8 @@ def moved(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
     """The rows that moved money, with a column ``marks``, and how many were left out by reason.
 
     Left out: ``failed``, ``currency`` (other than CNY), ``itself`` (to the
-    account that pays), ``nothing`` (neither account), ``joined`` (the payment firm's own row of a payment that is there).
-    Rows that a reversal undoes stay, marked `walk.VOID`, with the reversal: balances that are given went with them.
+    account that pays), ``nothing`` (neither account), ``joined`` (a payment firm's own row of a payment that is there).
+    Rows that a reversal undoes stay, marked `layout.VOID`, with the reversal: balances that are given went with them.
     """
     left: dict[str, int] = {}
 
@@ -171,7 +171,7 @@ def _led_on(rows: pa.Table, marks: npt.NDArray[np.int64]) -> tuple[pa.Table, npt
 
 def arrays(rows: pa.Table) -> Arrays:
     """Columns as numbers: ts (µs), payer and payee (hashes, 0 none), amount (fen, with marks), fee, payer_balance,
-    payee_balance, number; the last four `walk.UNKNOWN` (fee: 0) where null. Columns that are not there are null."""
+    payee_balance, number; the last four `layout.UNKNOWN` (fee: 0) where null. Columns that are not there are null."""
     n = rows.num_rows
 
     def ints(name: str, null: int) -> npt.NDArray[np.int64]:

@@ -1,0 +1,125 @@
+"""What an index is built of: entries, as arrays of one length, and the two arrays by account that are the base.
+
+Kept true here: a base gives back the very entries that it was built of.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .layout import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, kernel
+from .rows import Arrays
+
+#: An entry is a transfer, or one end of it where it arrives later: ``payer`` and ``payee`` are whose balance it
+#: changes, ``to`` and ``by`` whom it names.
+ENTRY = ("ts", "payer", "payee", "to", "by", "amount", "fee", "payer_balance", "payee_balance", "number", "row")
+NUMBER_TYPES = {"payer": np.uint32, "payee": np.uint32, "to": np.uint32, "by": np.uint32}
+_DAY_US = 86_400_000_000
+
+
+def nothing() -> Arrays:
+    return {name: np.empty(0, NUMBER_TYPES.get(name, np.int64)) for name in ENTRY}
+
+
+def picked(entries: Arrays, at: npt.NDArray[np.int64]) -> Arrays:
+    return {name: entries[name][at] for name in ENTRY}
+
+
+def joined(a: Arrays, b: Arrays) -> Arrays:
+    return {name: np.concatenate([a[name], b[name]]) for name in ENTRY}
+
+
+def split(entries: Arrays) -> Arrays:
+    """Transfers that arrive a day later become two entries: what leaves, and what arrives."""
+    late = np.flatnonzero(entries["amount"] & DELAYED)
+    if not late.size:
+        return entries
+    arrivals = picked(entries, late)
+    arrivals["ts"] = arrivals["ts"] + _DAY_US
+    arrivals["payer"] = np.full(late.size, NOBODY, np.uint32)
+    arrivals["fee"] = np.zeros(late.size, np.int64)
+    arrivals["amount"] = arrivals["amount"] & ~WITH_FEE
+    arrivals["payer_balance"] = np.full(late.size, UNKNOWN, np.int64)
+    entries = {name: np.array(entries[name]) for name in ENTRY}
+    entries["payee"][late] = NOBODY
+    entries["payee_balance"][late] = UNKNOWN
+    return joined(entries, arrivals)
+
+
+@kernel
+def _sides(who, other, amount, fresh, at, out, given, beside):  # type: ignore[no-untyped-def]
+    """Every transfer to its place by account; ``at`` is each account's next place."""
+    for r in range(who.shape[0]):
+        a = who[r]
+        if a == NOBODY:
+            continue
+        i = at[a]
+        at[a] = i + 1
+        one = out[i]
+        one.amount = amount[r]
+        one.other = other[r]
+        one.rank = fresh + r
+        if beside.shape[0]:
+            beside[i] = given[r]
+
+
+@kernel
+def _counted(who, counts):  # type: ignore[no-untyped-def]
+    for r in range(who.shape[0]):
+        if who[r] != NOBODY:
+            counts[np.int64(who[r]) + 1] += 1
+
+
+def built(entries: Arrays, how: npt.NDArray[np.uint8], accounts: int) -> Arrays:
+    """The base of entries in order."""
+    n = entries["ts"].shape[0]
+    out: Arrays = {"ts": np.ascontiguousarray(entries["ts"]), "row": np.ascontiguousarray(entries["row"]), "how": how}
+    for side, at, given, who, other in (
+        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
+    ):  # fmt: skip
+        begins = np.zeros(accounts + 1, np.int64)
+        _counted(entries[who], begins)
+        np.cumsum(begins, out=begins)
+        out[at] = begins
+        balances = entries[f"{who}_balance"]
+        known = bool((balances != UNKNOWN).any()) if balances.strides[0] else False
+        m = int(begins[-1])
+        out[side] = np.empty(m, SIDE)
+        out[given] = np.empty(m if known else 0, np.int64)
+        balances = np.ascontiguousarray(balances) if known else np.empty(0, np.int64)
+        _sides(entries[who], entries[other], entries["amount"], 0, begins[:-1].copy(), out[side], balances, out[given])
+    fees = np.flatnonzero(entries["fee"] > 0) if entries["fee"].strides[0] else np.empty(0, np.int64)
+    out["fee_rank"], out["fee"] = fees.astype(np.uint32), entries["fee"][fees]
+    late = np.flatnonzero(entries["amount"] & DELAYED)
+    out["late_rank"], out["late_row"] = late, entries["row"][late]
+    out["late_leaves"] = entries["payer"][late] != NOBODY
+    numbered = np.flatnonzero(entries["number"] != UNKNOWN) if entries["number"].strides[0] else np.empty(0, np.int64)
+    out["number_rank"], out["number"] = numbered, entries["number"][numbered]
+    assert n == out["row"].shape[0]
+    return out
+
+
+def unbuilt(base: Arrays) -> Arrays:
+    """The entries of a base, in order."""
+    n = base["ts"].shape[0]
+    entries = {name: np.full(n, NOBODY if name in NUMBER_TYPES else UNKNOWN, NUMBER_TYPES.get(name, np.int64))
+               for name in ENTRY}  # fmt: skip
+    entries["ts"], entries["row"] = np.asarray(base["ts"]), np.asarray(base["row"])
+    for side, at, given, who, other in (
+        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
+    ):  # fmt: skip
+        rank = base[side]["rank"]
+        accounts = base[at].shape[0] - 1
+        entries[who][rank] = np.repeat(np.arange(accounts, dtype=np.uint32), np.diff(base[at]))
+        entries[other][rank] = base[side]["other"]
+        entries["amount"][rank] = base[side]["amount"]
+        if base[given].shape[0]:
+            entries[f"{who}_balance"][rank] = base[given]
+    # whom cash names, and who a payee's side names where the payer's is none
+    entries["to"][entries["payer"] == NOBODY] = entries["payee"][entries["payer"] == NOBODY]
+    entries["by"][entries["payee"] == NOBODY] = entries["payer"][entries["payee"] == NOBODY]
+    entries["fee"][:] = 0
+    entries["fee"][base["fee_rank"]] = base["fee"]
+    entries["number"][base["number_rank"]] = base["number"]
+    return entries
