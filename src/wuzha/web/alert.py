@@ -17,6 +17,7 @@ from wuzha.respond import (
     dialling,
     dispatch,
     file,
+    merged,
     outcome,
     phrase_book,
     reveal,
@@ -124,7 +125,7 @@ def _amount(ctx: Context) -> int | None:
 def alert(alert_id: int, ctx: Context = Depends(signed_in)) -> Response:
     """The file; of an alert that another has taken in, that one's."""
     with ctx.db() as conn:
-        living = file.living(conn, alert_id)
+        living = merged.living(conn, alert_id)
     return back(living) if living != alert_id else show(ctx, alert_id)
 
 
