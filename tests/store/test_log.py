@@ -9,8 +9,10 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -172,6 +174,70 @@ def test_memory_is_folded_and_nothing_forgotten(db: Database, monkeypatch: pytes
             "SELECT (SELECT folded FROM wuzha.log_head), count(*), sum(n) FROM wuzha.log_runs"
         ).fetchone()  # type: ignore[misc]
         assert folded > 0 and 3 <= runs <= 12 and held == 20 * folded
+
+
+def test_appenders_go_on_while_fingerprints_are_folded(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that has read what it folds and is about to write does not hold anybody up; what came meanwhile is
+    still known afterwards, and so is what it merged away."""
+    monkeypatch.setattr(fingerprints, "_RUN_ROWS", 30)
+    ids, seconds = [f"e{i}" for i in range(100)], [float(i) for i in range(100)]
+    reading, go_on = threading.Event(), threading.Event()
+    read = fingerprints._unfolded
+
+    def slowly(*given: Any) -> Any:
+        found = read(*given)
+        reading.set()
+        assert go_on.wait(20)
+        return found
+
+    with db.connect("web") as web, db.connect("engine") as engine, db.connect("super") as su:
+        log.append(web, batch(ids[:40], seconds=seconds[:40]))
+        assert log.fold(engine, rows=41) == 0 and log.fold(engine, rows=40) == 40
+        log.append(web, batch(ids[40:80], seconds=seconds[40:80]))
+        monkeypatch.setattr(fingerprints, "_unfolded", slowly)
+        folder = threading.Thread(target=log.fold, args=(engine,), kwargs={"rows": 1})
+        folder.start()
+        assert reading.wait(20)
+        with web.transaction():
+            web.execute("SET LOCAL statement_timeout = '5s'")
+            assert log.append(web, batch(ids[60:], seconds=seconds[60:]))[0].accepted == 20
+        go_on.set()
+        folder.join(20)
+        assert su.execute("SELECT folded FROM wuzha.log_head").fetchone() == (2,)
+        held = su.execute("SELECT n, first_ts IS NULL FROM wuzha.log_runs ORDER BY run").fetchall()
+        assert sorted(held) == [(20, True), (30, False), (30, False)]
+        for forget in (False, True):
+            if forget:
+                fingerprints._of.clear()
+            (again,) = log.append(web, batch(ids, seconds=seconds))
+            assert again.duplicates == list(range(100))
+
+
+def test_fingerprints_of_old_days_are_dropped_when_their_time_is_over(db: Database) -> None:
+    with db.connect("web") as web, db.connect("engine") as engine:
+        log.append(web, batch(["old", "new"], seconds=[0, 86400 * 3]))
+        log.trim(engine, 1)
+        assert log.forget(engine, BASE.date()) == 0 and log.forget(engine, (BASE + timedelta(days=1)).date()) == 1
+        fingerprints._of.clear()
+        (again,) = log.append(web, batch(["old", "new"], seconds=[0, 86400 * 3]))
+        assert again.accepted == 1 and again.duplicates == [1]
+
+
+@given(st.data())
+def test_a_sorted_run_is_searched_as_a_plain_set_is(data: st.DataObject) -> None:
+    some = st.integers(1, 2**64 - 1) | st.integers(1, 50) | st.integers(2**64 - 50, 2**64 - 1)
+    pairs = data.draw(st.lists(st.tuples(some, st.integers(0, 3)), max_size=200))
+    asked = data.draw(st.lists(st.tuples(some, st.integers(0, 3)), max_size=30)) + pairs[:20]
+    held = np.array(sorted(pairs), fingerprints.PAIR) if pairs else np.empty(0, fingerprints.PAIR)
+    keys = np.array([k for k, _ in asked], np.uint64)
+    ts = np.array([t for _, t in asked], np.int64)
+    out = np.zeros(len(asked), np.uint8)
+    rkeys, rts = np.ascontiguousarray(held["key"]), np.ascontiguousarray(held["ts"])
+    fingerprints._find_sorted(rkeys, rts, keys, ts, out)
+    known = {k for k, _ in pairs}
+    for pair, verdict in zip(asked, out.tolist(), strict=True):
+        expected = fingerprints.DUPLICATE if pair in set(pairs) else fingerprints.DIFFERS if pair[0] in known else 0
+        assert verdict == expected
 
 
 def test_a_rolled_back_fold_is_forgotten(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

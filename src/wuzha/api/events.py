@@ -24,6 +24,7 @@ from wuzha.events import BASES, RAW_TABLES, TABLES, clock
 from wuzha.events.batch import Reject
 from wuzha.live import late
 from wuzha.live.appender import Batch, QueueFull, Receipt, Stopped
+from wuzha.store.log import prepared
 from wuzha.store.sources import Source
 
 from . import body as bodies
@@ -116,8 +117,8 @@ async def send_events(
         d.take_body(len(body))
         try:
             loop = asyncio.get_running_loop()
-            rows, rejects = await loop.run_in_executor(d.readers, _read, d, table, body, kind, source, ground)
-            taken = await _append(d, table, rows, rejects, body, kind, source, ground)
+            batch, rejects = await loop.run_in_executor(d.readers, _read, d, table, body, kind, source, ground)
+            taken = await _append(d, batch, rejects, body, kind, source)
         finally:
             d.drop_body(len(body))
     except Problem as problem:
@@ -170,10 +171,8 @@ def _room(d: Doors) -> None:
         raise busy(2)
 
 
-def _read(
-    d: Doors, table: str, body: bytes, kind: str, source: Source, ground: _Basis
-) -> tuple[pa.Table, list[Reject]]:
-    """Rows that may go to the log, and the rejects with the body's row numbers."""
+def _read(d: Doors, table: str, body: bytes, kind: str, source: Source, ground: _Basis) -> tuple[Batch, list[Reject]]:
+    """What may go to the log, ready for it, and the rejects with the body's row numbers."""
     try:
         rows, rejects = ingest.rows_from_body(table, body, kind, source=source.name, limit=d.settings.inflated_limit)
     except ingest.BodyTooLarge as error:
@@ -190,7 +189,7 @@ def _read(
             Reject(row=numbers.of(i), column="basis", value=ground.basis, reason=reason, message=message)
             for i in range(rows.num_rows)
         ]
-        return rows.slice(0, 0), rejects
+        return _ready(table, rows.slice(0, 0), source, ground), rejects
     ahead = clock.now() + timedelta(seconds=d.settings.ahead_s)
     early = pc.greater(rows.column("ts"), pa.scalar(ahead, pa.timestamp("us", tz="UTC")))
     if pc.any(early).as_py():
@@ -202,7 +201,17 @@ def _read(
                 )
             )  # fmt: skip
         rows = rows.filter(pc.invert(early))
-    return late.stamp(rows, late.allowance_s(table, source.late_allowance)), rejects
+    rows = late.stamp(rows, late.allowance_s(table, source.late_allowance))
+    return _ready(table, rows, source, ground), rejects
+
+
+def _ready(table: str, rows: pa.Table, source: Source, ground: _Basis) -> Batch:
+    return prepared(
+        Batch(
+            table=table, rows=rows, source=source.name, basis=ground.basis, basis_ref=ground.ref,
+            basis_until=ground.until,
+        )
+    )  # fmt: skip
 
 
 def _no_ground(d: Doors, table: str, ground: _Basis) -> tuple[str, str] | None:
@@ -244,22 +253,9 @@ class Numbers:
         return self._of[i]
 
 
-async def _append(
-    d: Doors,
-    table: str,
-    rows: pa.Table,
-    rejects: list[Reject],
-    body: bytes,
-    kind: str,
-    source: Source,
-    ground: _Basis,
-) -> Taken:
-    if rows.num_rows:
-        numbers = Numbers(rows.num_rows, rejects, body, kind)
-        batch = Batch(
-            table=table, rows=rows, source=source.name, basis=ground.basis, basis_ref=ground.ref,
-            basis_until=ground.until,
-        )  # fmt: skip
+async def _append(d: Doors, batch: Batch, rejects: list[Reject], body: bytes, kind: str, source: Source) -> Taken:
+    if batch.rows.num_rows:
+        numbers = Numbers(batch.rows.num_rows, rejects, body, kind)
         try:
             receipt: Receipt | None = await asyncio.wrap_future(d.appender.submit(batch))
         except QueueFull as full:
@@ -278,7 +274,7 @@ async def _append(
         position, accepted, duplicates = None, 0, 0
     rejects.sort(key=lambda r: r.row)
     if rejects:
-        await run_in_threadpool(_note, d, table, source, rejects)
+        await run_in_threadpool(_note, d, batch.table, source, rejects)
     listed = [
         RejectBody(
             row=r.row,

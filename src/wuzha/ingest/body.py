@@ -105,7 +105,7 @@ def with_source(rows: pa.Table, source: str | None) -> pa.Table:
     """``rows`` with ``source`` as their sender, unless it is None."""
     if source is None:
         return rows
-    column = pa.array([source], pa.string()).take(pa.array([0] * rows.num_rows, pa.int64()))
+    column = pa.repeat(pa.scalar(source, pa.string()), rows.num_rows)
     if "source" in rows.column_names:
         return rows.set_column(rows.column_names.index("source"), "source", column)
     return rows.append_column("source", column)

@@ -61,15 +61,16 @@ def run() -> int:
 
 
 def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, expire: bool) -> None:
-    """One round: seal whole segments that are due, trim, and where ``expire`` drop what is over; the latter two also
-    where the disk has no room to seal."""
+    """One round: fold fingerprints and seal whole segments that are due, trim, and where ``expire`` drop what is over;
+    the latter two also where the disk has no room to seal."""
     row = conn.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
     if row is None or not row[0]:
         return
     try:
         try:
+            store_log.fold(conn)
             while seal_due(conn, settings, now):
-                pass
+                store_log.fold(conn)
         except OSError as error:
             log.error("sealing put off", error=str(error))
         trim(conn, settings, now)
@@ -77,6 +78,7 @@ def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, ex
             dropped = history.expire(settings.history, now)
             if dropped:
                 log.info("history rows ended", rows=dropped)
+            store_log.forget(conn, (now - timedelta(days=settings.duplicates_days)).date())
     finally:
         conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 

@@ -50,10 +50,13 @@ class Settings(BaseSettings):
     snapshot_events: int = Field(default=2_000_000, gt=0)
     snapshot_s: float = Field(default=120.0, gt=0)
     #: The log is sealed into history by segments of this many rows, or when its oldest row is this old.
-    seal_rows: int = Field(default=500_000, gt=0)
+    seal_rows: int = Field(default=2_000_000, gt=0)
     seal_s: float = Field(default=3600.0, gt=0)
     #: A sealed log row is kept this long for cited events and replays; above the engine's 72 h look-back.
     log_keep_s: float = Field(default=4 * 86400.0, ge=0)
+    #: Days for which an event that is sent again is known; 16 bytes an event stand for it. Longer than any source may
+    #: be late: what comes again after that counts as late, in no live figure.
+    duplicates_days: int = Field(default=400, ge=8)
 
     #: Public page: how old its knowledge may be and still confirm an officer's code.
     verify_fresh_s: float = Field(default=120.0, gt=0)

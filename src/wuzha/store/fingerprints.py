@@ -3,8 +3,9 @@ where older.
 
 Kept true here:
 
-* an event with the same identity and the same ts is found however old it is; one with another ts is found among the
-  rows that are not folded yet and among those of its own (UTC) day;
+* an event with the same identity and the same ts is found however old it is, until its run is dropped; one with another
+  ts is found among the rows that are not folded yet, and among those of its own (UTC) day that stand in no full run or
+  in one of its time;
 * memory holds committed rows only, so a transaction that is rolled back leaves no trace; rows that the asking
   transaction itself wrote are looked at for this one call;
 * a process holds the sources that it has met, caught up under the log's lock, so that several processes agree.
@@ -38,13 +39,16 @@ NEW, DUPLICATE, DIFFERS = 0, 1, 2
 
 #: Rows held in memory before they are folded into runs (32 bytes each at half load).
 MEMORY_ROWS = 4_000_000
-#: Rows of one run at most, and runs of a day that are merged.
-_RUN_ROWS = 4_000_000
+#: Rows of a full run, which knows its times; smaller ones are merged by day.
+_RUN_ROWS = 1_000_000
+#: Rows that are folded beside the stream as soon as there are so many.
+FOLD_ROWS = 1_000_000
 #: Bytes of opened runs kept.
 _RUN_CACHE = 512 << 20
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
 _CHUNK = 256
+_FOLDING = 0x77757A6869
 
 
 @nb.njit(cache=True, nogil=True)
@@ -99,17 +103,30 @@ def _take(tkeys, tts, keys, ts, out):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _find_sorted(rkeys, rts, keys, ts, out):  # type: ignore[no-untyped-def]
+    n = rkeys.shape[0]
     for i in range(keys.shape[0]):
         if out[i] == DUPLICATE:
             continue
-        low, high = 0, rkeys.shape[0]
+        key = keys[i]
+        # Keys are hashes, so where one stands follows from how large it is, give or take a few hundred.
+        low = np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+        high, step = low, np.int64(32)
+        while low > 0 and rkeys[low - 1] >= key:
+            high = low
+            low = max(low - step, np.int64(0))
+            step *= 2
+        step = np.int64(32)
+        while high < n and rkeys[high] < key:
+            low = high + 1
+            high = min(high + step, n)
+            step *= 2
         while low < high:
             middle = (low + high) >> 1
-            if rkeys[middle] < keys[i]:
+            if rkeys[middle] < key:
                 low = middle + 1
             else:
                 high = middle
-        while low < rkeys.shape[0] and rkeys[low] == keys[i]:
+        while low < n and rkeys[low] == key:
             if rts[low] == ts[i]:
                 out[i] = DUPLICATE
                 break
@@ -152,6 +169,7 @@ class Fingerprints:
     def __init__(self) -> None:
         self._mutex = threading.RLock()
         self._runs: OrderedDict[int, tuple[U64, I64]] = OrderedDict()
+        self._there: list[tuple[int, int, int | None, int | None]] = []
         self._reset(0)
 
     def _reset(self, base: int) -> None:
@@ -206,7 +224,8 @@ class Fingerprints:
                 return call
 
     def judge(self, conn: psycopg.Connection[Any], call: Known, keys: U64, ts: I64) -> U8:
-        """For each row NEW, DUPLICATE or DIFFERS (same identity, another ts); new ones are remembered in ``call``."""
+        """For each row NEW, DUPLICATE or DIFFERS (same identity, another ts); new ones are remembered in ``call``.
+        `look_up_runs` has been asked for its time."""
         out = np.zeros(len(keys), np.uint8)
         with self._mutex:
             _find(self._known.keys, self._known.ts, keys, ts, out)
@@ -220,19 +239,29 @@ class Fingerprints:
             call.rows += before
         return out
 
-    def _runs_for(self, conn: psycopg.Connection[Any], ts: I64) -> Iterable[tuple[U64, I64, npt.NDArray[np.intp]]]:
+    def look_up_runs(self, conn: psycopg.Connection[Any], times: Sequence[I64]) -> None:
+        """Which runs may hold events of these times: asked once for all batches that are judged next."""
+        self._there = []
+        ts = np.concatenate(times) if times else np.empty(0, np.int64)
         if self._folded == 0 or not len(ts):
             return
+        asked = {
+            "days": [_EPOCH + timedelta(days=int(d)) for d in np.unique(ts // _DAY_US)],
+            "first": int(ts.min()), "last": int(ts.max()),
+        }  # fmt: skip
+        self._there = [
+            (run, (day - _EPOCH).days, first, last)
+            for run, day, _, first, last in conn.execute(q("log.runs_of_days"), asked)
+        ]
+
+    def _runs_for(self, conn: psycopg.Connection[Any], ts: I64) -> Iterable[tuple[U64, I64, npt.NDArray[np.intp]]]:
         days = ts // _DAY_US
-        unique = np.unique(days)
-        there: dict[int, list[int]] = {}
-        for run, day, _ in conn.execute(
-            q("log.runs_of_days"), {"days": [_EPOCH + timedelta(days=int(d)) for d in unique]}
-        ):
-            there.setdefault((day - _EPOCH).days, []).append(run)
-        for day, runs in there.items():
-            rows = np.flatnonzero(days == day)
-            for run in runs:
+        for run, day, first, last in self._there:
+            here = days == day
+            if first is not None and last is not None:
+                here &= (ts >= first) & (ts <= last)
+            rows = np.flatnonzero(here)
+            if len(rows):
                 yield (*self._run(conn, run), rows)
 
     def _run(self, conn: psycopg.Connection[Any], run: int) -> tuple[U64, I64]:
@@ -264,8 +293,32 @@ def of(conn: psycopg.Connection[Any], database: int) -> Fingerprints:
         return _of.setdefault((conn.info.host, conn.info.port, database), Fingerprints())
 
 
-def fold(conn: psycopg.Connection[Any], until: int, *, folded: int) -> None:
-    """Writes the fingerprints of positions (folded, until] into sorted runs by day. The log's lock is held."""
+def fold(conn: psycopg.Connection[Any], until: int, *, holding: bool = False) -> int:
+    """Writes the fingerprints of committed positions up to ``until`` that are not folded yet into sorted runs by day;
+    returns how many rows. Appenders go on meanwhile, and wait only for the last step. ``holding``: the caller's
+    transaction holds the log's lock already; then nothing is done while another folds."""
+    with conn.transaction():
+        # One folder at a time. It takes this lock before the log's, so whoever holds the log's must not wait for it.
+        if holding:
+            row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", [_FOLDING]).fetchone()
+            if row is None or not row[0]:
+                return 0
+        else:
+            conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLDING])
+        row = conn.execute(q("log.folded_to")).fetchone()
+        assert row is not None
+        if until <= row[0]:
+            return 0
+        whole = _unfolded(conn, row[0], until)
+        gone = _write_runs(conn, whole)
+        conn.execute(q("log.lock"))
+        if gone:
+            conn.execute(q("log.runs_delete"), {"runs": gone})
+        conn.execute(q("log.folded"), {"position": until})
+    return len(whole)
+
+
+def _unfolded(conn: psycopg.Connection[Any], folded: int, until: int) -> Pairs:
     parts: list[Pairs] = []
     after = folded
     while after < until:
@@ -276,26 +329,30 @@ def fold(conn: psycopg.Connection[Any], until: int, *, folded: int) -> None:
         if len(rows) < _CHUNK:
             break
         after = rows[-1][0]
-    whole: Pairs = np.concatenate(parts) if parts else np.empty(0, PAIR)
+    return np.concatenate(parts) if parts else np.empty(0, PAIR)
+
+
+def _write_runs(conn: psycopg.Connection[Any], whole: Pairs) -> list[int]:
+    """Puts these pairs and the day's runs that are not full yet into new runs; the runs that are to go with it."""
     days = whole["ts"] // _DAY_US
-    unique = np.unique(days)
-    smaller: dict[int, list[int]] = {}
-    for run, day, n in conn.execute(
-        q("log.runs_of_days"), {"days": [_EPOCH + timedelta(days=int(d)) for d in unique]}
-    ).fetchall():
-        if n < _RUN_ROWS // 2:
-            smaller.setdefault((day - _EPOCH).days, []).append(run)
-    for day in unique.tolist():
-        merged = smaller.get(day, [])
-        old = [np.frombuffer(p, PAIR) for _, p in conn.execute(q("log.runs"), {"runs": merged}, binary=True)]
-        pairs = np.concatenate([*old, whole[days == day]])
-        pairs = pairs[np.lexsort((pairs["ts"], pairs["key"]))]
-        if merged:
-            conn.execute(q("log.runs_delete"), {"runs": merged})
+    gone: list[int] = []
+    for number in np.unique(days).tolist():
+        day = _EPOCH + timedelta(days=number)
+        smaller = [run for (run,) in conn.execute(q("log.runs_not_full"), {"day": day})]
+        old = [np.frombuffer(p, PAIR) for _, p in conn.execute(q("log.runs"), {"runs": smaller}, binary=True)]
+        gone += smaller
+        pairs = np.concatenate([*old, whole[days == number]])
+        if len(pairs) >= _RUN_ROWS:
+            pairs = pairs[np.argsort(pairs["ts"], kind="stable")]
         for at in range(0, len(pairs), _RUN_ROWS):
-            run_pairs = pairs[at : at + _RUN_ROWS]
+            run = pairs[at : at + _RUN_ROWS]
+            full = len(run) == _RUN_ROWS
             conn.execute(
                 q("log.run_insert"),
-                {"day": _EPOCH + timedelta(days=day), "n": len(run_pairs), "pairs": run_pairs.tobytes()},
-            )
-    conn.execute(q("log.folded"), {"position": until})
+                {
+                    "day": day, "n": len(run), "first": int(run["ts"][0]) if full else None,
+                    "last": int(run["ts"][-1]) if full else None,
+                    "pairs": run[np.lexsort((run["ts"], run["key"]))].tobytes(),
+                },
+            )  # fmt: skip
+    return gone

@@ -8,11 +8,12 @@ An event ref is ``position << 20 | row``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +29,7 @@ from .queries import q
 #: Rows of one batch at most: the row's part of an event ref has 20 bits.
 MAX_ROWS = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ZSTD = pa.ipc.IpcWriteOptions(compression="zstd")
+_ZSTD = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,17 @@ class Batch:
     basis_until: datetime | None = None
     #: The deployment's time; None: now.
     received_at: datetime | None = None
+    #: What `prepared` has worked out, so that others need not wait for it.
+    ready: Ready | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Identity hashes and times (µs) of a batch's rows, and all of them as they stand in the log."""
+
+    keys: npt.NDArray[np.uint64]
+    ts: npt.NDArray[np.int64]
+    payload: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +84,14 @@ class LogBatch:
     basis_until: datetime | None
 
 
+def prepared(batch: Batch) -> Batch:
+    """``batch`` checked, hashed and packed: what `append` would do with it while other appenders wait. Needs no
+    database. Raises ValueError as `append` does."""
+    _check(batch)
+    ts = batch.rows.column("ts").cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
+    return replace(batch, ready=Ready(keys=identity(batch.rows), ts=ts, payload=_pack(batch.rows)))
+
+
 def append(conn: psycopg.Connection[Any], batches: Batch | Sequence[Batch]) -> list[Appended]:
     """Puts the batches into the log, in order, inside the caller's transaction (or one of its own).
 
@@ -79,9 +99,7 @@ def append(conn: psycopg.Connection[Any], batches: Batch | Sequence[Batch]) -> l
     (``ts_differs``). Other appenders wait from here to the commit, so let it be the last thing a transaction does.
     Roles: wuzha_engine, wuzha_web. Raises ValueError for a batch that is not as `events.batch` leaves it.
     """
-    given = [batches] if isinstance(batches, Batch) else list(batches)
-    for batch in given:
-        _check(batch)
+    given = [b if b.ready else prepared(b) for b in ([batches] if isinstance(batches, Batch) else batches)]
     if not given:
         return []
     with conn.transaction():
@@ -89,9 +107,10 @@ def append(conn: psycopg.Connection[Any], batches: Batch | Sequence[Batch]) -> l
         assert row is not None
         head, folded, database = row
         seen = fingerprints.of(conn, database)
-        if seen.crowded and head > folded:
-            fingerprints.fold(conn, head, folded=folded)
+        if seen.crowded and head > folded:  # nobody has folded beside the stream
+            fingerprints.fold(conn, head, holding=True)
         call = seen.catch_up(conn, {b.source for b in given}, head=head, folded=folded)
+        seen.look_up_runs(conn, [b.ready.ts for b in given if b.ready is not None])
         results: list[Appended] = []
         inserts: list[dict[str, Any]] = []
         for batch in given:
@@ -132,11 +151,10 @@ def _judge(
     batch: Batch,
     position: int,
 ) -> tuple[Appended, dict[str, Any] | None]:
-    rows = batch.rows
-    if not rows.num_rows:
+    rows, ready = batch.rows, batch.ready
+    if not rows.num_rows or ready is None:
         return Appended(position=None, accepted=0), None
-    keys = identity(rows)
-    ts = rows.column("ts").cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
+    keys, ts = ready.keys, ready.ts
     verdict = seen.judge(conn, call, keys, ts)
     new = verdict == NEW
     rejects = [
@@ -150,8 +168,9 @@ def _judge(
     accepted = int(new.sum())
     if not accepted:
         return Appended(position=None, accepted=0, duplicates=duplicates, rejects=rejects), None
+    payload = ready.payload
     if accepted < rows.num_rows:
-        rows, keys, ts = rows.filter(pa.array(new)), keys[new], ts[new]
+        keys, ts, payload = keys[new], ts[new], _pack(rows.filter(pa.array(new)))
     pairs = np.empty(accepted, PAIR)
     pairs["key"], pairs["ts"] = keys, ts
     insert = {
@@ -166,7 +185,7 @@ def _judge(
         "basis": batch.basis,
         "basis_ref": batch.basis_ref,
         "basis_until": batch.basis_until,
-        "payload": _pack(rows),
+        "payload": payload,
         "fingerprints": pairs.tobytes(),
     }
     return Appended(position=position, accepted=accepted, duplicates=duplicates, rejects=rejects), insert
@@ -176,7 +195,8 @@ def _pack(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema, options=_ZSTD) as writer:
         writer.write_table(rows.combine_chunks())
-    return bytes(sink.getvalue())
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
 
 
 def head(conn: psycopg.Connection[Any]) -> int:
@@ -214,33 +234,45 @@ def at(conn: psycopg.Connection[Any], positions: Sequence[int]) -> Iterator[LogB
         )  # fmt: skip
 
 
+def fold(conn: psycopg.Connection[Any], *, rows: int = fingerprints.FOLD_ROWS) -> int:
+    """Folds the fingerprints of what is committed where at least ``rows`` rows are not folded yet; how many it was.
+    Appenders do not wait for it. Role wuzha_engine."""
+    row = conn.execute(q("log.unfolded")).fetchone()
+    assert row is not None
+    newest, waiting = row
+    return fingerprints.fold(conn, newest) if waiting >= rows else 0
+
+
 def trim(conn: psycopg.Connection[Any], until: int) -> int:
     """Drops log rows up to ``until`` (history holds them by now) and returns how many; duplicates of them are still
     found. Role wuzha_engine."""
-    with conn.transaction():
-        row = conn.execute(q("log.lock")).fetchone()
-        assert row is not None
-        newest, folded, _ = row
-        until = min(until, newest)
-        if until > folded:
-            fingerprints.fold(conn, until, folded=folded)
-        return int(conn.execute(q("log.trim"), {"until": until}).rowcount)
+    until = min(until, head(conn))
+    _folded_to(conn, until)
+    return int(conn.execute(q("log.trim"), {"until": until}).rowcount)
 
 
 def drop_over(conn: psycopg.Connection[Any], floor: int, now: datetime) -> int:
     """Drops log rows up to ``floor`` whose basis is over at ``now`` and returns how many; that they have been is still
     known, so none is taken again. Role wuzha_engine."""
-    with conn.transaction():
-        row = conn.execute(q("log.lock")).fetchone()
-        assert row is not None
-        newest, folded, _ = row
-        row = conn.execute(q("log.over"), {"until": min(floor, newest), "now": now}).fetchone()
-        last = row[0] if row is not None else None
-        if last is None:
-            return 0
-        if last > folded:
-            fingerprints.fold(conn, last, folded=folded)
-        return int(conn.execute(q("log.drop_over"), {"until": last, "now": now}).rowcount)
+    row = conn.execute(q("log.over"), {"until": min(floor, head(conn)), "now": now}).fetchone()
+    last = row[0] if row is not None else None
+    if last is None:
+        return 0
+    _folded_to(conn, last)
+    return int(conn.execute(q("log.drop_over"), {"until": last, "now": now}).rowcount)
+
+
+def _folded_to(conn: psycopg.Connection[Any], until: int) -> None:
+    row = conn.execute(q("log.folded_to")).fetchone()
+    assert row is not None
+    if until > row[0]:
+        fingerprints.fold(conn, until)
+
+
+def forget(conn: psycopg.Connection[Any], before: date) -> int:
+    """Drops the fingerprints of events of days (UTC) before one: sent again, they would be taken as new, late ones.
+    Returns how many runs. Role wuzha_engine."""
+    return int(conn.execute(q("log.runs_over"), {"before": before}).rowcount)
 
 
 def write_rejects(

@@ -46,9 +46,26 @@ SELECT position, fingerprints FROM wuzha.log
 SELECT position, fingerprints FROM wuzha.log
  WHERE position > %(after)s AND position <= %(until)s ORDER BY position LIMIT %(limit)s;
 
+-- name: log.folded_to
+-- How far the runs reach.
+SELECT folded FROM wuzha.log_head;
+
+-- name: log.unfolded
+-- The newest position, and how many rows stand in no run yet.
+SELECT h.position, (SELECT coalesce(sum(n), 0) FROM wuzha.log l WHERE l.position > h.folded) FROM wuzha.log_head h;
+
 -- name: log.runs_of_days
--- Which runs stand for these days.
-SELECT run, day, n FROM wuzha.log_runs WHERE day = ANY(%(days)s);
+-- Which runs of these days may hold events between two times.
+SELECT run, day, n, first_ts, last_ts FROM wuzha.log_runs
+ WHERE day = ANY(%(days)s) AND (first_ts IS NULL OR first_ts <= %(last)s AND last_ts >= %(first)s);
+
+-- name: log.runs_not_full
+-- Runs of a day that others are merged into.
+SELECT run FROM wuzha.log_runs WHERE day = %(day)s AND first_ts IS NULL;
+
+-- name: log.runs_over
+-- Drops runs of days before one.
+DELETE FROM wuzha.log_runs WHERE day < %(before)s;
 
 -- name: log.runs
 -- The pairs of these runs.
@@ -56,7 +73,8 @@ SELECT run, pairs FROM wuzha.log_runs WHERE run = ANY(%(runs)s);
 
 -- name: log.run_insert
 -- One more run of a day.
-INSERT INTO wuzha.log_runs (day, n, pairs) VALUES (%(day)s, %(n)s, %(pairs)s);
+INSERT INTO wuzha.log_runs (day, n, first_ts, last_ts, pairs)
+VALUES (%(day)s, %(n)s, %(first)s, %(last)s, %(pairs)s);
 
 -- name: log.runs_delete
 -- Runs that have been merged into another.
