@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.desks import Centre
-from tests.respond.duty import NOW, city, column, do, make_round, refused, sees, sign_in, steps
+from tests.respond.duty import NOW, city, column, do, dues, make_round, refused, sees, sign_in, steps
 
 from wuzha.command import shifts
 from wuzha.command.public import Actor, on_duty
 from wuzha.events import LEVELS
-from wuzha.respond import contact, escalate, overflow, queue, sign
+from wuzha.respond import contact, escalate, outcome, overflow, queue, sign, undo
+from wuzha.respond.codes import codes
 from wuzha.store import Connection, Database, transaction
 
 
@@ -253,3 +254,71 @@ def test_on_duty_is_on_shift_and_signed_in(house: Centre, one: Actor, chief: Act
     with house.scope(chief) as conn:
         shifts.remove(conn, chief, shift)
     assert now_on(NOW + 9 * hour) == ["北甲"]
+
+
+def test_the_meetings_clock_climbs_both_rungs_until_they_are_met(house: Centre, one: Actor, chief: Actor) -> None:
+    two = house.officer("two", "北乙", "dissuader", unit="north")
+    top = house.officer("top", "市长官", "commander", unit="city")
+    sign_in(house, two)
+    alert = house.alert(unit="north", level="high", now=NOW, ago=timedelta(0))
+    do(house, one, sign.sign, alert, at=NOW)
+    do(house, one, contact.contact, alert, channel="call", result="self", at=NOW)
+    two_h = NOW + timedelta(hours=2)
+    sign_in(house, one, two, at=two_h)
+    assert make_round(house, escalate.round, two_h) == 0, "reached in time, and to be met within two hours"
+    assert make_round(house, escalate.round, two_h + timedelta(seconds=1)) == 1
+    with house.scope(two, now=two_h) as conn:
+        assert escalate.told(conn, two) == {"me": 1, "unit": 0}
+        late, _ = queue.rows(conn, two, queue.Filters(scope="late"), now=two_h)
+    assert [(r["alert_id"], r["rung"]) for r in late] == [(alert, 1)], "on their desk as every late one"
+    up = two_h + timedelta(hours=1)
+    assert make_round(house, escalate.round, up - timedelta(seconds=1)) == 0
+    assert make_round(house, escalate.round, up) == 1
+    assert make_round(house, escalate.round, up + timedelta(days=3)) == 0, "each rung once"
+    with house.scope(top, now=up) as conn:
+        assert escalate.told(conn, top) == {"me": 0, "unit": 1}
+    do(house, one, contact.contact, alert, channel="visit", result="met", at=up)
+    with house.scope(top, now=up) as conn:
+        assert escalate.told(conn, top) == {"me": 0, "unit": 0}, "met: nobody is late"
+    assert dues(house, one, alert, up)[3] is None, "no clock runs on"
+
+
+@pytest.mark.parametrize(("code", "n"), [("dissuaded", 0), ("half_believing", 1)])
+def test_an_outcome_that_ends_it_ends_the_meetings_clock_and_another_visit_does_not(
+    house: Centre, one: Actor, code: str, n: int
+) -> None:
+    alert = house.alert(unit="north", level="high", now=NOW, ago=timedelta(0))
+    do(house, one, sign.sign, alert)
+    do(house, one, contact.contact, alert, channel="call", result="self")
+    do(house, one, outcome.outcome, alert, code=code)
+    late = NOW + timedelta(hours=2, seconds=1)
+    sign_in(house, one, house.officer("two", "北乙", "dissuader", unit="north"), at=late)
+    assert make_round(house, escalate.round, late) == n
+    assert [c.code for c in codes()["outcome"].values() if not c.final] == ["half_believing"], "the database knows it"
+
+
+def test_a_meeting_that_was_taken_back_lets_the_clock_run_on(house: Centre, one: Actor) -> None:
+    alert = house.alert(unit="north", level="high", now=NOW, ago=timedelta(0))
+    do(house, one, sign.sign, alert)
+    met = do(house, one, contact.contact, alert, channel="visit", result="met")
+    assert column(house, alert, "met_at") == NOW and column(house, alert, "escalate_at") is None
+    do(house, one, undo.undo, alert, contact_id=met.contact_id)
+    assert column(house, alert, "met_at") is None
+    assert column(house, alert, "escalate_at") == NOW + timedelta(minutes=10), "the contact's"
+
+
+def test_whoever_is_never_reached_is_told_of_once_more_when_they_should_have_been_met(
+    house: Centre, one: Actor
+) -> None:
+    two = house.officer("two", "北乙", "dissuader", unit="north")
+    for seconds in (0, 3600):
+        sign_in(house, two, at=NOW + timedelta(seconds=seconds))
+    alert = house.alert(unit="north", level="urgent", now=NOW, ago=timedelta(0))
+    do(house, one, sign.sign, alert)
+    do(house, one, contact.contact, alert, channel="call", result="no_answer")
+    for seconds, n in ((180, 0), (181, 1), (269, 0), (271, 1), (3599, 0), (3601, 1), (5399, 0), (5401, 1), (9999, 0)):
+        at = NOW + timedelta(seconds=seconds)
+        assert make_round(house, escalate.round, at) == n, seconds
+    with house.scope(one) as conn:
+        rungs = conn.execute("SELECT clock, rung FROM escalations ORDER BY escalation_id").fetchall()
+    assert rungs == [("contact", 1), ("contact", 2), ("meet", 1), ("meet", 2)]

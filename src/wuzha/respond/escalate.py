@@ -1,4 +1,4 @@
-"""Late ones: first the next person on duty, then the unit above.
+"""Late ones, of the clocks of signing, contact and meeting: first the next person on duty, then the unit above.
 
 Kept true here: each rung of a clock is climbed once for a level, whatever happens between; a reminder changes nothing
 of the file — not its officer, not its version — it only tells; every late alert has its first rung within one round.
@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from wuzha.command.public import Actor, OnDuty, on_duty
 
+from .queue import STILL_LATE
 from .step import lock, record
 
 #: Alerts told of in one round.
@@ -72,7 +73,7 @@ def _late(conn: psycopg.Connection[Any], now: datetime) -> list[dict[str, Any]]:
             "SELECT l.alert_id, l.unit_id, l.level, l.signed_by, l.clock, l.rung > 0 AS first FROM ("
             "  SELECT a.*, s.clock, coalesce((a.rungs ->> (s.clock || ':' || a.level))::int, 0) AS rung"
             "  FROM wuzha.alerts a CROSS JOIN LATERAL"
-            "   (SELECT CASE a.state WHEN 'new' THEN 'sign' ELSE 'contact' END AS clock) s"
+            "   (SELECT wuzha.escalation_clock(a.state, a.level, a.rungs) AS clock) s"
             "  WHERE a.escalate_at <= %(now)s) l"
             " WHERE l.rung > 0 OR l.escalate_at < %(now)s"  # late is what is past its clock, not what is at it
             " ORDER BY l.rank_no, l.rank_at, l.alert_id LIMIT %(n)s",
@@ -124,7 +125,7 @@ def told(conn: psycopg.Connection[Any], actor: Actor) -> dict[str, int]:
         "SELECT count(DISTINCT e.alert_id) FILTER (WHERE e.to_user = %s),"
         " count(DISTINCT e.alert_id) FILTER (WHERE e.rung = 2 AND e.to_unit = %s)"
         " FROM wuzha.escalations e JOIN wuzha.alerts a USING (alert_id)"
-        " WHERE a.state IN ('new', 'signed', 'contacting') AND (e.to_user = %s OR e.to_unit = %s)",
+        f" WHERE {STILL_LATE} AND (e.to_user = %s OR e.to_unit = %s)",
         (actor.user_id, actor.unit_id, actor.user_id, actor.unit_id),
     ).fetchone()
     return {"me": int(row[0]), "unit": int(row[1])} if row else {"me": 0, "unit": 0}

@@ -86,7 +86,7 @@ _COLUMNS = """
     a.contacted_at, a.reached_at, a.closed_at, a.outcome, a.version, a.avoided_fen, a.lost_fen, a.mind, d.due,
     a.rank_no, a.rank_at, a.tries AS silent, a.robot_at, a.offered_at, a.moved_at,
     (SELECT max(x.rung) FROM wuzha.escalations x WHERE x.alert_id = a.alert_id) AS rung,
-    clocks.sign_due, clocks.contact_due, clocks.meet_due,
+    clocks.sign_due, clocks.contact_due, clocks.meet_due, a.met_at, wuzha.meeting_done(a.met_at, a.outcome) AS met_done,
     n.name AS unit_name, s.value AS person, l.value AS line, p.name, p.born, p.gender, p.place, p.occupation,
     o.name AS officer,
     top.rule, top.rule_version, top.args,
@@ -121,6 +121,9 @@ LEFT = """a.signed_by IN (
        AND NOT EXISTS (SELECT 1 FROM wuzha.shifts o WHERE o.user_id = h.user_id AND o.removed_at IS NULL
                           AND o.ends_at > %s AND o.starts_at < h.ends_at + interval '1 day'
                           AND o.starts_at <= wuzha.scope_time()))"""
+#: An alert ``a`` that is late still by the clock of escalation ``e``: not reached yet, or not met.
+STILL_LATE = """(a.state IN ('new', 'signed', 'contacting')
+    OR (a.state = 'reached' AND e.clock = 'meet' AND NOT wuzha.meeting_done(a.met_at, a.outcome)))"""
 #: Given to the officer's own unit by another, not signed for yet: (unit, user).
 GIVEN = "(a.offered_at IS NOT NULL AND a.unit_id = %s AND a.signed_by IS DISTINCT FROM %s)"
 
@@ -150,8 +153,8 @@ def _where(actor: Actor, f: Filters, now: datetime) -> tuple[str, list[Any]]:
         clauses.append("a.alert_id IN (SELECT o.alert_id FROM wuzha.overflows o WHERE o.undone_at IS NULL)")
     elif f.scope == "late":
         clauses.append(
-            "a.alert_id IN (SELECT x.alert_id FROM wuzha.escalations x WHERE x.to_user = %s"
-            " OR (x.rung = 2 AND x.to_unit = %s))"
+            f"EXISTS (SELECT 1 FROM wuzha.escalations e WHERE e.alert_id = a.alert_id AND {STILL_LATE}"
+            " AND (e.to_user = %s OR (e.rung = 2 AND e.to_unit = %s)))"
         )
         values += [actor.user_id, actor.unit_id]
     if f.level:

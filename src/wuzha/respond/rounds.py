@@ -34,6 +34,7 @@ from . import (
     lookback,
     overflow,
     phones,
+    reach,
     releases,
     sender,
     tiers,
@@ -47,6 +48,7 @@ Round = Callable[[psycopg.Connection[Any], Actor, datetime], int]
 
 #: Every round by name, in the order in which they are made; each returns how many things it did.
 ROUNDS: dict[str, Round] = {
+    "reach": reach.turn,
     "clocks": tiers.put_in_force,
     "overflow": overflow.round,
     "escalate": escalate.round,

@@ -25,12 +25,10 @@ import structlog
 from wuzha.command.public import Actor
 from wuzha.events import LEVELS
 from wuzha.events.clock import clock, zone
-from wuzha.store import Settings
+from wuzha.store import Settings, audit
 
 log = structlog.get_logger(__name__)
 
-#: Which clock runs in a state: to be signed for, to be contacted, to be met or answered; none once closed.
-CLOCK = {"new": "sign", "signed": "contact", "contacting": "contact", "reached": "meet"}
 #: Columns of a table with the least and the most that they may be.
 _COLUMNS: dict[str, tuple[type, float, float]] = {
     "undo_s": (int, 1, 600),
@@ -206,13 +204,14 @@ def overdue(now: datetime) -> tuple[str, str]:
         """(CASE a.state WHEN 'new' THEN least(a.level_at + tier.sign, a.own_sign_by)
                          WHEN 'signed' THEN least(a.level_at + tier.contact, a.own_feedback_by)
                          WHEN 'contacting' THEN least(a.level_at + tier.contact, a.own_feedback_by)
-                         WHEN 'reached' THEN least(a.level_at + tier.meet, a.own_feedback_by) END < %(now)s)""",
+                         WHEN 'reached' THEN CASE WHEN wuzha.meeting_done(a.met_at, a.outcome) THEN a.own_feedback_by
+                              ELSE least(a.level_at + tier.meet, a.own_feedback_by) END END < %(now)s)""",
     )
 
 
 def joins(now: datetime) -> str:
     """SQL that gives each row ``a`` of alerts its clocks: ``sign_due``, ``contact_due``, ``meet_due``, and ``due``, the
-    one that runs in its state (null once closed). Numbers come from our own file only.
+    one that runs in its state (null once closed; once met, the upstream's alone). Numbers come from our own file only.
     """
     return f"""
     {_tier_join(now)}
@@ -222,11 +221,15 @@ def joins(now: datetime) -> str:
                                least(a.level_at + tier.meet, own.feedback_by) AS meet_due) clocks
     CROSS JOIN LATERAL (SELECT CASE a.state WHEN 'new' THEN sign_due WHEN 'signed' THEN contact_due
                                             WHEN 'contacting' THEN contact_due
-                                            WHEN 'reached' THEN meet_due END AS due) d
+                                            WHEN 'reached' THEN CASE
+                                                WHEN wuzha.meeting_done(a.met_at, a.outcome) THEN own.feedback_by
+                                                ELSE meet_due END END AS due) d
     """
 
 
-#: Versions of ``desk_tiers`` by which this process has seen all open alerts of a root ranked.
+#: Alerts ranked again in one round, so that nobody waits for a lock when the clocks or the hour turn.
+_AT_ONCE = 5000
+#: Versions of ``desk_tiers`` and ``desk_hour`` by which this process has seen all open alerts of a root ranked.
 _ranked: dict[tuple[str, int], int] = {}
 
 
@@ -249,12 +252,30 @@ def put_in_force(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> 
                 "u": table.unit_after,
             },
         ).rowcount  # fmt: skip
-    row = conn.execute("SELECT sum(version) FROM wuzha.desk_tiers").fetchone()
+    row = conn.execute(
+        "SELECT (SELECT sum(version) FROM wuzha.desk_tiers) + (SELECT version FROM wuzha.desk_hour)"
+    ).fetchone()
     version, here = int(row[0]) if row else 0, (conn.info.dsn, actor.unit_id)
+    if changed:
+        _tell(conn, actor, table, now)
     if _ranked.get(here) != version:
-        changed += conn.execute(
-            "UPDATE wuzha.alerts a SET tries = a.tries FROM wuzha.desk_tiers t WHERE t.level = a.level"
-            " AND a.state <> 'closed' AND a.rank_with IS DISTINCT FROM t.version"
+        again = conn.execute(
+            "UPDATE wuzha.alerts SET tries = tries WHERE alert_id IN (SELECT a.alert_id FROM wuzha.alerts a"
+            " JOIN wuzha.desk_tiers t ON t.level = a.level, wuzha.desk_hour h WHERE a.state <> 'closed'"
+            " AND a.rank_with IS DISTINCT FROM t.version + h.version LIMIT %s FOR UPDATE OF a SKIP LOCKED)",
+            (_AT_ONCE,),
         ).rowcount
-        _ranked[here] = version
+        if again == 0:  # what somebody holds this moment comes in the next round
+            _ranked[here] = version
+        changed += again
     return changed
+
+
+def _tell(conn: psycopg.Connection[Any], actor: Actor, table: Tiers, now: datetime) -> None:
+    """The clocks that are in force from now on stand in the audit, whoever wrote the file."""
+    detail = {level: [t.sign_s, t.contact_s, t.meet_s] for level, t in table.levels.items()}
+    audit.append(
+        conn, at=now, actor=actor.login, user_id=None, unit_id=actor.unit_id, action="clocks.in_force",
+        object=f"clocks:{table.since.isoformat()}", detail={**detail, "calls_per_hour": table.calls_per_hour,
+                                                            "unit_after": table.unit_after},
+    )  # fmt: skip
