@@ -33,8 +33,9 @@ from .supervise import Child, Supervisor
 
 #: Settings of PostgreSQL under which an acknowledgement is durable, and the values that are not.
 _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page_writes": ("off",)}
-#: Runs only where an exchange is named (``WUZHA_SIP_SERVER``).
-_TELEPHONE = ("telephone", "wuzha.respond.telephony", 8.0)
+_TELEPHONE, _TEXTS = ("telephone", "wuzha.respond.telephony", 8.0), ("texts", "wuzha.respond.texting", 8.0)
+#: Processes that run only where what they speak to is named.
+_NAMED = {"telephone": "WUZHA_SIP_SERVER", "texts": "WUZHA_SMPP_SERVER"}
 _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
 _KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
@@ -43,7 +44,7 @@ _TRIALS = ("trials", "wuzha.live.trials", 8.0)
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
     "holder": (_ENGINE, _DOORS, _KEEPING, _TRIALS),
-    "centre": (_ENGINE, _DOORS, _KEEPING, _TRIALS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE),
+    "centre": (_ENGINE, _DOORS, _KEEPING, _TRIALS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE, _TEXTS),
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
     "phone": (("doors", "wuzha.web.door", 8.0), _EXCHANGE),
 }
@@ -85,7 +86,7 @@ def serve(
                     first_unit(conn, FIRST_UNIT[settings.role])
             later: list[Child] = []
             for name, module, stop_s in PROCESSES[settings.role]:
-                if name == "telephone" and not environment.get("WUZHA_SIP_SERVER"):
+                if name in _NAMED and not environment.get(_NAMED[name]):
                     continue
                 place = (host, str(port)) if name == "doors" else ()
                 child = Child(name, _python(module, *place), environment, stop_s=stop_s)

@@ -7,6 +7,7 @@ person's own file tells that they were texted, once a press; nobody who was reac
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -49,21 +50,18 @@ def texts() -> dict[str, dict[str, str]]:
     return read((files(__package__) / "group_texts.toml").read_text("utf-8"))
 
 
-def send(
-    conn: psycopg.Connection[Any],
-    actor: Actor,
-    wave_id: int,
-    *,
-    purpose: str,
-    key: str,
-    language: str = "zh",
-    now: datetime | None = None,
-) -> bytes:
-    """The file for the message platform: everybody of the wave in sight whom nobody has reached; the same press again
-    gives the same people. Refused: forbidden, not_found, no_purpose, nobody_to_text."""
+#: Does what is to be done for one person, whose alert is locked: alert, the text for them, the step's key.
+Each = Callable[[dict[str, Any], str, str], None]
+
+
+def recipients(
+    conn: psycopg.Connection[Any], actor: Actor, wave_id: int, do: Each, *, purpose: str, key: str, language: str,
+    now: datetime,
+) -> list[tuple[int, str | None, str, str]]:  # fmt: skip
+    """Everybody of the wave in sight whom nobody has reached, once each: ``(alert, name, line, text)``, ``do`` done.
+    Refused: forbidden, not_found, no_purpose, nobody_to_text."""
     require(actor, "desk.act")
     require(actor, "reveal")
-    now = now or clock.now()
     if purpose not in codes()["purpose"]:
         raise Refused("no_purpose")
     if not 8 <= len(key) <= 60:  # each person's step has its own key made of it
@@ -77,31 +75,47 @@ def send(
         " AND l.value NOT LIKE 'alpha:%%' ORDER BY a.level_rank DESC, a.alert_id",
         (wave_id,),
     ).fetchall()
-    if not rows:
-        raise Refused("nobody_to_text")
+    said = texts()
+    told = {r[0]: (r[0], r[1], r[2], said[nearest(r[3], said) or "general"][language]) for r in rows}
     gone = set()
-    for alert_id in sorted(row[0] for row in rows):  # locks are taken in one order by all
+    for alert_id in sorted(told):  # locks are taken in one order by all
         step_key = f"{key}-{alert_id}"
         if repeated(conn, actor, step_key) is None:
             alert = lock(conn, alert_id)
             if alert["state"] == "closed" or alert["reached_at"] is not None:  # while we waited for the lock
                 gone.add(alert_id)
                 continue
-            first = {} if alert["contacted_at"] is not None else {"contacted_at": now}
-            record(
-                conn, actor, alert, "sms", key=step_key, changes=first, at=now, code="sent", to_id=alert["line_id"]
-            )  # fmt: skip
-    rows = [row for row in rows if row[0] not in gone]
-    if not rows:
+            do(alert, told[alert_id][3], step_key)
+    found = [told[r[0]] for r in rows if r[0] not in gone]
+    if not found:
         raise Refused("nobody_to_text")
     audit.append(
         conn, at=now, actor=actor.login, user_id=actor.user_id, unit_id=actor.unit_id, action="wave.texted",
-        object=f"wave:{wave_id}", detail={"purpose": purpose, "n": len(rows)},
+        object=f"wave:{wave_id}", detail={"purpose": purpose, "n": len(found)},
     )  # fmt: skip
-    said = texts()
+    return found
+
+
+def send(
+    conn: psycopg.Connection[Any],
+    actor: Actor,
+    wave_id: int,
+    *,
+    purpose: str,
+    key: str,
+    language: str = "zh",
+    now: datetime | None = None,
+) -> bytes:
+    """The file for the message platform of all `recipients`; the same press again gives the same people."""
+    at = now or clock.now()
+
+    def note(alert: dict[str, Any], _text: str, step_key: str) -> None:
+        first = {} if alert["contacted_at"] is not None else {"contacted_at": at}
+        record(conn, actor, alert, "sms", key=step_key, changes=first, at=at, code="sent", to_id=alert["line_id"])
+
+    found = recipients(conn, actor, wave_id, note, purpose=purpose, key=key, language=language, now=at)
     lines = [
-        (str(alert), subjects.mask_name(name) if name else "", robot.dialled(line), said[fitting][language])
-        for alert, name, line, kind in rows
-        for fitting in (nearest(kind, said) or "general",)
+        (str(alert), subjects.mask_name(name) if name else "", robot.dialled(line), text)
+        for alert, name, line, text in found
     ]
     return robot.as_xlsx(HEADINGS, lines)

@@ -32,6 +32,7 @@ from aiosipua.dialog import DialogState
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .hosts import host_port, secret
 from .sip_agent import Agent, Tcp, Tls, Udp
 
 #: RFC 3261's T1 and T2: the first wait before a request is sent again over UDP, and the longest.
@@ -68,21 +69,11 @@ class Settings(BaseSettings):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the exchange. ValueError where ``server`` is no such thing."""
-        return _host_port(self.server, 5061 if self.transport == "tls" else 5060)
+        return host_port(self.server, 5061 if self.transport == "tls" else 5060)
 
     def password(self) -> str:
         """The password; empty without a file. ValueError where the file is open to others, missing or empty."""
-        if self.password_file is None:
-            return ""
-        try:
-            if self.password_file.stat().st_mode & 0o077:
-                raise ValueError(f"{self.password_file} can be read by others; chmod 600 {self.password_file}")
-            word = self.password_file.read_text("utf-8").strip("\r\n")
-        except OSError as error:
-            raise ValueError(f"{self.password_file}: {error.strerror}") from error
-        if not word:
-            raise ValueError(f"{self.password_file} is empty")
-        return word
+        return secret(self.password_file)
 
     def digits(self, line: str) -> str:
         """What is dialled for a bare line value: ``+8613812341234`` as 13812341234, ``+8621…`` as 021…"""
@@ -92,15 +83,6 @@ class Settings(BaseSettings):
             return self.prefix + (line if self.number_form == "e164" else "00" + line.removeprefix("+"))
         rest = line.removeprefix("+86")
         return self.prefix + (rest if rest.startswith("1") and len(rest) == 11 else "0" + rest)
-
-
-def _host_port(text: str, port: int) -> tuple[str, int]:
-    host, sep, rest = text.strip().rpartition(":")
-    if not sep or rest.endswith("]"):
-        host, rest = text.strip(), str(port)
-    if not host or not rest.isdigit() or not 0 <= int(rest) <= 65535:
-        raise ValueError(f"{text!r} is no host:port")
-    return host.strip("[]"), int(rest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,15 +112,15 @@ class Exchange:
         self._remote: tuple[str, int] = ("127.0.0.1", 5060)
 
     async def open(self) -> None:
-        """Bind, and with TCP and TLS connect. OSError, ValueError where that cannot be, as with a certificate that is not
-        trusted."""
+        """Bind, and with TCP and TLS connect. OSError, ValueError where that cannot be, as with a strange
+        certificate."""
         word = self.settings.password()
         self._auth = SipDigestAuth(self.settings.user, word) if word else None
         host, port = self.settings.address
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         self._remote = (str(found[0][4][0]), int(found[0][4][1]))
-        bind_host, bind_port = _host_port(self.settings.local, 0) if self.settings.local else (self._own_host(), 0)
+        bind_host, bind_port = host_port(self.settings.local, 0) if self.settings.local else (self._own_host(), 0)
         transport: Udp | Tcp
         if self.settings.transport == "tls":
             self._transport = transport = Tls(

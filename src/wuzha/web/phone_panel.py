@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from wuzha.respond import dialling
+from wuzha.respond import dialling, texts
 from wuzha.respond.codes import codes
 from wuzha.respond.file import File
 from wuzha.respond.ladder import ladder
@@ -27,6 +27,10 @@ def of_file(conn: psycopg.Connection[Any], ctx: Context, found: File, *, now: da
         "live": call is not None and call["state"] in dialling.LIVE,
         "results": dialling.results(call) if call is not None else by_hand,
         "records": recordings(conn, found),
+        "texts": texts.of_alert(conn, found.alert["alert_id"]),
+        "gateway": texts.open_to(),
+        "text": texts.proposed(found.alert["scam_type"]),
+        "text_most": texts.MOST,
     }
 
 

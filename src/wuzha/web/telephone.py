@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from wuzha.command.public import Refused
-from wuzha.respond import dialling, incoming
+from wuzha.respond import dialling, incoming, texts
 
 from . import alert
 from .context import Context, posted, signed_in
@@ -28,6 +28,20 @@ def dial(alert_id: int, ctx: Context = Depends(posted)) -> Response:
         if to is None:
             raise Refused("unknown_code", code=f.get("to", ""))
         dialling.dial(conn, ctx.actor, alert_id, to_id=to, channel=f.get("channel", "call"), key=f.get("click", ""))
+
+    return alert.step(ctx, alert_id, work)
+
+
+@router.post("/alerts/{alert_id}/texts")
+def text(alert_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Have the message gateway text the line of this file."""
+    f = ctx.form
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        texts.send(
+            conn, ctx.actor, alert_id, words=f.get("words", ""), flash=f.get("flash") == "1",
+            version=alert.whole(ctx, "version"), key=f.get("click", ""),
+        )  # fmt: skip
 
     return alert.step(ctx, alert_id, work)
 

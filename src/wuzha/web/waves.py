@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from wuzha.command.public import Refused
 from wuzha.events import clock
 from wuzha.respond import group_text, seized, waves
+from wuzha.respond import texts as messages
 
 from . import catalogue, words
 from .context import Context, attempt, posted, signed_in
@@ -34,7 +35,8 @@ def _list(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Re
 def _one(ctx: Context, wave_id: int, *, said: Refused | None = None, status: int = 200) -> Response:
     with ctx.db() as conn:
         found = waves.read(conn, ctx.actor, wave_id)
-    return ctx.page("wave.html", status=status, found=found, wave=found.wave, total=found.total, said=said)
+    return ctx.page("wave.html", status=status, found=found, wave=found.wave, total=found.total, said=said,
+                    gateway=messages.open_to())  # fmt: skip
 
 
 def _step(ctx: Context, wave_id: int, verb: Any) -> Response:
@@ -99,6 +101,16 @@ def texts(wave_id: int, ctx: Context = Depends(posted)) -> Response:
     return attempt(ctx, lambda conn: group_text.send(
         conn, ctx.actor, wave_id, purpose=f.get("purpose", ""), key=f.get("click", ""), language=ctx.language,
     ), shown=partial(_one, wave_id=wave_id), to=lambda made: attachment(f"texts-{wave_id}.xlsx", made))  # fmt: skip
+
+
+@router.post("/{wave_id}/texts")
+def texts_now(wave_id: int, ctx: Context = Depends(posted)) -> Response:
+    """The group text over the message gateway."""
+    f = ctx.form
+    return _step(ctx, wave_id, partial(
+        messages.send_wave, purpose=f.get("purpose", ""), key=f.get("click", ""), flash=f.get("flash") == "1",
+        language=ctx.language,
+    ))  # fmt: skip
 
 
 _COLUMNS = (
