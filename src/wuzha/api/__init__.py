@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import alerts, calls, events, feedback, health, problems
+from . import alerts, calls, decisions, events, feedback, health, problems
 
 
 def face(app: FastAPI) -> None:
@@ -12,3 +12,4 @@ def face(app: FastAPI) -> None:
     problems.install(app)
     for part in (events.router, alerts.router, calls.router, feedback.router, health.router):
         app.include_router(part)
+    decisions.install(app)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,11 @@ class Figures:
             "wuzha_durable_seconds", "From the request's start to its durable answer",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10), registry=self.registry,
         )  # fmt: skip
+        self.decisions = Counter("wuzha_decisions", "Transfers decided", ["action"], registry=self.registry)
+        self.decided = Histogram(
+            "wuzha_decided_seconds", "From a transfer's question to its durable answer",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5), registry=self.registry,
+        )  # fmt: skip
 
 
 @dataclass
@@ -60,6 +66,8 @@ class Doors:
     readers: ThreadPoolExecutor = field(init=False)
     figures: Figures = field(default_factory=Figures)
     bodies: int = 0
+    #: What a face has begun, to be ended before the connections go.
+    ending: list[Callable[[], None]] = field(default_factory=list)
     _free: tuple[float, int] = (0.0, 0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,6 +81,8 @@ class Doors:
 
     def close(self) -> None:
         """Commit what waits, then let go of everything."""
+        for end in self.ending:
+            end()
         self.appender.stop()
         self.readers.shutdown()
         self.pool.close()

@@ -278,10 +278,10 @@ async def _append(d: Doors, batch: Batch, rejects: list[Reject], body: bytes, ki
     listed = [
         RejectBody(
             row=r.row,
-            column=_plain(r.column) or "",
-            value=_plain(r.value),
+            column=plain(r.column) or "",
+            value=plain(r.value),
             reason=r.reason,
-            message=_plain(r.message, 500) or "",
+            message=plain(r.message, 500) or "",
         )
         for r in rejects[:_LISTED]
     ]
@@ -292,10 +292,10 @@ def _note(d: Doors, table: str, source: Source, rejects: list[Reject]) -> None:
     """Keep rejects for the people who mend the sender. Values of names and identity numbers are not kept."""
     vault = {c.name for c in TABLES[table].columns if c.vault}
     kept: list[list[Any]] = [
-        [_plain(r.column) for r in rejects],
-        [None if r.column in vault or not r.column else _plain(r.value) for r in rejects],
+        [plain(r.column) for r in rejects],
+        [None if r.column in vault or not r.column else plain(r.value) for r in rejects],
         [r.reason for r in rejects],
-        [_plain(r.message, 500) for r in rejects],
+        [plain(r.message, 500) for r in rejects],
     ]
     with d.pool.connection() as conn:
         conn.execute(
@@ -305,7 +305,7 @@ def _note(d: Doors, table: str, source: Source, rejects: list[Reject]) -> None:
         )
 
 
-def _plain(text: str | None, length: int = 200) -> str | None:
+def plain(text: str | None, length: int = 200) -> str | None:
     """``text`` cut, without what neither JSON nor PostgreSQL can hold (null characters, halves of surrogate pairs)."""
     if text is None:
         return None

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numba.core import event
 
 from wuzha import detect
+from wuzha.detect.decide import Decider, Transfer, pending
 from wuzha.events import TABLES
 from wuzha.events.batch import conform
 
@@ -53,6 +54,7 @@ def _run() -> None:
     )  # fmt: skip
     engine = detect.Engine()
     engine.feed(block_of("calls", conform(TABLES["calls"], rows), 1, np.zeros(1, bool)))
+    Decider().judge(engine, pending([Transfer(0, "1", "2", 1, "warm")]), figures=True)
     detect.Engine.restore(engine.snapshot())
 
 

@@ -27,6 +27,7 @@ from . import lease as leases
 from . import results, rulebooks, snapshots
 from .aside import Aside
 from .cited import Cited, read_words
+from .deciding import Deciding
 from .forward import RECIPIENT, Forwarder
 from .late import Watermarks
 from .lease import Connect, LeaseLost
@@ -74,6 +75,7 @@ class Worker:
             outward_rank=results.RANK[settings.leaving_level],
         )
         self._aside = Aside(settings.home)
+        self._deciding = Deciding(settings.home, partition)
         self.events = 0
         #: The snapshot that is being written, events that no snapshot has, when the last one was begun, and how long
         #: the next one waits at least.
@@ -100,6 +102,7 @@ class Worker:
             self._follow(conn, lease, renewal, forwarder, watch)
             leases.give_back(self._connect(), lease)
         finally:
+            self._deciding.stop()
             watch.stop()
             self._abandon()
             renewal.stop()
@@ -151,7 +154,8 @@ class Worker:
             leases.guard(conn, lease, at)
             rulebooks.give_place(conn, ready.ids, at)
         log.info("rules taken up", position=at, changes=len(ready.ids))
-        return under(engine, ready.book)
+        with self._deciding.turns.feeding():
+            return under(engine, ready.book)
 
     def _snapshot(self, engine: Any, marks: Watermarks, at: int) -> None:
         """Begin to write one, unless one is still being written."""
@@ -164,7 +168,8 @@ class Worker:
             return snapshots.Snapshot(position=at, arrays=engine.snapshot(), meta={"marks": state})
 
         try:
-            self._writing = snapshots.begin(self._settings.snapshots, at, take)
+            with self._deciding.turns.feeding():  # the copy is of a state at rest
+                self._writing = snapshots.begin(self._settings.snapshots, at, take)
         except OSError as error:  # no memory for a copy: the older snapshots and the log still make the state
             log.error("snapshot put off", position=at, error=str(error))
         else:
@@ -234,6 +239,8 @@ class Worker:
                 engine, turns = under(engine, books.at(at)), None
             if at >= committed and (ready := watch.take()) is not None:
                 engine = self._take_up(conn, lease, engine, at, ready)
+            if at >= committed:
+                self._deciding.open(engine, lease.epoch, at)
             # Replay ends exactly where results are committed: beyond it everything found is written.
             rows = 1 if self._aside.careful(at) else _ROWS_A_COMMIT
             batches = list(store_log.read(conn, at, limit_rows=rows, until=committed if at < committed else None))
@@ -314,7 +321,7 @@ class Worker:
         late = marks.late(batch.table, batch.source, rows)
         rows = read_words(batch.table, rows)
         self._cited.remember(batch.position, batch.table, rows)
-        return engine.feed(block_of(batch.table, rows, batch.position, late))
+        return self._deciding.feed(engine, block_of(batch.table, rows, batch.position, late))
 
     def _write(
         self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found

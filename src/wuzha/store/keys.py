@@ -56,6 +56,12 @@ def issue(
 
 def check(conn: psycopg.Connection[Any], key: str, *, now: datetime | None = None) -> Source | None:
     """The sender whose key this is; None for one that is malformed, unknown, revoked or of a closed sender."""
+    found = numbered(conn, key, now=now)
+    return None if found is None else found[1]
+
+
+def numbered(conn: psycopg.Connection[Any], key: str, *, now: datetime | None = None) -> tuple[int, Source] | None:
+    """As `check`, with the key's number."""
     match = _KEY.match(key)
     if match is None:
         return None
@@ -65,7 +71,7 @@ def check(conn: psycopg.Connection[Any], key: str, *, now: datetime | None = Non
     now = now or clock.now()
     if row["last_used_at"] is None or abs(now - row["last_used_at"]) >= _NOTED_EVERY:
         conn.execute(q("keys.used"), {"key_id": row["key_id"], "at": now})
-    return source_of(row)
+    return int(row["key_id"]), source_of(row)
 
 
 def revoke(conn: psycopg.Connection[Any], key_id: int, *, now: datetime | None = None) -> bool:

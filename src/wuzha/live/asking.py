@@ -1,0 +1,205 @@
+"""The doors' side of decisions: the owners of the payer's and of the payee's state are asked, until a deadline.
+
+Kept true here: both sides' owners are asked at once; a side whose owner has not answered at the deadline is named, and
+the other's answer still counts; a question whose owner went away is asked again when the next one is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from wuzha.events.hashing import text_hash
+
+from .deciding import address
+from .decision_words import Answer, Answers, Ask, Asks, Many, ManyAnswered, Side
+
+log = structlog.get_logger(__name__)
+
+_LENGTH = struct.Struct(">I")
+#: An owner that is not there is looked for again so often.
+_AGAIN_S = 0.05
+SIDES = ("payer", "payee")
+
+
+def owner(account: str, partitions: int) -> int:
+    """The partition whose worker owns an account's state."""
+    return text_hash("account:" + account) % partitions if partitions > 1 else 0
+
+
+@dataclass
+class Heard:
+    """What the owners said until the deadline. ``by`` side; a side that is missing has none."""
+
+    by: dict[str, Answer] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Sides whose owner did not answer."""
+        return [side for side in SIDES if side not in self.by]
+
+    def sides(self) -> list[Side | None]:
+        """Payer, payee, payer's person, payee's person: each as its own owner sees it."""
+        payer, payee = self.by.get("payer"), self.by.get("payee")
+        return [None if a is None else a.sides[i] for i, a in enumerate((payer, payee, payer, payee))]
+
+
+@dataclass
+class _Asked:
+    ask: Ask
+    wanted: dict[str, int]  # side -> partition
+    heard: Heard
+    future: asyncio.Future[Heard]
+    timer: asyncio.TimerHandle | None = None
+
+
+class _Owner:
+    """The connection to one partition's worker; asks of one turn of the loop go out together."""
+
+    def __init__(self, asker: Asker, home: Path, partition: int) -> None:
+        self._asker, self._home, self.partition = asker, home, partition
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: list[Ask] = []
+        self._due = False
+
+    async def run(self) -> None:
+        """Connect, listen, connect again."""
+        while True:
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(str(address(self._home, self.partition)))
+                self._waiting = self._asker.open_of(self.partition)
+                self._flush()
+                while True:
+                    (length,) = _LENGTH.unpack(await reader.readexactly(4))
+                    said = msgspec.msgpack.decode(await reader.readexactly(length), type=Answers | ManyAnswered)
+                    self._asker.hear(self.partition, said)
+            except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError):
+                if self._writer is not None:
+                    self._writer.close()
+                self._writer = None
+            await asyncio.sleep(_AGAIN_S)
+
+    def ask(self, ask: Ask) -> None:
+        """Send it with the others of this turn."""
+        if self._writer is None:
+            return  # it is among `open_of` when the next one is there
+        self._waiting.append(ask)
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def send(self, batch: Many) -> None:
+        """Send a batch by itself; nothing where nobody is there."""
+        if self._writer is not None:
+            said = msgspec.msgpack.encode(batch)
+            self._writer.write(_LENGTH.pack(len(said)) + said)
+
+    def _flush(self) -> None:
+        self._due = False
+        if self._waiting and self._writer is not None:
+            said = msgspec.msgpack.encode(Asks(asks=self._waiting))
+            self._waiting = []
+            self._writer.write(_LENGTH.pack(len(said)) + said)
+
+
+class Asker:
+    """Asks the owners. One event loop's; `start` and `stop` in it."""
+
+    def __init__(self, home: Path, *, partitions: int = 1, told: Callable[[dict[str, bytes]], None] = lambda _: None):
+        self._owners = [_Owner(self, home, p) for p in range(partitions)]
+        self._told = told
+        self._asked: dict[int, _Asked] = {}
+        self._many: dict[int, tuple[dict[int, ManyAnswered], asyncio.Event]] = {}
+        self._number = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Connect to the owners, now and whenever they come back."""
+        self._tasks = [asyncio.ensure_future(o.run()) for o in self._owners]
+
+    async def stop(self) -> None:
+        """Let go of them."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def ask(
+        self, transfer: tuple[int, str, str, int, str, str | None, int | None, str | None, bool], seconds: float
+    ) -> asyncio.Future[Heard]:
+        """What both owners say within ``seconds``. ``transfer``: `decision_words.Ask` after its number."""
+        loop = asyncio.get_running_loop()
+        self._number += 1
+        ask: Ask = (self._number, *transfer)
+        n = len(self._owners)
+        wanted = {"payer": owner(transfer[1], n), "payee": owner(transfer[2], n)}
+        asked = _Asked(ask, wanted, Heard(), loop.create_future())
+        asked.timer = loop.call_later(seconds, self._over, self._number)
+        self._asked[self._number] = asked
+        for partition in set(wanted.values()):
+            self._owners[partition].ask(ask)
+        return asked.future
+
+    @property
+    def partitions(self) -> int:
+        """Owners there are."""
+        return len(self._owners)
+
+    async def ask_many(self, rows: bytes, seconds: float) -> dict[int, ManyAnswered]:
+        """What each partition's owner says of a batch (an Arrow stream of ``transfers``) within ``seconds``."""
+        self._number += 1
+        number = self._number
+        heard: dict[int, ManyAnswered] = {}
+        whole = asyncio.Event()
+        self._many[number] = heard, whole
+        try:
+            for one in self._owners:
+                one.send(Many(number=number, rows=rows))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(whole.wait(), seconds)
+        finally:
+            del self._many[number]
+        return heard
+
+    def open_of(self, partition: int) -> list[Ask]:
+        """What this partition's owner still has to answer."""
+        return [
+            a.ask for a in self._asked.values()
+            if any(p == partition and side not in a.heard.by for side, p in a.wanted.items())
+        ]  # fmt: skip
+
+    def hear(self, partition: int, answers: Answers | ManyAnswered) -> None:
+        """Take in what an owner said."""
+        if answers.books:
+            self._told(answers.books)
+        if isinstance(answers, ManyAnswered):
+            if answers.number in self._many:
+                heard, whole = self._many[answers.number]
+                heard[partition] = answers
+                if len(heard) == len(self._owners):
+                    whole.set()
+            return
+        for answer in answers.answers:
+            asked = self._asked.get(answer.number)
+            if asked is None:
+                continue
+            for side, whose in asked.wanted.items():
+                if whose == partition:
+                    asked.heard.by[side] = answer
+            if not asked.heard.missing:
+                self._over(answer.number)
+
+    def _over(self, number: int) -> None:
+        asked = self._asked.pop(number)
+        if asked.timer is not None:
+            asked.timer.cancel()
+        if not asked.future.done():
+            asked.future.set_result(asked.heard)

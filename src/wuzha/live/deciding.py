@@ -1,0 +1,413 @@
+"""The worker's side of decisions: pending transfers are judged on its own state, between two slices of events.
+
+Kept true here: the state is one, and never judged while it is fed or copied; events wait for at most one turn of
+decisions and decisions for at most 5 ms of events; an answer says whose it is (partition, epoch) and on what it rests
+(log position, book of rules).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import selectors
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from wuzha import detect
+from wuzha.detect import codes
+from wuzha.detect.changes import moment
+from wuzha.detect.decide import MERCHANT, OWN, STRANGER, Decider, Pending, Transfer, Verdicts, pending, pending_of
+from wuzha.events import STAGES
+
+from . import results
+from .decision_words import Answer, Answers, Asks, Many, ManyAnswered, Reason, Side
+
+log = structlog.get_logger(__name__)
+
+#: Events are fed in slices of about so long while decisions come, and of so long while none does.
+_SLICE_S, _CALM_S = 0.004, 0.05
+#: Decisions count as coming for so long after the last one.
+_COMING_S = 2.0
+_SMALLEST = 64
+#: Transfers that are judged in one turn.
+_TURN = 256
+#: libpq's limit for a path, which is the kernel's.
+_LONGEST = 100
+_LENGTH = struct.Struct(">I")
+#: A frame longer than this is nobody of ours.
+_FRAME = 64 << 20
+_RANK = ("low", "medium", "high", "urgent")
+_JSON = msgspec.json.Encoder()
+
+
+def address(home: Path, partition: int) -> Path:
+    """The private socket on which the owner of a partition is asked."""
+    path = home / f"decisions-{partition}.sock"
+    if len(os.fsencode(path)) <= _LONGEST:
+        return path
+    short = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"wuzha-{os.geteuid()}-{short}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder / path.name
+
+
+def book_of(rules: detect.RuleBook) -> tuple[str, bytes]:
+    """A book of rules as JSON, and its SHA-256: what features, rules and typologies said."""
+    content = {
+        "features": {
+            f.name: {"version": f.version, "subject": f.subject, "unit": f.unit, "zh": f.zh, "en": f.en}
+            for f in rules.features.values()
+        },
+        "rules": {
+            r.id: {"version": r.version, "subject": r.subject, "stage": r.stage, "when": r.when, "zh": r.zh, "en": r.en}
+            for r in rules.rules.values()
+        },
+        "typologies": {
+            t.id: {
+                "scam_type": t.scam_type, "zh": t.zh, "en": t.en, "levels": t.levels, "interdict": t.interdict,
+                "weights": t.weights,
+            }
+            for t in rules.typologies.values()
+        },
+    }  # fmt: skip
+    said = _JSON.encode(content)
+    return hashlib.sha256(said).hexdigest(), said
+
+
+class Book:
+    """What the answers need of a book of rules."""
+
+    def __init__(self, rules: detect.RuleBook) -> None:
+        self.rules = rules
+        self.digest, self.content = book_of(rules)
+        self.typologies = list(rules.typologies.values())
+        self.numbers = {r.number: r for r in rules.rules.values()}
+        self.columns: dict[str, tuple[Any, Any]] = {}
+        listed = list(rules.features.values())
+        for kind in ("account", "person"):
+            at = [i for i, f in enumerate(listed) if f.subject == kind]
+            self.columns[kind] = np.array(at, np.int64), np.array([listed[i].name for i in at], object)
+
+
+class Turns:
+    """Who may touch the state now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = False
+        self._last = 0.0
+        self._rate = 50_000.0  # events a second, as fed lately
+
+    @contextmanager
+    def feeding(self) -> Iterator[None]:
+        """The worker's own turn: feeding, copying, changing rules. Decisions that wait go first."""
+        until = time.monotonic() + 0.05
+        while self._wanted and time.monotonic() < until:
+            time.sleep(0.0001)
+        with self._lock:
+            yield
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """The turn of decisions."""
+        self._wanted = True
+        try:
+            with self._lock:
+                self._wanted = False
+                yield
+        finally:
+            self._wanted = False
+            self._last = time.monotonic()
+
+    def rows(self) -> int:
+        """Events that may be fed in one turn."""
+        coming = self._wanted or time.monotonic() - self._last < _COMING_S
+        return max(_SMALLEST, int(self._rate * (_SLICE_S if coming else _CALM_S)))
+
+    def fed(self, rows: int, took: float) -> None:
+        """So many events took so long."""
+        if rows >= _SMALLEST:
+            self._rate = 0.8 * self._rate + 0.2 * rows / max(took, 1e-6)
+
+
+class Deciding(threading.Thread):
+    """Answers on the partition's socket from the engine that `open` gave, until `stop`."""
+
+    def __init__(self, home: Path, partition: int = 0) -> None:
+        super().__init__(name="deciding", daemon=True)
+        self._address, self._partition = address(home, partition), partition
+        self.turns = Turns()
+        self._engine: Any = None
+        self._book: Book | None = None
+        self._epoch, self._place = 0, (0, 0)
+        self._decider = Decider()
+        self._ends = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._told: dict[socket.socket, set[str]] = {}
+        self._halves: dict[socket.socket, bytearray] = {}
+        self.answered = 0
+
+    def open(self, engine: Any, epoch: int, position: int) -> None:
+        """This engine answers from now on; it has read the log up to ``position``."""
+        if engine is not self._engine:
+            with self.turns.feeding():
+                self._engine, self._epoch = engine, epoch
+        self._place = position, 0
+        if self.ident is None and not self._ends.is_set():
+            self._listen()
+            self.start()
+
+    def feed(self, engine: Any, block: detect.Block) -> detect.Changes:
+        """`Engine.feed` in slices, between which decisions have their turn; what changed in all of them."""
+        found, at, slices = results.Found(), 0, 0
+        changes = detect.Changes()
+        while at < len(block) or not slices:
+            rows = min(self.turns.rows(), len(block) - at)
+            with self.turns.feeding():
+                begun = time.perf_counter()
+                changes = engine.feed(block.slice(at, at + rows) if rows < len(block) else block)
+                took = time.perf_counter() - begun
+                self._place = self._place[0], at + rows
+            self.turns.fed(rows, took)
+            at, slices = at + rows, slices + 1
+            found.add(changes)
+        if slices == 1:
+            return changes
+        return detect.Changes(
+            alerts=list(found.alerts.values()), evidence=found.evidence, warnings=found.warnings,
+            suspects=list(found.suspects.values()), moves=found.moves, withdrawn=list(found.withdrawn),
+            restated=list(found.restated), counts=changes.counts,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        self._ends.set()
+        if self.is_alive():
+            self.join(5)
+
+    # ------------------------------------------------------------ the socket
+
+    def _listen(self) -> None:
+        self._address.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        was = os.umask(0o177)
+        try:
+            listener.bind(str(self._address))
+        finally:
+            os.umask(was)
+        listener.listen(16)
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._listener = listener
+
+    def run(self) -> None:
+        """Read what is asked, judge it together, answer."""
+        try:
+            while not self._ends.is_set():
+                asked: list[tuple[socket.socket, Asks | Many]] = []
+                for key, _ in self._selector.select(0.2):
+                    if key.fileobj is self._listener:
+                        with suppress(OSError):
+                            self._enter(self._listener.accept()[0])
+                    else:
+                        asked += self._read(key.fileobj)  # type: ignore[arg-type]
+                if asked:
+                    try:
+                        self._answer(asked)
+                    except Exception:  # those who asked are told at their deadline that nobody answered
+                        log.exception("questions not answered", questions=len(asked))
+        finally:
+            for one in [*self._halves, self._listener]:
+                one.close()
+            self._selector.close()
+            self._address.unlink(missing_ok=True)
+
+    def _enter(self, conn: socket.socket) -> None:
+        conn.setblocking(False)
+        self._halves[conn], self._told[conn] = bytearray(), set()
+        self._selector.register(conn, selectors.EVENT_READ)
+
+    def _leave(self, conn: socket.socket) -> None:
+        self._selector.unregister(conn)
+        self._halves.pop(conn)
+        self._told.pop(conn)
+        conn.close()
+
+    def _read(self, conn: socket.socket) -> list[tuple[socket.socket, Asks | Many]]:
+        try:
+            got = conn.recv(1 << 20)
+        except BlockingIOError:
+            return []
+        except OSError:
+            got = b""
+        if not got:
+            self._leave(conn)
+            return []
+        half = self._halves[conn]
+        half += got
+        out = []
+        try:
+            while len(half) >= 4 and len(half) >= 4 + (length := _LENGTH.unpack_from(half)[0]):
+                if length > _FRAME:
+                    raise msgspec.DecodeError("too long")
+                out.append((conn, msgspec.msgpack.decode(bytes(half[4 : 4 + length]), type=Asks | Many)))
+                del half[: 4 + length]
+        except msgspec.DecodeError:
+            self._leave(conn)
+        return out
+
+    def _send(self, conn: socket.socket, answers: Answers | ManyAnswered) -> None:
+        if conn not in self._halves:
+            return
+        said = msgspec.msgpack.encode(answers)
+        try:
+            conn.setblocking(True)
+            conn.settimeout(2)
+            conn.sendall(_LENGTH.pack(len(said)) + said)
+            conn.setblocking(False)
+        except OSError:
+            self._leave(conn)
+
+    # ------------------------------------------------------------ judging
+
+    def _answer(self, asked: list[tuple[socket.socket, Asks | Many]]) -> None:
+        for conn, batch in asked:
+            if isinstance(batch, Many):
+                self._answer_many(conn, batch)
+        flat = [(conn, one) for conn, asks in asked if isinstance(asks, Asks) for one in asks.asks]
+        for begin in range(0, len(flat), _TURN):
+            turn = flat[begin : begin + _TURN]
+            rows = pending([Transfer(*one[1:]) for _, one in turn])
+            with self.turns.deciding():
+                if self._book is None or self._engine.rules is not self._book.rules:
+                    self._book = Book(self._engine.rules)
+                book, epoch, (position, read) = self._book, self._epoch, self._place
+                verdicts = self._decider.judge(self._engine, rows, figures=True)
+                names = [self._names(verdicts, i) for i in range(len(turn))]
+            reasons = self._reasons(book, verdicts)
+            by_conn: dict[socket.socket, list[Answer]] = {}
+            for i, (conn, one) in enumerate(turn):
+                flags = int(verdicts.flags[i])
+                sides = [self._side(book, verdicts, i, c, names[i][c], reasons.get((i, c), [])) for c in range(4)]
+                by_conn.setdefault(conn, []).append(
+                    Answer(
+                        number=one[0], partition=self._partition, epoch=epoch, position=position, rows=read,
+                        book=book.digest, stranger=bool(flags & STRANGER), own=bool(flags & OWN),
+                        merchant=bool(flags & MERCHANT), sides=sides,
+                    )
+                )  # fmt: skip
+            for conn, answers in by_conn.items():
+                self._send(conn, Answers(answers=answers, books=self._new(conn, book)))
+            self.answered += len(turn)
+
+    def _new(self, conn: socket.socket, book: Book) -> dict[str, bytes]:
+        """The book, where this listener has not been told of it."""
+        told = self._told.setdefault(conn, set())
+        if book.digest in told:
+            return {}
+        told.add(book.digest)
+        return {book.digest: book.content}
+
+    def _answer_many(self, conn: socket.socket, batch: Many) -> None:
+        """A batch in turns; its answer is whole where the state moved on in between, and rests on the oldest."""
+        with pa.ipc.open_stream(batch.rows) as reader:
+            rows = pending_of(detect.encode("transfers", reader.read_all(), 0))
+        sides, flags, full = [], [], {}
+        book, epoch, place = self._book, self._epoch, self._place
+        for begin in range(0, len(rows.ts), _TURN):
+            some = Pending(*(a[begin : begin + _TURN] for a in rows))
+            with self.turns.deciding():
+                if self._book is None or self._engine.rules is not self._book.rules:
+                    self._book = Book(self._engine.rules)
+                if begin == 0:
+                    book, epoch, place = self._book, self._epoch, self._place
+                verdicts = self._decider.judge(self._engine, some, figures=False)
+                s = verdicts.sides
+                on = (
+                    (s["level"] >= 0)
+                    | (s["was_level"] >= 0)
+                    | (s["suspect"] > 0)
+                    | (s["marks"] & 6 > 0)
+                    | (s["fired"] > 0)
+                )
+                eventful = np.flatnonzero(on.any(axis=1))
+                closer = self._decider.judge(self._engine, Pending(*(a[eventful] for a in some)), figures=True)
+                names = [self._names(closer, i) for i in range(len(eventful))]
+            assert book is not None
+            reasons = self._reasons(book, closer)
+            for i, row in enumerate(eventful.tolist()):
+                full[begin + row] = [
+                    self._side(book, closer, i, c, names[i][c], reasons.get((i, c), [])) for c in range(4)
+                ]
+            sides.append(s)
+            flags.append(verdicts.flags)
+        assert book is not None
+        self._send(
+            conn,
+            ManyAnswered(
+                number=batch.number, partition=self._partition, epoch=epoch, position=place[0], rows=place[1],
+                book=book.digest, sides=np.concatenate(sides).tobytes(), flags=np.concatenate(flags).tobytes(),
+                full=full, typologies=[(t.id, t.scam_type, t.interdict) for t in book.typologies],
+                books=self._new(conn, book),
+            ),
+        )  # fmt: skip
+        self.answered += len(rows.ts)
+
+    def _names(self, verdicts: Verdicts, row: int) -> list[str | None]:
+        return [self._called(int(s["subject"]), bool(s["known"])) for s in verdicts.sides[row]]
+
+    def _called(self, subject: int, known: bool) -> str | None:
+        return self._engine.subject(subject) if known and subject >= 0 else None
+
+    @staticmethod
+    def _reasons(book: Book, verdicts: Any) -> dict[tuple[int, int], list[Reason]]:
+        out: dict[tuple[int, int], list[Reason]] = {}
+        for p in verdicts.pieces:
+            rule = book.numbers.get(int(p["rule"]))
+            if rule is None:
+                continue
+            args = {n: None if np.isnan(v) else float(v) for n, v in zip(rule.args, p["args"], strict=False)}
+            out.setdefault((int(p["row"]), int(p["side"])), []).append(
+                Reason(
+                    rule=rule.id, version=rule.version, at=moment(int(p["at"])), args=args, fresh=bool(p["fresh"]),
+                    zh=detect.reason(rule.id, rule.version, args, "zh", book.rules),
+                    en=detect.reason(rule.id, rule.version, args, "en", book.rules),
+                )
+            )  # fmt: skip
+        return out
+
+    @staticmethod
+    def _side(book: Book, verdicts: Any, row: int, c: int, name: str | None, reasons: list[Reason]) -> Side:
+        s = verdicts.sides[row, c]
+        at, columns = book.columns["person" if c >= 2 else "account"]
+        figures: dict[str, float] = {}
+        if s["subject"] >= 0:
+            values = verdicts.values[row, c, at]
+            some = np.flatnonzero(~np.isnan(values) & (values != 0))
+            figures = dict(zip(columns[some].tolist(), values[some].tolist(), strict=True))
+        side = Side(subject=name, known=bool(s["known"]), figures=figures)
+        suspect, marks, level = int(s["suspect"]), int(s["marks"]), int(s["level"])
+        if suspect:
+            side.suspect = [t for i, t in enumerate(codes.SUSPECTS) if suspect >> i & 1]
+        side.cleared, side.confirmed = bool(marks & 2), bool(marks & 4)
+        side.was_level, side.fired, side.reasons = int(s["was_level"]) + 1, int(s["fired"]), reasons
+        if level >= 0:
+            typology = book.typologies[int(s["typology"])]
+            side.level, side.stage, side.score = level + 1, STAGES[int(s["stage"])], round(float(s["score"]), 3)
+            side.typology, side.scam_type = typology.id, typology.scam_type
+            side.interdict, side.amount_fen = side.score >= typology.interdict, int(s["amount"])
+        return side

@@ -1,0 +1,238 @@
+"""Records of decisions, committed in groups: many requests share one transaction.
+
+Kept true here: an answer is given only when its record is durable; a source's key stands for one record for good, and
+whoever asks with it again gets that; what a revoked key asked, or a worker that lost its lease answered, is never
+recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_GROUP = 512
+_PATIENCE_S = 5.0
+_JSON = msgspec.json.Encoder()
+
+_INSERT = """
+INSERT INTO wuzha.decisions (source_id, key, asked, at, n, action, ends_at, missing, rules, policy, position, record,
+                             rows)
+SELECT s.source_id, a.key, decode(a.asked, 'hex'), a.at, a.n, a.action, a.ends_at, a.missing, a.rules, a.policy,
+       a.position, a.record, (%(rows)s::bytea[])[a.row]
+  FROM jsonb_to_recordset(%(asked)s::jsonb) AS a(
+           key_id bigint, key text, asked text, at timestamptz, n int, action text, ends_at timestamptz, missing text[],
+           rules text, policy text, position bigint, record jsonb, row int, partitions int[], epochs bigint[])
+  JOIN wuzha.api_keys k ON k.key_id = a.key_id AND k.revoked_at IS NULL
+  JOIN wuzha.sources s ON s.source_id = k.source_id AND s.active AND s.role = 'bank'
+   AND (s.basis_until IS NULL OR s.basis_until > a.at)
+ WHERE NOT EXISTS (SELECT 1 FROM unnest(a.partitions, a.epochs) AS o(partition, epoch)
+                     LEFT JOIN wuzha.partitions p ON p.partition = o.partition WHERE p.epoch IS DISTINCT FROM o.epoch)
+ON CONFLICT (source_id, key) DO NOTHING
+RETURNING decision_id, source_id, key
+"""
+_STANDING = """
+SELECT d.decision_id, d.source_id, d.key, d.asked, d.record, d.rows FROM wuzha.decisions d
+  JOIN unnest(%s::bigint[], %s::text[]) AS w(source_id, key) ON d.source_id = w.source_id AND d.key = w.key
+"""
+_KEYS = """
+SELECT k.key_id FROM wuzha.api_keys k JOIN wuzha.sources s USING (source_id)
+ WHERE k.key_id = ANY(%s) AND k.revoked_at IS NULL AND s.active AND s.role = 'bank'
+   AND (s.basis_until IS NULL OR s.basis_until > %s)
+"""
+
+
+class KeyRefused(Exception):
+    """The key or its source works no more."""
+
+
+class Stale(Exception):
+    """An answer was of a worker that does not hold its partition any more: ask again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One record as it will stand. ``record`` is JSON; ``owners`` (partition, epoch) of the answers behind it."""
+
+    key_id: int
+    source_id: int
+    key: str
+    asked: bytes
+    at: str
+    n: int
+    action: str
+    ends_at: str | None
+    missing: list[str]
+    rules: str | None
+    policy: str
+    position: int | None
+    record: bytes
+    rows: bytes | None = None
+    owners: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The record that stands under a key. ``repeated``: it stood before; ``same``: the question was the same."""
+
+    decision_id: int
+    repeated: bool
+    same: bool = True
+    record: dict[str, Any] = field(default_factory=dict)
+    rows: bytes | None = None
+
+
+class Recorder:
+    """One thread that owns one connection. `submit` from any thread."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+        self._connect = connect
+        self._queue: deque[tuple[Record, Future[Standing]]] = deque()
+        self._books: dict[str, tuple[str, bytes]] = {}
+        self._kept: set[str] = set()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self.groups = 0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what waits, then end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE_S + 5)
+
+    def book(self, digest: str, kind: str, content: bytes) -> None:
+        """What records may refer to; it is kept before the first that does."""
+        if digest not in self._kept:
+            self._books[digest] = (kind, content)
+
+    def submit(self, record: Record) -> Future[Standing]:
+        """The record that will stand. KeyRefused, Stale or psycopg's error come out of the future."""
+        future: Future[Standing] = Future()
+        with self._changed:
+            if self._stopping:
+                raise RuntimeError("the server is stopping")
+            self._queue.append((record, future))
+            self._changed.notify()
+        return future
+
+    def _take(self) -> list[tuple[Record, Future[Standing]]]:
+        with self._changed:
+            while not self._queue and not self._stopping:
+                self._changed.wait()
+            return [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
+
+    def _run(self) -> None:
+        conn: psycopg.Connection[Any] | None = None
+        while group := self._take():
+            until = time.monotonic() + _PATIENCE_S
+            while True:
+                try:
+                    if conn is None or conn.closed:
+                        conn = self._connect()
+                        conn.execute("SELECT set_config('wuzha.source', 'any', false)")
+                    self._commit(conn, group)
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    # the commit may stand: trying again then finds it standing
+                    if conn is not None:
+                        conn.close()
+                    conn = None
+                    if isinstance(error, psycopg.errors.DiskFull) or time.monotonic() > until:
+                        self._fail(group, error)
+                        break
+                    time.sleep(0.1)
+                    continue
+                except Exception as error:
+                    log.exception("records refused")
+                    self._fail(group, error)
+                break
+            self.groups += 1
+        if conn is not None:
+            conn.close()
+
+    @staticmethod
+    def _fail(group: Sequence[tuple[Record, Future[Standing]]], error: Exception) -> None:
+        for _, future in group:
+            if not future.done():
+                future.set_exception(error)
+
+    def _commit(self, conn: psycopg.Connection[Any], group: Sequence[tuple[Record, Future[Standing]]]) -> None:
+        for digest, (kind, content) in list(self._books.items()):
+            conn.execute(
+                "INSERT INTO wuzha.decision_books (digest, kind, content, at) VALUES (%s, %s, %s::jsonb, %s)"
+                " ON CONFLICT DO NOTHING",
+                [digest, kind, content.decode(), group[0][0].at],
+            )
+            self._kept.add(digest)
+            self._books.pop(digest)
+        blobs: list[bytes] = []
+        asked = []
+        for r, _ in group:
+            if r.rows is not None:
+                blobs.append(r.rows)
+            asked.append(
+                {
+                    "key_id": r.key_id, "key": r.key, "asked": r.asked.hex(), "at": r.at, "n": r.n, "action": r.action,
+                    "ends_at": r.ends_at, "missing": r.missing, "rules": r.rules, "policy": r.policy,
+                    "position": r.position, "record": msgspec.Raw(r.record),
+                    "row": len(blobs) if r.rows is not None else None, "partitions": [p for p, _ in r.owners],
+                    "epochs": [e for _, e in r.owners],
+                }
+            )  # fmt: skip
+        said = _JSON.encode(asked).decode()
+        new = {(s, k): d for d, s, k in conn.execute(_INSERT, {"asked": said, "rows": blobs}, prepare=True)}
+        told: list[tuple[Future[Standing], Standing | Exception]] = []
+        left: list[tuple[Record, Future[Standing]]] = []
+        for r, future in group:
+            number = new.pop((r.source_id, r.key), None)
+            if number is None:
+                left.append((r, future))
+            else:
+                told.append((future, Standing(decision_id=number, repeated=False)))
+        if left:
+            told += self._why(conn, left)
+        for future, standing in told:
+            if isinstance(standing, Exception):
+                future.set_exception(standing)
+            else:
+                future.set_result(standing)
+
+    def _why(
+        self, conn: psycopg.Connection[Any], left: Sequence[tuple[Record, Future[Standing]]]
+    ) -> list[tuple[Future[Standing], Standing | Exception]]:
+        """What was not written: it stands already, its key works no more, or its answer was stale."""
+        records = [r for r, _ in left]
+        good = {row[0] for row in conn.execute(_KEYS, [[r.key_id for r in records], records[0].at])}
+        stands = {
+            (s, k): (number, bytes(asked), record, rows)
+            for number, s, k, asked, record, rows in conn.execute(
+                _STANDING, [[r.source_id for r in records], [r.key for r in records]]
+            )
+        }
+        out: list[tuple[Future[Standing], Standing | Exception]] = []
+        for r, future in left:
+            if r.key_id not in good:
+                out.append((future, KeyRefused()))
+            elif (found := stands.get((r.source_id, r.key))) is None:
+                out.append((future, Stale()))
+            else:
+                number, asked, record, rows = found
+                same = asked == r.asked
+                out.append((future, Standing(decision_id=number, repeated=True, same=same, record=record, rows=rows)))
+        return out
