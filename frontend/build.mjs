@@ -16,11 +16,17 @@ const OUT = join(HERE, "..", "src", "wuzha", "web", "static", "vendor");
  * Name in the package we ship -> package and file in it.
  *
  * Tabler stays at 1.1: from 1.2 on its colours need color-mix() and oklch(), which the Chromium 86 to 110 kernels of
- * the browsers that stand in offices do not know. htmx stays at 2 for the same reason.
+ * the browsers that stand in offices do not know. htmx stays at 2 for the same reason. CodeMirror stays at 5: it comes as
+ * plain files that such browsers read, where 6 comes as modules that must be bundled first.
  */
 const FILES = {
   "tabler.min.css": ["@tabler/core", "dist/css/tabler.min.css"],
   "htmx.min.js": ["htmx.org", "dist/htmx.min.js"],
+  "codemirror.js": ["codemirror", "lib/codemirror.js"],
+  "codemirror.css": ["codemirror", "lib/codemirror.css"],
+  "codemirror-toml.js": ["codemirror", "mode/toml/toml.js"],
+  "codemirror-hint.js": ["codemirror", "addon/hint/show-hint.js"],
+  "codemirror-hint.css": ["codemirror", "addon/hint/show-hint.css"],
 };
 
 /** Packages that name their licence in package.json and in the file's banner, but ship no licence file. */

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VENDOR = ("htmx.min.js", "tabler.min.css", "LICENSES.txt")
+VENDOR = ("htmx.min.js", "tabler.min.css", "codemirror.js", "codemirror-hint.js", "LICENSES.txt")
 
 
 @pytest.fixture(scope="module")

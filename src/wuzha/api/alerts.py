@@ -163,6 +163,7 @@ def alert_file(
     if language not in ("zh", "en"):
         raise Problem(422, "wrong_parameter", "A parameter is wrong / 参数有误", "language: zh or en")
     from wuzha import detect  # takes most of a second, which a server that starts need not wait for
+    from wuzha.live import rulebooks
 
     with _scope(request) as conn:
         cursor = conn.cursor(row_factory=dict_row)
@@ -175,6 +176,7 @@ def alert_file(
             " FROM wuzha.evidence e WHERE e.alert_id = %s AND e.withdrawn_at IS NULL ORDER BY e.at, e.evidence_id",
             [alert],
         ).fetchall()
+        rulebooks.learn_of(conn, ((e["rule"], e["rule_version"]) for e in evidence))
         joined = cursor.execute(
             "SELECT source || '/' || event_id AS warning FROM wuzha.alert_warnings WHERE alert_id = %s ORDER BY ts",
             [alert],

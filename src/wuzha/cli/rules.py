@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     rules = typer.Typer(no_args_is_help=True, help="Rules: list, check, compare, backtest, promote, snooze, retire.")
     app.add_typer(rules, name="rules")
     rules.command("list")(list_)
+    rules.command()(text)
     rules.command()(check)
     rules.command()(diff)
     rules.command()(backtest)
@@ -74,6 +75,31 @@ def _deployed(data: Path) -> dict[str, Any]:
         rows.append(_row(book, name) | {"state": state, "shadow": stands.shadowed.get(name)})
     return {"rules": rows, "typologies": list(book.typologies), "shadows": stands.shadowed, "snoozes": snoozed,
             "left_out": wrong}  # fmt: skip
+
+
+def text(
+    rule: str = typer.Argument(..., help="The rule's name."),
+    version: int | None = typer.Argument(None, help="Which version of a deployment's rule; default: what stands."),
+    beside: Path | None = _BESIDE,
+    data: Path | None = DATA_OPTION,
+) -> None:
+    """Print a rule as the text that a draft begins from."""
+    from wuzha.detect import drafts
+
+    if data is not None:
+        from wuzha.command import rules
+        from wuzha.command.public import Refused
+
+        with database(settings_of(data)) as db, db.connect("web") as conn, conn.transaction():
+            try:
+                typer.echo(rules.text_of(conn, rule, version), nl=False)
+                return
+            except Refused as refused:
+                raise CommandError(f"there is no rule {rule!r} of that version here") from refused
+    book = _book(beside)
+    if rule not in book.rules:
+        raise CommandError(f"there is no rule {rule!r}")
+    typer.echo(drafts.text_of(book, rule), nl=False)
 
 
 def check(

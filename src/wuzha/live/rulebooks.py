@@ -338,3 +338,9 @@ def learn(conn: psycopg.Connection[Any]) -> None:
     """The sentences of all versions that this deployment has written, so that evidence is told as it was given."""
     for rule, version, zh, en in conn.execute("SELECT rule, version, zh, en FROM wuzha.rule_versions"):
         reasons.learn(rule, version, zh, en)
+
+
+def learn_of(conn: psycopg.Connection[Any], evidence: Iterable[tuple[str | None, int | None]]) -> None:
+    """As `learn`, where this process lacks the words of one of these (rule, version)."""
+    if any(rule is not None and not reasons.known(rule, version or 0) for rule, version in evidence):
+        learn(conn)

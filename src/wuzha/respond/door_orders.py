@@ -131,7 +131,7 @@ def compose(
         },
         "places": list(dict.fromkeys(p for p in places if p)), "route": order["words"],
         "type": alert["scam_type"], "stage": alert["stage"], "amount_fen": alert["amount_fen"],
-        "reason": {language: _reason(found, language) for language in LANGUAGES},
+        "reason": {language: _reason(conn, found, language) for language in LANGUAGES},
         "flags": [f["flag"] for f in found.flags],
         "kin": {
             "forbidden": rule.forbidden, "reasons": list(rule.reasons),
@@ -158,11 +158,13 @@ def _age_band(born: Any, now: datetime) -> str:
     return f"{years // 5 * 5}–{years // 5 * 5 + 4}"
 
 
-def _reason(found: file.File, language: str) -> str:
+def _reason(conn: psycopg.Connection[Any], found: file.File, language: str) -> str:
     """The strongest reason in one sentence; of a file without evidence the first reason of a warning."""
     alert = found.alert
     if alert["rule"] is not None:
         from wuzha import detect  # most of a second, which only an order costs
+        from wuzha.live import rulebooks
 
+        rulebooks.learn_of(conn, [(alert["rule"], alert["rule_version"])])
         return detect.reason(alert["rule"], alert["rule_version"] or 0, dict(alert["args"] or {}), language)
     return next((str(r) for w in found.warnings for r in w["reasons"] or ()), "")

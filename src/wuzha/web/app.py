@@ -39,8 +39,10 @@ from . import (
     measures,
     phones,
     phrases,
+    reasons,
     render,
     robot,
+    rules,
     telephone,
     wall,
     waves,
@@ -72,6 +74,7 @@ PAGES = (
     callbacks,
     robot,
     phones,
+    rules,
 )
 
 
@@ -79,6 +82,7 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
     """The pages over a pool of connections as wuzha_web. Mount it at the root, after what answers under ``/v1``."""
     app = FastAPI(title="Wuzha pages", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.pool = pool
+    reasons.read_from(pool)
     static = Path(str(files(__package__))) / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
     for page in PAGES:

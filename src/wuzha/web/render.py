@@ -74,7 +74,7 @@ def static(name: str) -> str:
 def vendored() -> Mapping[str, bool]:
     """Which of the built libraries stand beside us; a page asks only for those."""
     folder = Path(str(files(__package__))) / "static" / "vendor"
-    return {name: (folder / name).is_file() for name in ("tabler.min.css", "htmx.min.js")}
+    return {name: (folder / name).is_file() for name in ("tabler.min.css", "htmx.min.js", "codemirror.js")}
 
 
 def fragment(template: str, *, language: str, now: Any, **values: Any) -> Markup:
