@@ -19,8 +19,8 @@ import psycopg
 import structlog
 
 from wuzha.events import clock
+from wuzha.store import forgetting, opened
 from wuzha.store import log as store_log
-from wuzha.store import opened
 from wuzha.store.embedded import ServerError
 
 from . import history
@@ -79,6 +79,8 @@ def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, ex
             if dropped:
                 log.info("history rows ended", rows=dropped)
             store_log.forget(conn, (now - timedelta(days=settings.duplicates_days)).date())
+            if gone := forgetting.sent(conn, now):
+                log.info("what left long ago is forgotten", rows=gone)
     finally:
         conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 

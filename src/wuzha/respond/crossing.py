@@ -1,7 +1,7 @@
 """The process that carries letters between this zone and the others.
 
 Kept true here: one process a deployment carries; a folder that is away, a damaged key file or a handler that fails is
-logged once and tried again; nothing is lost by waiting.
+logged once and tried again; nothing is lost by waiting; what crossed long ago goes.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 
 import structlog
 
 from wuzha import store
+from wuzha.events import clock
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
-from wuzha.store import exchange, zone_keys
+from wuzha.store import exchange, forgetting, zone_keys
 
 from . import door_zone, verify, visits
 
@@ -30,6 +32,8 @@ HANDLERS: dict[str, Mapping[str, exchange.Handler]] = {
 }
 #: Seconds between two rounds, by the wall clock.
 EVERY_S = 1.0
+#: Seconds between two looks at what has crossed long ago.
+FORGET_S = 600.0
 _LOCK = 0x77757A6878
 
 
@@ -45,8 +49,14 @@ def run() -> int:
             row = conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
             if row is not None and row[0]:
                 break
+        forget_at = time.monotonic()
         while not stop.wait(EVERY_S):
             troubles: set[str] = set()
+            if time.monotonic() >= forget_at:
+                forget_at += FORGET_S
+                gone = forgetting.sent(conn, clock.now()) + forgetting.taken(conn, clock.now())
+                if gone:
+                    log.info("what crossed long ago is forgotten", rows=gone)
             try:
                 zone = zone_keys.load(settings().home)
                 done = exchange.carry(conn, zone, HANDLERS.get(settings().role, {})) if zone else []

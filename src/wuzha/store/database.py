@@ -26,6 +26,14 @@ SUPERUSER = "postgres"
 
 Connection = psycopg.Connection[TupleRow]
 
+#: What a connection that serves people waits for at most: another's row or lock, one statement, and its own process
+#: between two statements of a transaction. Somebody sits before it; they are told and try again.
+WAITS = {
+    "lock_timeout": "4s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "120s",
+}  # fmt: skip
+#: Seconds that a request waits for a free connection.
+POOL_S = 8.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
@@ -52,11 +60,12 @@ class Database:
         return psycopg.connect(self.conninfo(role), **{"autocommit": True, **kwargs})
 
     def pool(self, role: Role, *, min_size: int = 1, max_size: int = 8, **kwargs: Any) -> ConnectionPool[Connection]:
-        """An open pool of such connections; close it when done."""
+        """An open pool of such connections; close it when done. Nobody waits for ever in them (`WAITS`) or for one."""
         kwargs = {"autocommit": True, **kwargs}
         return ConnectionPool(
-            self.conninfo(role), min_size=min_size, max_size=max_size, kwargs=kwargs, open=True, name=f"wuzha-{role}"
-        )
+            self.conninfo(role), min_size=min_size, max_size=max_size, kwargs=kwargs, open=True, name=f"wuzha-{role}",
+            configure=_bounded, timeout=POOL_S,
+        )  # fmt: skip
 
     def async_pool(
         self, role: Role, *, min_size: int = 1, max_size: int = 8, **kwargs: Any
@@ -66,6 +75,11 @@ class Database:
         return AsyncConnectionPool(
             self.conninfo(role), min_size=min_size, max_size=max_size, kwargs=kwargs, open=False, name=f"wuzha-{role}"
         )
+
+
+def _bounded(conn: psycopg.Connection[Any]) -> None:
+    for name, value in WAITS.items():
+        conn.execute("SELECT set_config(%s, %s, false)", (name, value))
 
 
 _SCOPE = """SELECT set_config('wuzha.unit', %s, true), set_config('wuzha.user', %s, true),

@@ -1,7 +1,7 @@
 """The pages as one ASGI application.
 
 Kept true here: every answer carries the security headers; every refusal is a page that says what happened, what was
-kept and what to do; nothing of an error's inside reaches a browser.
+kept and what to do; nobody waits for ever; nothing of an error's inside reaches a browser.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -103,7 +104,10 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
         session = getattr(request.state, "session", None)
         known = {"actor": session.actor, "csrf": session.csrf} if session else {}
         language = session.actor.language if session else login.wish(request)
-        return render.page(request, "error.html", language=language, status=status, key=key, values=values, **known)
+        again = context.address(request) if request.method == "GET" else ""
+        return render.page(
+            request, "error.html", language=language, status=status, key=key, values=values, again=again, **known
+        )
 
     @app.exception_handler(context.SessionEnded)
     async def ended(request: Request, _: Exception) -> Response:
@@ -130,6 +134,14 @@ def create(pool: ConnectionPool[Any]) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, _: Exception) -> Response:
         return plain(request, 404, "not_found")
+
+    @app.exception_handler(psycopg.OperationalError)
+    async def busy(request: Request, error: Exception) -> Response:
+        # Another's step held the row, no connection came free, the database was away: nothing was done.
+        log.warning("page gave up waiting", path=request.url.path, error=type(error).__name__)
+        response = plain(request, 503, "busy")
+        response.headers["Retry-After"] = "2"
+        return response
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

@@ -193,6 +193,11 @@ def attempt(
     return RedirectResponse(answer, status_code=303) if isinstance(answer, str) else answer
 
 
+def address(request: Request) -> str:
+    """What was asked for, within this host."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
 def _page_of(request: Request) -> str:
     """The page that a form was sent from, so that its draft is found again; ``/`` where it is not ours."""
     page = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
@@ -204,9 +209,7 @@ def _page_of(request: Request) -> str:
 def to_login(request: Request, said: str = "") -> Response:
     """To the log-in page and back to where the officer was, for a form to the page that it stood on; a part of a page
     sends the whole page there."""
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    if request.method != "GET":
-        here = _page_of(request)
+    here = address(request) if request.method == "GET" else _page_of(request)
     target = f"/login?next={quote(here, safe='')}" + (f"&said={said}" if said else "")
     if request.headers.get("hx-request"):
         return HTMLResponse("", status_code=401, headers={"HX-Redirect": target})
