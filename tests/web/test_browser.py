@@ -146,11 +146,11 @@ def test_nothing_runs_over_the_edge_of_a_phone_or_of_an_old_screen(
 
 
 def test_words_stand_out_from_their_ground(page: Page, address: str, house: Centre, wang: Actor, zhao: Actor) -> None:
-    rich = furnish(house, wang, zhao)["rich"]
+    made = furnish(house, wang, zhao)
     house.officer("all", "全", "admin", "commander", "auditor")
     log_in(page, address, "all")
     weak: list[str] = []
-    for path in ("/desk", f"/alerts/{rich}", "/wall", "/admin/users"):
+    for path in ("/desk", f"/alerts/{made['rich']}", f"/alerts/{made['closed']}", "/feedback", "/wall", "/admin/users"):
         page.goto(address + path)
         weak += [f"{path} {text}" for text in page.evaluate(CONTRAST)]
     assert weak == []

@@ -48,7 +48,7 @@ def attachment(name: str, data: bytes, kind: str = "") -> Response:
 def drop(sent: Dropped = Depends(dropped)) -> Response:
     """Take the dropped workbook, and show what became of it."""
     if not sent.name or not sent.data:
-        raise Refused("book_unreadable", why="—")
+        raise Refused("book_empty")
     with sent.ctx.db() as conn:
         number = books.drop(conn, sent.ctx.actor, sent.name, sent.data)
     return RedirectResponse(f"/workbooks/{number}", status_code=303)
