@@ -271,6 +271,7 @@ def test_the_meetings_clock_climbs_both_rungs_until_they_are_met(house: Centre, 
         assert escalate.told(conn, two) == {"me": 1, "unit": 0}
         late, _ = queue.rows(conn, two, queue.Filters(scope="late"), now=two_h)
     assert [(r["alert_id"], r["rung"]) for r in late] == [(alert, 1)], "on their desk as every late one"
+    assert (late[0]["last_code"], late[0]["tries"]) == ("self", 1), "a reminder is no try to reach anybody"
     up = two_h + timedelta(hours=1)
     assert make_round(house, escalate.round, up - timedelta(seconds=1)) == 0
     assert make_round(house, escalate.round, up) == 1

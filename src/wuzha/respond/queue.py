@@ -20,6 +20,7 @@ from wuzha.command.public import Actor, require
 from wuzha.events import LEVELS, clock
 from wuzha.events.scam_types import scam_types
 
+from .codes import codes
 from .file_number import alert_of
 from .tiers import joins, overdue
 
@@ -98,7 +99,10 @@ _COLUMNS = """
        FROM wuzha.alert_warnings w LEFT JOIN wuzha.sources q ON q.name = w.source
       WHERE w.alert_id = a.alert_id AND w.off_from IS DISTINCT FROM w.alert_id) AS warnings
 """
-_FROM = """
+#: Our tries to reach somebody, and the results that say how one ended, as SQL lists: reminders and moves are none.
+_TRIES = ", ".join(f"'{code}'" for code in codes()["channel"])
+_BEGUN = ", ".join(f"'{code}'" for code, result in codes()["result"].items() if result.begins)
+_FROM = f"""
     LEFT JOIN wuzha.units n ON n.unit_id = a.unit_id
     JOIN wuzha.subjects s ON s.subject_id = a.person_id
     LEFT JOIN wuzha.subjects l ON l.subject_id = a.line_id
@@ -107,9 +111,10 @@ _FROM = """
     LEFT JOIN LATERAL (SELECT e.rule, e.rule_version, e.args FROM wuzha.evidence e
                         WHERE e.alert_id = a.alert_id AND e.withdrawn_at IS NULL
                         ORDER BY e.weight DESC, e.at LIMIT 1) top ON true
-    LEFT JOIN LATERAL (SELECT c.kind, c.code, c.at, count(*) OVER () AS n FROM wuzha.contacts c
+    LEFT JOIN LATERAL (SELECT c.kind, c.code, c.at, count(*) FILTER (WHERE c.code NOT IN ({_BEGUN})) OVER () AS n
+                         FROM wuzha.contacts c
                         WHERE c.alert_id = a.alert_id AND c.undoes IS NULL AND c.code IS NOT NULL
-                          AND c.kind NOT IN ('note', 'outcome', 'close', 'mind')
+                          AND c.kind IN ({_TRIES})
                           AND NOT EXISTS (SELECT 1 FROM wuzha.contacts u WHERE u.undoes = c.contact_id)
                         ORDER BY c.contact_id DESC LIMIT 1) last ON true
 """
