@@ -385,6 +385,12 @@ def test_the_centre_believes_no_phone_that_was_not_paired_or_is_of_another_unit(
     both.pass_on(3)
     assert all(s[:2] != ("visit", "met") for s in both.steps(alert))
     assert both.one("SELECT refused FROM visit_records") == ("not_for_you",)
+    # The phone is told, and the record no longer stands there; so is whoever has the file or the order in reach.
+    told = phone.get("/door/api/orders").json()["orders"][0]
+    assert told["records"] == [] and "没有生效" in told["refused"][0]
+    with both.desk.scope(both.caller) as conn:
+        [row] = visits.refused(conn, both.caller)
+    assert (row["alert_id"], row["refused"], row["name"]) == (alert, "not_for_you", "李强")
 
 
 def test_what_has_ended_is_deleted_in_the_phones_zone_after_its_days(both: Doors) -> None:

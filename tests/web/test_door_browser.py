@@ -218,6 +218,53 @@ def test_what_a_phone_keeps_is_closed_and_goes_when_its_session_or_the_phone_doe
     assert "张小兰" not in page.content() or not page.locator("#order").is_visible()
 
 
+def test_what_was_not_sent_goes_on_with_a_new_pairing_and_nobody_elses_is_thrown_away_unasked(
+    both: Doors, handsets: Callable[[Actor], Page]
+) -> None:
+    alert, later = both.signed("张小兰"), both.signed("李小梅")
+    both.sent(alert)
+    li, sun = both.officer("li", "李强"), both.officer("sun", "孙悦")
+    page = handsets(li)
+    opened(page)
+    page.context.set_offline(True)
+    fill(page, "不在本辖区", "搬走了")
+    page.locator("#submit").click()
+    page.locator("#say").get_by_text("已保存在手机里").wait_for()
+
+    def pair(officer: Actor) -> None:
+        code = both.code(officer)
+        page.context.clear_cookies()
+        page.context.set_offline(False)
+        page.goto(page.url.partition("/door")[0] + "/door/login")
+        page.locator("#code").fill(code)
+        page.locator("#pin").fill(PIN)
+        page.locator("button.main").click()
+
+    pair(sun)  # another officer: the record is neither sent in their name nor thrown away
+    page.locator("#locked-n").get_by_text("李强").wait_for()
+    assert [k for k, _ in page.evaluate(STORED)["vault"] if k.startswith("item:")] and page.locator(
+        "#discard"
+    ).is_visible()
+    pair(li)
+    sent(page)
+    both.pass_on()
+    assert both.steps(alert)[-1] == ("visit", "not_here", li.user_id)
+
+    both.sent(later)
+    both.pass_on()
+    page.evaluate("window.door.sync()")
+    page.locator("#rows a", has_text="李").first.wait_for()
+    opened(page)
+    page.context.set_offline(True)
+    fill(page, "不在本辖区", "也搬走了")
+    page.locator("#submit").click()
+    page.locator("#say").get_by_text("已保存在手机里").wait_for()
+    pair(sun)
+    page.locator("#discard").click()
+    ready(page)
+    assert not [k for k, _ in page.evaluate(STORED)["vault"] if k.startswith("item:")]
+
+
 def test_a_session_that_ends_without_a_network_closes_the_phone_and_loses_nothing(
     both: Doors, handsets: Callable[[Actor], Page]
 ) -> None:

@@ -98,6 +98,15 @@ _END = (
 )
 
 
+def take_refused(conn: psycopg.Connection[Any], message: exchange.Message) -> None:
+    """A record that the centre did not let take effect: its officer is to know why."""
+    b = _from_centre(message)
+    conn.execute(
+        "UPDATE wuzha.door_items SET refused = %s WHERE item_id = %s AND kind = 'record'",
+        (str(b["why"])[:200] or "?", visit_form.item_id(b["id"])),
+    )
+
+
 def _from_centre(message: exchange.Message) -> dict[str, Any]:
     if message.peer != CENTRE:
         raise exchange.Unfit(f"from {message.peer}, which sends no orders")
@@ -107,6 +116,7 @@ def _from_centre(message: exchange.Message) -> dict[str, Any]:
 #: What a phones' zone understands.
 HANDLERS: dict[str, exchange.Handler] = {
     "door_order": take_order, "door_order_end": take_end, "door_phone": take_phone, "door_phone_end": take_phone_end,
+    "door_record_refused": take_refused,
 }  # fmt: skip
 
 
@@ -222,6 +232,18 @@ def session(conn: psycopg.Connection[Any], token: str, *, now: datetime | None =
     )  # fmt: skip
 
 
+def former_key(conn: psycopg.Connection[Any], phone: Phone, ref: str) -> bytes | None:
+    """What this phone's store was closed with when it was paired as ``ref``, so that what was not sent goes on with the
+    new pairing; None where that was another officer or unit, or the phone was taken away."""
+    row = conn.execute(
+        "SELECT old.store_key FROM wuzha.door_phones old JOIN wuzha.door_phones new ON new.phone_ref = %s"
+        " WHERE old.phone_ref = %s AND old.revoked_at IS NULL AND old.store_key IS NOT NULL"
+        " AND (old.officer, old.unit_ref) = (new.officer, new.unit_ref) AND old.badge IS NOT DISTINCT FROM new.badge",
+        (phone.ref, ref),
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 def log_out(conn: psycopg.Connection[Any], phone: Phone) -> None:
     """End the session; the phone stays paired."""
     conn.execute(
@@ -240,7 +262,7 @@ def set_language(conn: psycopg.Connection[Any], phone: Phone, language: str) -> 
 
 def orders(conn: psycopg.Connection[Any], phone: Phone) -> list[dict[str, Any]]:
     """The orders of the phone's unit, the most pressing first, those that ended last: the rows of ``door_orders`` with
-    ``records`` (who recorded what) and ``opened`` (this phone has opened it)."""
+    ``records`` (who recorded what), ``refused`` (this phone's that the centre did not take) and ``opened`` (here)."""
     rows = (
         conn.cursor(row_factory=dict_row)
         .execute(
@@ -253,7 +275,7 @@ def orders(conn: psycopg.Connection[Any], phone: Phone) -> list[dict[str, Any]]:
     items = (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT i.item_id AS record_id, i.order_ref, i.phone_ref, i.kind, i.made_at, i.form, p.officer"
+            "SELECT i.item_id AS record_id, i.order_ref, i.phone_ref, i.kind, i.made_at, i.form, i.refused, p.officer"
             " FROM wuzha.door_items i LEFT JOIN wuzha.door_phones p USING (phone_ref)"
             " WHERE i.order_ref = ANY(%s) AND i.kind IN ('record', 'opened')",
             ([r["order_ref"] for r in rows],),
@@ -269,9 +291,13 @@ def orders(conn: psycopg.Connection[Any], phone: Phone) -> list[dict[str, Any]]:
                 "result": i["form"]["result"], "revision": i["form"]["revision"],
                 "mine": i["phone_ref"] == phone.ref,
             }
-            for i in own if i["kind"] == "record"
+            for i in own if i["kind"] == "record" and i["refused"] is None
         ]  # fmt: skip
         row["records"] = visit_form.standing(told)
+        row["refused"] = [
+            {"made_at": i["made_at"], "why": i["refused"]}
+            for i in own if i["refused"] is not None and i["phone_ref"] == phone.ref
+        ]  # fmt: skip
     return rows
 
 

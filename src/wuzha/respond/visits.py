@@ -11,7 +11,7 @@ import base64
 import binascii
 import contextlib
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 #: A picture's bytes, which with the rest of its letter stay below what a letter holds.
 PICTURE_LIMIT = 600_000
+#: Records without effect are shown so long.
+_REFUSED_SHOWN = timedelta(days=30)
 _MAGIC = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
 
 
@@ -147,6 +149,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
             why = error.reason if isinstance(error, Refused) else exchange.why(error)
             with alone():
                 conn.execute("UPDATE wuzha.visit_records SET refused = %s WHERE record_id = %s", (why, record_id))
+            _tell_refused(conn, record_id, why, now)
             log.error("visit record has no effect", record=record_id, dispatch=dispatch_id, why=why)
     with alone():
         conn.execute(
@@ -156,6 +159,35 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
             "  WHERE r.dispatch_id = p.dispatch_id AND r.alert_id IS NOT NULL)"
         )
     return done
+
+
+def _tell_refused(conn: psycopg.Connection[Any], record_id: str, why: str, now: datetime) -> None:
+    """Let the phone know that its record had no effect, and why."""
+    row = conn.execute(
+        "SELECT paired_in FROM wuzha.phones p JOIN wuzha.visit_records r ON r.phone_ref = p.ref WHERE record_id = %s",
+        (record_id,),
+    ).fetchone()
+    if row is not None and row[0]:
+        exchange.queue(
+            conn, row[0], kind="door_record_refused", key=record_id, body={"id": record_id, "why": why}, now=now
+        )  # fmt: skip
+
+
+def refused(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = None) -> list[dict[str, Any]]:
+    """Records of the last month that had no effect, of the orders of the actor's units and of their files."""
+    require(actor, "desk.act")
+    since = (now or clock.now()) - _REFUSED_SHOWN
+    return (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT r.record_id, r.made_at, r.received_at, r.result, r.refused, d.alert_id, u.name, n.name AS unit_name"
+            " FROM wuzha.visit_records r JOIN wuzha.dispatches d USING (dispatch_id)"
+            " JOIN wuzha.users u ON u.user_id = r.user_id JOIN wuzha.units n ON n.unit_id = d.unit_id"
+            " WHERE r.refused IS NOT NULL AND r.received_at > %s ORDER BY r.received_at DESC LIMIT 100",
+            (since,),
+        )
+        .fetchall()
+    )
 
 
 def _person(conn: psycopg.Connection[Any], user_id: int) -> Actor:

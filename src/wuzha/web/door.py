@@ -209,6 +209,19 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
             }
         )  # fmt: skip
 
+    @app.post("/door/api/former")
+    async def former(request: Request) -> Response:
+        return await asyncio.to_thread(_former, request, await _body(request))
+
+    def _former(request: Request, body: dict[str, Any]) -> Response:
+        """What opens what this phone kept when it was paired before, for the same officer only."""
+        with db() as conn:
+            phone = phone_of(conn, request)
+            key = door_zone.former_key(conn, phone, str(body.get("ref", ""))[:64])
+        if key is None:
+            return _json({"reason": "another"}, 404)
+        return _json({"key": base64.b64encode(key).decode()})
+
     @app.get("/door/api/orders")
     def orders(request: Request) -> Response:
         with db() as conn:

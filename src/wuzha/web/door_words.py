@@ -19,6 +19,11 @@ def _code(kind: str, value: Any, language: str) -> str:
     return catalogue.translate(key, language) if value and catalogue.known(key) else str(value or "")
 
 
+def refusal(why: str, language: str) -> str:
+    """Why a record had no effect: our own reason in words, anything else as it stands."""
+    return catalogue.translate(f"refused.{why}", language) if catalogue.known(f"refused.{why}") else why
+
+
 def _plain(line: str | None) -> str:
     return masks.Sight(open=True).line(line)
 
@@ -40,6 +45,12 @@ def _both(row: dict[str, Any], language: str, now: datetime) -> dict[str, Any]:
         "meet_by_word": words.moment(row["meet_by"], now),
         "ended": _code("door.ended", row["ended_as"], language) if row["ended_at"] else "",
         "records": records, "outcome": records[0]["result"] if records else "",
+        "refused": [
+            catalogue.translate("door.refused_there", language).format(
+                at=words.moment(r["made_at"], now), why=refusal(r["why"], language)
+            )
+            for r in row["refused"]
+        ],
         "differs": len({r["result"] for r in row["records"]}) > 1,
     }  # fmt: skip
 

@@ -14,7 +14,9 @@ from wuzha.command import shifts, units
 from wuzha.command.public import Refused, on_duty, own_shift, require
 from wuzha.events import clock
 from wuzha.respond import dispatch, handover, locate, overflow, presence, releases, safety, transfers
+from wuzha.respond import visits as visit_records
 
+from . import door_words
 from .admin_units import whole
 from .alert import step
 from .context import Context, attempt, posted, signed_in
@@ -209,7 +211,10 @@ def _visits(ctx: Context, *, said: Refused | None = None, status: int = 200) -> 
         rows = dispatch.ours(conn, ctx.actor)
         for row in rows:
             row["discreet"] = safety.discreet(conn, row["alert_id"])
-    return ctx.page("visits.html", status=status, rows=rows, results=dispatch.RESULTS, said=said)
+        refused = visit_records.refused(conn, ctx.actor)
+        for row in refused:
+            row["why"] = door_words.refusal(row["refused"], ctx.language)
+    return ctx.page("visits.html", status=status, rows=rows, results=dispatch.RESULTS, said=said, refused=refused)
 
 
 @router.get("/duty/visits")

@@ -38,4 +38,8 @@ ALTER TABLE door_items ADD COLUMN refused text;        -- why the centre did not
 GRANT UPDATE (refused) ON door_items TO wuzha_web;
 CREATE INDEX visit_records_refused ON visit_records (received_at) WHERE refused IS NOT NULL;
 
+-- It belongs to no file: whoever sees the order sees that its record had no effect.
+CREATE POLICY refused ON visit_records FOR SELECT TO wuzha_web USING
+    (refused IS NOT NULL AND EXISTS (SELECT 1 FROM wuzha.dispatches d WHERE d.dispatch_id = visit_records.dispatch_id));
+
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA wuzha TO wuzha_web;

@@ -13,7 +13,10 @@
       return r.json().catch(function () { return {}; }).then(function (told) { return { status: r.status, told: told }; });
     }, function (error) { clearTimeout(late); net(false); throw error; }).then(function (got) {
       if (got.status !== 401) return got;
-      return (got.told.reason === 'revoked' ? store.wipe() : store.lock()).then(lockedNow).then(function () { throw new Error('ended'); });
+      return store.ids('item:').then(function (ids) {
+        if (got.told.reason !== 'revoked') return store.lock().then(lockedNow);
+        return store.wipe().then(lockedNow).then(function () { if (ids.length) door.say(words.wiped.replace('{n}', ids.length), 'bad'); });
+      }).then(function () { throw new Error('ended'); });
     });
   }
   function net(on) { $('net').textContent = on ? words.online : words.offline; document.querySelector('.bar').classList.toggle('off', !on); }
@@ -106,7 +109,7 @@
     $('o-number').textContent = o.number; $('o-from').textContent = o.unit + ' ← ' + o.sender + ' ' + o.sent; $('o-by').textContent = o.ended ? '' : rest(o);
     ['approach', 'opening', 'next_line', 'answer', 'turn', 'ending'].forEach(function (k) { $('t-' + k).textContent = o.talk[k] || ''; });
     $('t-questions').textContent = (o.talk.questions || []).join('\n');
-    var told = $('records'); told.textContent = '';
+    var told = $('records'); told.textContent = ''; if (o.refused && o.refused.length) door.say(o.refused.join(' '), 'bad');
     if (o.records.length) {
       var all = o.records.map(function (r) { return r.officer + ' ' + r.result + ' ' + r.at; }).join('；');
       text(told, 'div', (o.differs ? words.conflict : words.oneOutcome).replace('{all}', all).replace('{one}', o.outcome), 'say ' + (o.differs ? 'bad' : 'good'));
@@ -158,6 +161,25 @@
     });
   });
 
+  /* The phone was paired anew: what was not sent goes on with the same officer's new pairing; another's is not thrown away
+     unasked. Gives how many records were carried over. */
+  var carried = 0;
+  function taken(known, told) {
+    if (!known || !known.ref || known.ref === told.ref) return store.unlock(told).then(function () { return 0; });
+    return Promise.all([store.ids('item:'), store.ids('left:')]).then(function (ids) {
+      var n = ids[0].length + ids[1].length;
+      if (!n) return store.wipe().then(function () { return store.unlock(told); }).then(function () { return 0; });
+      return ask('/door/api/former', { ref: known.ref }).then(function (got) {
+        if (got.status === 200) return store.carry(got.told.key, told).then(function () { return n; });
+        me = null;
+        $('locked-n').textContent = words.stranded.replace('{n}', n).replace('{officer}', known.officer);
+        $('discard').hidden = false; show('locked');
+        $('discard').addEventListener('click', function () { store.wipe().then(function () { location.reload(); }); });
+        throw new Error('stranded');
+      });
+    });
+  }
+
   if (!store.able) { net(navigator.onLine); door.say(words.noStore, 'bad'); return; }
   if ('serviceWorker' in navigator) navigator.serviceWorker.register('/door-worker.js', { scope: '/door' }).catch(function () {});
   if (navigator.storage && navigator.storage.persist) navigator.storage.persist();
@@ -167,12 +189,12 @@
       var told = got.told;
       if (got.status !== 200) return;
       told.skew = Date.parse(told.now) - Date.now();
-      return (known && known.ref && known.ref !== told.ref ? store.wipe() : Promise.resolve()).then(function () { return store.unlock(told); }).then(function () { me = told; });
+      return taken(known, told).then(function (n) { me = told; carried = n; });
     }, function () {});
   }).then(guard).then(function () {
     if (!me) return lockedNow();
-    return kept().then(render).then(sync).then(function () { document.body.dataset.ready = '1'; });
-  }).catch(function (error) { door.say(String(error && error.message || error), 'bad'); });
+    return kept().then(render).then(function () { if (carried) door.say(words.carried.replace('{n}', carried), 'good'); }).then(sync).then(function () { document.body.dataset.ready = '1'; });
+  }).catch(function (error) { if (error.message !== 'stranded') door.say(String(error && error.message || error), 'bad'); });
   window.addEventListener('online', function () { sync(); });
   window.addEventListener('offline', function () { net(false); });
   setInterval(function () { guard().then(function () { if (me) { if (!ref) renderList(); return sync(); } }); }, 20000);

@@ -26,6 +26,27 @@
         return request(table('meta', 'readwrite').put({ ref: me.ref, officer: me.officer, unit: me.unit, until: me.until, skew: me.skew, key: made }, 'me'));
       });
     },
+    /* What was not sent under a former pairing, closed anew for this one: all of it or, where anything fails, nothing. */
+    carry: function (former, me) {
+      function imported(text) { return crypto.subtle.importKey('raw', Uint8Array.from(atob(text), function (c) { return c.charCodeAt(0); }), 'AES-GCM', false, ['encrypt', 'decrypt']); }
+      return Promise.all([imported(former), imported(me.key), Promise.all(['item:', 'left:', 'draft:', 'mine:'].map(store.ids))]).then(function (got) {
+        var old = got[0], fresh = got[1], ids = [].concat.apply([], got[2]);
+        return Promise.all(ids.map(function (id) {
+          var iv = crypto.getRandomValues(new Uint8Array(12)), bound = new TextEncoder().encode(id);
+          return request(table('vault').get(id)).then(function (row) {
+            return crypto.subtle.decrypt({ name: 'AES-GCM', iv: row.iv, additionalData: bound }, old, row.data);
+          }).then(function (text) {
+            return crypto.subtle.encrypt({ name: 'AES-GCM', iv: iv, additionalData: bound }, fresh, text);
+          }).then(function (data) { return { id: id, row: { iv: iv, data: data } }; });
+        })).then(function (rows) {
+          var t = base.transaction(['vault', 'meta'], 'readwrite'), vault = t.objectStore('vault');
+          vault.clear();
+          rows.forEach(function (r) { vault.put(r.row, r.id); });
+          t.objectStore('meta').put({ ref: me.ref, officer: me.officer, unit: me.unit, until: me.until, skew: me.skew, key: fresh }, 'me');
+          return new Promise(function (ok, no) { t.oncomplete = ok; t.onabort = t.onerror = function () { no(t.error); }; });
+        }).then(function () { key = fresh; });
+      });
+    },
     lock: function () {
       key = null;
       return store.meta('me').then(function (me) {
