@@ -8,9 +8,12 @@ import math
 import random
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +23,9 @@ from tests.eventlog import T0, rows
 from wuzha import detect
 from wuzha.detect.encode import Block
 from wuzha.detect.figures import spread
+from wuzha.detect.files import citing, figures_table, read_folder, replayed
 from wuzha.detect.rulebook import RuleBook, build, shipped
+from wuzha.events import TABLES
 from wuzha.events.datafile import parse
 
 NAMES = {"line": "line", "account": "account", "domain": "site", "app": "app"}
@@ -234,6 +239,54 @@ def _same(a: float | None, b: float | None) -> bool:
 def test_figures_equal_their_plain_definition(seed: int, cuts: list[int], save: bool) -> None:
     block, log = stream(seed)
     assert differences(fed(block, cuts, save=save), read(log)) == []
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 10**6), share=st.floats(0, 1), cuts=st.lists(st.integers(1, 250), max_size=4, unique=True),
+    save=st.booleans(),
+)  # fmt: skip
+def test_stream_replay_and_plain_definition_agree_at_any_time(
+    seed: int, share: float, cuts: list[int], save: bool
+) -> None:
+    """What is asked of is what has become known by then, however late it came; the three read it in the same order."""
+    block, log = stream(seed)
+    until = int(np.quantile(block.due, share))
+    known = np.flatnonzero(block.due <= until)
+    plain = read([log[i] for i in known])
+    streamed = fed(block.pick(known), [c for c in cuts if c < len(known)], save=save)
+    again = replayed(block, until, book())
+    assert differences(streamed, plain) == [] and differences(again, plain) == []
+
+
+def test_a_replayed_folder_gives_every_subject_its_figures(tmp_path: Path) -> None:
+    """As ``wuzha features DIR --at TIME``: tables in files, read as one log in the order of time."""
+    _, log = stream(5)
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for name, row in log:
+        if row["event_id"] not in {r["event_id"] for r in tables.setdefault(name, [])}:
+            tables[name].append({k: _moment(name, k, v) for k, v in row.items()})
+    for name, events in tables.items():
+        pq.write_table(rows(name, events), tmp_path / f"{name}.parquet")
+    merged, refused = read_folder(tmp_path)
+    assert refused == 0
+    until = int(np.median(merged.due))
+    table = figures_table(replayed(merged, until, book()))
+    cite = citing(merged)
+    by_name = {f"{row['source']}/{row['event_id']}": (name, row) for name, row in log}
+    plain = read([by_name[cite(int(ref))] for ref in merged.ref[merged.due <= until]])
+    found = {row.pop("subject"): row for row in table.to_pylist()}
+    assert len(found) > 20
+    for subject, mine in found.items():
+        wanted = plain.figures(subject, book())
+        assert {name: mine[name] for name in wanted if not _same(mine[name], wanted[name])} == {}, subject
+        assert all(value is None for name, value in mine.items() if name not in wanted)
+
+
+def _moment(table: str, column: str, value: Any) -> Any:
+    if pa.types.is_timestamp(TABLES[table].column(column).type) and value is not None:
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=value)
+    return value
 
 
 @lru_cache(maxsize=1)

@@ -162,6 +162,18 @@ def test_words_masks_and_the_brake(house: Centre, ana: Actor, bai: Actor, office
         assert rules.standing(conn).snoozed == {}
 
 
+def test_an_alert_is_told_in_the_words_of_the_version_that_raised_it(
+    house: Centre, ana: Actor, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    with house.scope(ana) as conn:
+        rules.save(conn, ana, text("上级提示"), why="一试")
+        rules.save(conn, ana, text("另外一种说法"), why="再试")
+    alert = house.alert()
+    house.evidence(alert, "told", {"warnings_7d": 3.0}, at=clock.now())
+    page = officer("wang").get(f"/alerts/{alert}").text
+    assert "7 天内有 3 条上级提示" in page and "told@1" in page and "另外一种说法" not in page
+
+
 def test_features_complete_and_the_mistake_is_marked_as_one_types(page: Page, address: str, ana: Actor) -> None:
     log_in(page, address, "ana")
     page.goto(f"{address}/rules")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from .output import FAILED, JSON_OPTION, WRONG_USE, emit, finish, say
+from .output import FAILED, JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, say
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +19,8 @@ def register(app: typer.Typer) -> None:
         at: str | None = typer.Option(
             None, "--at", help="ISO time up to which the folder is read; default: all of it."
         ),
-        subject: str | None = typer.Option(
-            None, "--subject", help="Whose figures, as kind:value; needed with a folder."
-        ),
+        subject: str | None = typer.Option(None, "--subject", help="Whose figures, as kind:value."),
+        out: Path | None = typer.Option(None, "--out", help="Write those of all subjects to this .parquet file."),
         as_json: bool = JSON_OPTION,
     ) -> None:
         """List the declared features, or compute them over a folder as of a time."""
@@ -37,23 +37,52 @@ def register(app: typer.Typer) -> None:
                 for row in rows:
                     typer.echo(f"{row['subject']:<8} {row['name']:<26} {row['zh']}  {row['en']}")
             return
-        if subject is None or ":" not in subject:
-            say("wuzha features: say whose figures with --subject kind:value")
+        if (subject is None) == (out is None) or (subject is not None and ":" not in subject):
+            say("wuzha features: say whose figures with --subject kind:value, or where to write all with --out")
+            finish(WRONG_USE)
+        if out is not None and out.suffix != ".parquet":
+            say(f"wuzha features: --out {out}: name a file NAME.parquet")
             finish(WRONG_USE)
         from wuzha import text
-        from wuzha.detect.files import figures, read_folder
+        from wuzha.detect.files import figures_table, read_folder, replayed
 
         try:
             until = _time(at)
-            block, _ = read_folder(Path(folder), lambda n, rows: text.annotate(rows) if n == "messages" else rows)
-            values = figures(block, subject, until)
+            block, refused = read_folder(Path(folder), lambda n, rows: text.annotate(rows) if n == "messages" else rows)
         except (ValueError, FileNotFoundError) as error:
             say(f"wuzha features: {error}")
             finish(FAILED)
-        if values is None:
-            say(f"wuzha features: {subject} does not appear in {folder}")
-            finish(FAILED)
-        emit({"subject": subject, "features": values}, as_json=as_json)
+        engine = replayed(block, until)
+        if out is not None:
+            rows = figures_table(engine)
+            _write(rows, out)
+            emit(
+                {"subjects": rows.num_rows, "features": rows.num_columns - 1, "out": str(out), "rejected": refused},
+                as_json=as_json,
+            )
+        else:
+            assert subject is not None
+            values = engine.figures(subject)
+            if values is None:
+                say(f"wuzha features: {subject} does not appear in {folder}")
+                finish(FAILED)
+            emit({"subject": subject, "features": values}, as_json=as_json)
+        if refused:
+            finish(WITH_REJECTS)
+
+
+def _write(rows: Any, out: Path) -> None:
+    """The whole file or none."""
+    import pyarrow.parquet as pq
+
+    part = out.with_name(out.name + ".part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, part, compression="zstd")
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CommandError(f"{out}: {error.strerror or error}") from error
 
 
 def _time(text: str | None) -> int | None:

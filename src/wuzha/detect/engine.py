@@ -150,6 +150,10 @@ class Engine:
             return "person:" + self.subject(int(record["provisional"]))
         return self._names[i]
 
+    def subjects(self) -> list[str]:
+        """Keys of all subjects that are known; of one human being under several names, each."""
+        return [self.subject(i) for i in range(int(self._state.n[layout.N_SUBJECTS]))]
+
     def _bare(self, i: int) -> str:
         return self.subject(i).partition(":")[2]
 

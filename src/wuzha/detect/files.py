@@ -7,7 +7,7 @@ ordered by (time, table, source, event_id); what is written cites events as ``so
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from wuzha.events.table import TEXT, TIME
 
 from .asked import reads
 from .changes import Alert, Changes, Evidence, Suspect
+from .codes import JUDGED
 from .codes import TABLES as READ
 from .encode import MAX_ROWS, Block, encode
 from .engine import Engine
@@ -215,11 +216,23 @@ def summary(found: Collected, counts: dict[str, int], seconds: float) -> dict[st
     }  # fmt: skip
 
 
-def figures(block: Block, subject: str, until: int | None = None) -> dict[str, float | None] | None:
-    """Every feature of one subject after the log up to ``until`` (µs, included); None where it does not appear."""
+def replayed(block: Block, until: int | None = None, rules: RuleBook | None = None) -> Engine:
+    """An engine that has read the log up to ``until`` (µs, included): what counts from later on it does not know."""
     if until is not None:
         block = block.pick(block.due <= until)
-    engine = Engine()
+    engine = Engine(rules)
     for begin in range(0, len(block), CHUNK):
         engine.feed(block.slice(begin, begin + CHUNK))
-    return engine.figures(subject)
+    return engine
+
+
+def figures_table(engine: Engine, kinds: Iterable[str] = JUDGED) -> pa.Table:
+    """Every feature of every subject of these kinds that the engine knows: one row a subject, by key; a column a
+    feature, null where it is unknown or the subject is of another kind."""
+    wanted = set(kinds)
+    named = [f for f in engine.rules.features.values() if f.subject in wanted]
+    keys = sorted({k for k in engine.subjects() if k.partition(":")[0] in wanted})
+    rows = [engine.figures(k) or {} for k in keys]
+    columns: dict[str, pa.Array] = {"subject": pa.array(keys, pa.string())}
+    columns |= {f.name: pa.array([r.get(f.name) for r in rows], pa.float64()) for f in named}
+    return pa.table(columns)

@@ -21,7 +21,7 @@ from wuzha.events import STAGES, clock
 from wuzha.events.datafile import DataFileError
 from wuzha.live import rulebooks
 
-from . import render
+from . import catalogue, render
 from .context import Context, attempt
 from .rule_words import told
 
@@ -173,7 +173,11 @@ def known(ctx: Context) -> Response:
     return JSONResponse(
         {
             "features": {
-                kind: [[f.name, f.zh if zh else f.en, f.unit] for f in book.features.values() if f.subject == kind]
+                kind: [
+                    [f.name, f.zh if zh else f.en, catalogue.translate(f"rules.unit.{f.unit}", ctx.language)]
+                    for f in book.features.values()
+                    if f.subject == kind
+                ]
                 for kind in codes.JUDGED
             },
             "typologies": {
