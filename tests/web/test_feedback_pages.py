@@ -53,7 +53,7 @@ def test_a_list_never_seen_is_confirmed_once(house: Centre, officer: Callable[..
 def test_what_cannot_be_taken_is_said_and_nothing_is_kept(house: Centre, officer: Callable[..., Any]) -> None:
     wang = officer("wang")
     for name, data, status, words in (
-        ("空.xlsx", b"", 409, "读不了"),
+        ("空.xlsx", b"", 409, "文件是空的"),
         ("坏.xlsx", b"PK\x03\x04" + b"0" * 99, 409, "已损坏"),
         ("大.xlsx", b"0" * (books.LIMIT + 100_000), 413, "32 MB"),
     ):

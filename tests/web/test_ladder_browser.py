@@ -76,7 +76,7 @@ def test_by_hand_one_key_records_the_result(page: Page, address: str, house: Cen
     log_in(page, address, "wang")
     page.goto(f"{address}/alerts/{alert}")
     assert "13812341234" not in page.content()
-    page.locator("#phone").get_by_text("按 L 查看完整号码").wait_for()
+    page.locator("#phone").get_by_text("先查看完整信息（L）").wait_for()
     page.keyboard.press("f")
     page.locator(".trail").get_by_text("持续通话").wait_for()
     row = house.engine.execute("SELECT kind, code FROM contacts ORDER BY contact_id DESC LIMIT 1").fetchone()
