@@ -5,6 +5,9 @@ Kept true here: a base gives back the very entries that it was built of.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,15 +22,27 @@ _DAY_US = 86_400_000_000
 
 
 def nothing() -> Arrays:
+    """No entries."""
     return {name: np.empty(0, NUMBER_TYPES.get(name, np.int64)) for name in ENTRY}
 
 
 def picked(entries: Arrays, at: npt.NDArray[np.int64]) -> Arrays:
-    return {name: entries[name][at] for name in ENTRY}
+    """The entries of those places; a column that is one value throughout stays so."""
+    return {
+        name: np.broadcast_to(column[0], at.shape) if _one_value(column) else column[at]
+        for name, column in ((name, entries[name]) for name in ENTRY)
+    }
 
 
 def joined(a: Arrays, b: Arrays) -> Arrays:
+    """Both, one after the other."""
+    if not a["ts"].shape[0] or not b["ts"].shape[0]:
+        return b if not a["ts"].shape[0] else a
     return {name: np.concatenate([a[name], b[name]]) for name in ENTRY}
+
+
+def _one_value(column: npt.NDArray[Any]) -> bool:
+    return column.shape[0] > 0 and column.strides[0] == 0
 
 
 def split(entries: Arrays) -> Arrays:
@@ -71,24 +86,32 @@ def _counted(who, counts):  # type: ignore[no-untyped-def]
             counts[np.int64(who[r]) + 1] += 1
 
 
+#: Names in a base, and whose they are: the account's own, and the other's.
+_SIDES = (
+    ("outs", "out_at", "out_balance", "payer", "to"),
+    ("ins", "in_at", "in_balance", "payee", "by"),
+)
+
+
+def _by_account(entries: Arrays, accounts: int, side: str, at: str, given: str, who: str, other: str) -> Arrays:
+    begins = np.zeros(accounts + 1, np.int64)
+    _counted(entries[who], begins)
+    np.cumsum(begins, out=begins)
+    balances = entries[f"{who}_balance"]
+    known = bool((balances != UNKNOWN).any()) if balances.strides[0] else False
+    m = int(begins[-1])
+    records, beside = np.empty(m, SIDE), np.empty(m if known else 0, np.int64)
+    balances = np.ascontiguousarray(balances) if known else np.empty(0, np.int64)
+    _sides(entries[who], entries[other], entries["amount"], 0, begins[:-1].copy(), records, balances, beside)
+    return {at: begins, side: records, given: beside}
+
+
 def built(entries: Arrays, how: npt.NDArray[np.uint8], accounts: int) -> Arrays:
     """The base of entries in order."""
-    n = entries["ts"].shape[0]
     out: Arrays = {"ts": np.ascontiguousarray(entries["ts"]), "row": np.ascontiguousarray(entries["row"]), "how": how}
-    for side, at, given, who, other in (
-        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
-    ):  # fmt: skip
-        begins = np.zeros(accounts + 1, np.int64)
-        _counted(entries[who], begins)
-        np.cumsum(begins, out=begins)
-        out[at] = begins
-        balances = entries[f"{who}_balance"]
-        known = bool((balances != UNKNOWN).any()) if balances.strides[0] else False
-        m = int(begins[-1])
-        out[side] = np.empty(m, SIDE)
-        out[given] = np.empty(m if known else 0, np.int64)
-        balances = np.ascontiguousarray(balances) if known else np.empty(0, np.int64)
-        _sides(entries[who], entries[other], entries["amount"], 0, begins[:-1].copy(), out[side], balances, out[given])
+    with ThreadPoolExecutor(2) as both:  # the kernels let go of the interpreter
+        for side in both.map(lambda one: _by_account(entries, accounts, *one), _SIDES):
+            out |= side
     fees = np.flatnonzero(entries["fee"] > 0) if entries["fee"].strides[0] else np.empty(0, np.int64)
     out["fee_rank"], out["fee"] = fees.astype(np.uint32), entries["fee"][fees]
     late = np.flatnonzero(entries["amount"] & DELAYED)
@@ -96,7 +119,6 @@ def built(entries: Arrays, how: npt.NDArray[np.uint8], accounts: int) -> Arrays:
     out["late_leaves"] = entries["payer"][late] != NOBODY
     numbered = np.flatnonzero(entries["number"] != UNKNOWN) if entries["number"].strides[0] else np.empty(0, np.int64)
     out["number_rank"], out["number"] = numbered, entries["number"][numbered]
-    assert n == out["row"].shape[0]
     return out
 
 
@@ -106,9 +128,7 @@ def unbuilt(base: Arrays) -> Arrays:
     entries = {name: np.full(n, NOBODY if name in NUMBER_TYPES else UNKNOWN, NUMBER_TYPES.get(name, np.int64))
                for name in ENTRY}  # fmt: skip
     entries["ts"], entries["row"] = np.asarray(base["ts"]), np.asarray(base["row"])
-    for side, at, given, who, other in (
-        ("outs", "out_at", "out_balance", "payer", "to"), ("ins", "in_at", "in_balance", "payee", "by"),
-    ):  # fmt: skip
+    for side, at, given, who, other in _SIDES:
         rank = base[side]["rank"]
         accounts = base[at].shape[0] - 1
         entries[who][rank] = np.repeat(np.arange(accounts, dtype=np.uint32), np.diff(base[at]))

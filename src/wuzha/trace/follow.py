@@ -107,6 +107,13 @@ class Tracer:
         """
         if not thefts:
             raise ValueError("nothing was stolen: say from which account, when and how much")
+        with self.index.lock:
+            return self._follow(thefts, policy, until, hours, levels, to, follow_hubs, hub_neighbours)
+
+    def _follow(
+        self, thefts: Sequence[Theft], policy: Policy, until: int | None, hours: float | None, levels: int | None,
+        to: str | None, follow_hubs: bool, hub_neighbours: int,
+    ) -> Result:  # fmt: skip
         view = self.index.view()
         claims, notes, order = self._claims(thefts, view)
         last = view.accounts and max((int(t[-1]) for t in view.ts if t.shape[0]), default=0)

@@ -1,8 +1,8 @@
 """An index of transfers by payer and by payee, in time order, over NumPy arrays; appended to while it is read.
 
-Kept true here: an index that was appended to answers as one that is built of all rows at once. A reader holds one
-`View`, which no append changes. Appends take what comes in time order at the end (the tail, chained by account); what
-comes late is put in its place, over as much of the end as it needs, at worst by building anew.
+Kept true here: an index that was appended to answers as one that is built of all rows at once. Appends take what comes
+in time order at the end (the tail, chained by account); what comes late is put in its place, over as much of the end as
+it needs, at worst by building anew. An append and a question wait for one another (`Index.lock`); both are short.
 
 A transfer takes 32 bytes in its two directions and 8 for its time; balances, fees, rows of names and ids are side
 columns. Saved arrays are memory-mapped when they are opened again.
@@ -11,6 +11,7 @@ columns. Saved arrays are memory-mapped when they are opened again.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,13 @@ import pyarrow as pa
 from wuzha.events.hashing import identity
 
 from . import order, rows
-from .entries import ENTRY, built, joined, nothing, picked, split, unbuilt
-from .hubs import hubs
-from .layout import DELAYED, NOBODY, SIDE, Transfers, kernel
+from .entries import built, joined, nothing, picked, split, unbuilt
+from .hubs import Hubs
+from .layout import NOBODY, Transfers
 from .links import Links
 from .numbers import Numbers
 from .rows import Arrays
+from .tail import Tail
 
 #: Layout of the files; another one is refused.
 LAYOUT = 1
@@ -37,24 +39,10 @@ _MOST_TAIL = 0.25
 _LEAST_TAIL = 1 << 16
 
 
-@kernel
-def _chained(who, begin, head, last, following):  # type: ignore[no-untyped-def]
-    """Each account's transfers of the tail, from place ``begin`` on, one after another."""
-    for r in range(begin, who.shape[0]):
-        a = who[r]
-        following[r] = -1
-        if a == NOBODY:
-            continue
-        if last[a] < 0:
-            head[a] = r
-        else:
-            following[last[a]] = r
-        last[a] = r
-
-
 @dataclass(frozen=True)
 class View:
-    """What one query reads: the transfers, their times, rows of ids, and how many accounts there are."""
+    """What one question reads: the transfers, their times, rows of ids, and how many accounts there are. It holds until
+    the next append: who reads it holds `Index.lock`."""
 
     transfers: Transfers
     ts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # of the base and of the tail
@@ -97,18 +85,19 @@ class Index:
     """Transfers by account. ``Index.of(table)``; ``append(table)``; ``view()`` for a query; ``save`` and ``open``."""
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.accounts = Numbers()
         self.left_out: dict[str, int] = {}
         self._ids: list[pa.Table] = []  # source, event_id, payer, payee of the rows
         self._begins: list[int] = []  # row at which each of them begins
-        self._met = np.empty(0, np.int64)  # by account: row × 2 + side at which it was met first
+        self._met = np.empty(0, np.int64)  # by account: row × 2 + side at which it was met first; has room
         self._n_rows = 0
         self._newest = 0
         self._coming: Arrays | None = None  # ends of transfers that arrive after the newest time
-        self._base: Arrays = {}
-        self._tail: Arrays = {}
+        self._base = built(nothing(), np.empty(0, np.uint8), 0)
+        self._tail = Tail(0, 0)
         self._made: View | None = None
-        self._hubs: dict[int, npt.NDArray[np.uint8]] = {}
+        self._hubs: dict[int, Hubs] = {}
         self._links = Links()
 
     @classmethod
@@ -135,26 +124,28 @@ class Index:
         Rows that undo earlier ones, or tell the true payee of earlier ones (or the reverse), are taken in by building
         the whole anew.
         """
-        table, again = self._links.new(table)
-        if again:
-            whole = pa.concat_tables([*self._links.rows, table])
-            links = self._links
-            self.__init__()  # type: ignore[misc]
-            self._links, links.rows = links, []
-            table = whole
-        self._links.rows.append(table)
-        table, left = rows.moved(table)
-        for why, n in left.items():
-            self.left_out[why] = self.left_out.get(why, 0) + n
-        if self._links.twice:
-            self.left_out["duplicate"] = self._links.twice
-        self.take(table)
+        with self.lock:
+            table, again = self._links.new(table)
+            if again:
+                table = pa.concat_tables([*self._links.rows, table])
+                links, lock = self._links, self.lock
+                self.__init__()  # type: ignore[misc]
+                self._links, self.lock, links.rows = links, lock, []
+            self._links.rows.append(table)
+            table, left = rows.moved(table)
+            for why, n in left.items():
+                self.left_out[why] = self.left_out.get(why, 0) + n
+            if self._links.twice:
+                self.left_out["duplicate"] = self._links.twice
+            self.take(table)
 
     def take(self, table: pa.Table) -> None:
         """As `append`, of rows that need not go through `rows.moved`: each moved money, and stands there once."""
-        if table.num_rows == 0:
-            return
-        entries = self._entries(table)
+        if table.num_rows:
+            with self.lock:
+                self._take(self._entries(table))
+
+    def _take(self, entries: Arrays) -> None:
         self._newest = max(self._newest, int(entries["ts"].max()))
         entries = split(entries)
         if self._coming is not None:
@@ -164,16 +155,21 @@ class Index:
         if self._coming is not None:
             entries = picked(entries, np.flatnonzero(~later))
         self._made = None
-        self._hubs = {}
+        for known in self._hubs.values():
+            known.came(entries)
         oldest = int(entries["ts"].min())
-        if not self._base or oldest <= int(self._base["ts"][-1]):
-            if self._base:
-                entries = joined(joined(unbuilt(self._base), self._tail_entries()), entries)
-            self._build(entries)
+        if not self._tail.n or (self._tail.begin and oldest <= int(self._base["ts"][-1])):
+            self._build(joined(self._all(), entries))
             return
-        self._extend(entries, int(np.searchsorted(self._tail["ts"][: self._tail["n"][0]], oldest)))
-        if self._tail["n"][0] > max(_LEAST_TAIL, int(_MOST_TAIL * self._base["ts"].shape[0])):
-            self._build(joined(unbuilt(self._base), self._tail_entries()))
+        cut = int(np.searchsorted(self._tail["ts"], oldest))
+        if cut < self._tail.n:
+            entries = joined(self._tail.cut(cut), entries)
+        self._tail.extend(*self._ordered(entries), len(self.accounts))
+        if self._tail.n > max(_LEAST_TAIL, int(_MOST_TAIL * self._tail.begin)):
+            self._build(self._all())
+
+    def _all(self) -> Arrays:
+        return joined(unbuilt(self._base), self._tail.entries()) if len(self._base["ts"]) else self._tail.entries()
 
     def _entries(self, table: pa.Table) -> Arrays:
         columns = rows.arrays(table)
@@ -182,7 +178,9 @@ class Index:
         both = np.empty(2 * n, np.uint64)
         both[0::2], both[1::2] = columns["payer"], columns["payee"]
         numbers, met = self.accounts.intern(both)
-        self._met = np.concatenate([self._met, met + 2 * begin])
+        if len(self.accounts) > self._met.shape[0]:
+            self._met = np.concatenate([self._met, np.empty(max(len(self.accounts), 4096), np.int64)])
+        self._met[len(self.accounts) - met.shape[0] : len(self.accounts)] = met + 2 * begin
         self._begins.append(begin)
         self._ids.append(table.select([c for c in _NAMED if c in table.column_names]))
         self._n_rows = begin + n
@@ -212,56 +210,9 @@ class Index:
         n = entries["ts"].shape[0]
         # the newest time goes to the tail: more rows may come with it
         cut = int(np.searchsorted(entries["ts"], entries["ts"][-1])) if n else 0
-        cut = cut if cut else n
         self._base = built({name: column[:cut] for name, column in entries.items()}, how[:cut], len(self.accounts))
-        self._tail = _no_tail(len(self.accounts))
-        if cut < n:
-            self._chain({name: column[cut:] for name, column in entries.items()}, how[cut:])
-
-    # ------------------------------------------------------------ the tail: chained by account
-
-    def _tail_entries(self) -> Arrays:
-        n = int(self._tail["n"][0])
-        return {name: self._tail[name][:n] for name in ENTRY}
-
-    def _extend(self, entries: Arrays, cut: int) -> None:
-        n = int(self._tail["n"][0])
-        if cut < n:  # what stands from there on is put in order anew; views that are out keep the old arrays
-            kept = {name: column[:cut] for name, column in self._tail_entries().items()}
-            entries = joined({name: column[cut:] for name, column in self._tail_entries().items()}, entries)
-            how = self._tail["how"][:cut]
-            self._tail = _no_tail(len(self.accounts))
-            self._chain(kept, how)
-        self._chain(*self._ordered(entries))
-
-    def _chain(self, entries: Arrays, how: npt.NDArray[np.uint8]) -> None:
-        tail = self._tail
-        before = int(tail["n"][0])
-        n = before + entries["ts"].shape[0]
-        size = tail["ts"].shape[0]
-        if n > size:
-            for name in (*ENTRY, "how", "outs", "ins", "next_out", "next_in"):
-                longer = np.empty(max(n, 2 * size, 4096), tail[name].dtype)
-                longer[:before] = tail[name][:before]
-                tail[name] = longer
-        accounts = len(self.accounts)
-        for name in ("head_out", "head_in", "last_out", "last_in"):
-            if tail[name].shape[0] < accounts:
-                longer = np.full(max(accounts, tail[name].shape[0] * 5 // 4), -1, np.int32)
-                longer[: tail[name].shape[0]] = tail[name]
-                tail[name] = longer
-        here = slice(before, n)
-        for name in ENTRY:
-            tail[name][here] = entries[name]
-        tail["how"][here] = how
-        rank = np.arange(before, n) + self._base["ts"].shape[0]
-        for side, who in (("outs", "to"), ("ins", "by")):
-            tail[side]["amount"][here] = entries["amount"]
-            tail[side]["other"][here] = entries[who]
-            tail[side]["rank"][here] = rank
-        _chained(tail["payer"][:n], before, tail["head_out"], tail["last_out"], tail["next_out"])
-        _chained(tail["payee"][:n], before, tail["head_in"], tail["last_in"], tail["next_in"])
-        tail["n"] = np.array([n])
+        self._tail = Tail(cut, len(self.accounts))
+        self._tail.extend({name: column[cut:] for name, column in entries.items()}, how[cut:], len(self.accounts))
 
     # ------------------------------------------------------------ what a query reads
 
@@ -269,35 +220,29 @@ class Index:
         """The index as it is now."""
         if self._made is not None:
             return self._made
-        if not self._base:
-            self._base, self._tail = built(nothing(), np.empty(0, np.uint8), 0), _no_tail(0)
         base, tail = self._base, self._tail
-        n, begin = int(tail["n"][0]), base["ts"].shape[0]
-        late = np.flatnonzero(tail["fee"][:n] > 0)
-        depart, arrive = self._arrivals(n)
+        fees = tail.with_fee
+        depart, arrive = self._arrivals()
         self._made = View(
             transfers=Transfers(
                 out_at=base["out_at"], in_at=base["in_at"], outs=base["outs"], ins=base["ins"],
                 out_balance=base["out_balance"], in_balance=base["in_balance"],
-                fee_rank=np.concatenate([base["fee_rank"], (late + begin).astype(np.uint32)]),
-                fee=np.concatenate([base["fee"], tail["fee"][late]]), depart_rank=depart, arrive_rank=arrive,
-                hub=np.zeros(0, np.uint8), tail_from=np.array([begin], np.int64), tail_out=tail["outs"][:n],
-                tail_in=tail["ins"][:n], tail_out_balance=tail["payer_balance"][:n],
-                tail_in_balance=tail["payee_balance"][:n], next_out=tail["next_out"][:n], next_in=tail["next_in"][:n],
-                head_out=tail["head_out"], head_in=tail["head_in"],
+                fee_rank=np.concatenate([base["fee_rank"], (fees + tail.begin).astype(np.uint32)]),
+                fee=np.concatenate([base["fee"], tail["fee"][fees]]), depart_rank=depart, arrive_rank=arrive,
+                hub=np.zeros(0, np.uint8), tail_from=np.array([tail.begin], np.int64), tail_out=tail["outs"],
+                tail_in=tail["ins"], tail_out_balance=tail["payer_balance"], tail_in_balance=tail["payee_balance"],
+                next_out=tail["next_out"], next_in=tail["next_in"], head_out=tail["head_out"], head_in=tail["head_in"],
             ),
-            ts=(base["ts"], tail["ts"][:n]), row=(base["row"], tail["row"][:n]), how=(base["how"], tail["how"][:n]),
+            ts=(base["ts"], tail["ts"]), row=(base["row"], tail["row"]), how=(base["how"], tail["how"]),
             accounts=len(self.accounts),
         )  # fmt: skip
         return self._made
 
-    def _arrivals(self, n: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    def _arrivals(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         base, tail = self._base, self._tail
-        mine = np.flatnonzero(tail["amount"][:n] & DELAYED)
-        leaves = tail["payer"][mine] != NOBODY
-        row = np.concatenate([base["late_row"], tail["row"][mine]])
-        rank = np.concatenate([base["late_rank"], mine + base["ts"].shape[0]])
-        leaves = np.concatenate([base["late_leaves"], leaves])
+        leaves = np.concatenate([base["late_leaves"], tail["payer"][tail.late] != NOBODY])
+        row = np.concatenate([base["late_row"], tail["row"][tail.late]])
+        rank = np.concatenate([base["late_rank"], tail.late + tail.begin])
         ends = {int(r): int(k) for r, k in zip(row[~leaves], rank[~leaves], strict=True)}
         depart = rank[leaves].astype(np.uint32)
         arrive = np.array([ends.get(int(r), _NOT_YET) for r in row[leaves]], np.uint32)
@@ -305,10 +250,8 @@ class Index:
 
     def hubs(self, neighbours: int) -> npt.NDArray[np.uint8]:
         """By account: 1 where it has dealt with that many others or more."""
-        if neighbours not in self._hubs:
-            view = self.view()
-            self._hubs[neighbours] = hubs(view.transfers, len(self.accounts), neighbours)
-        return self._hubs[neighbours]
+        known = self._hubs.setdefault(neighbours, Hubs(neighbours))
+        return known.now(self.view().transfers, len(self.accounts))
 
     # ------------------------------------------------------------ names
 
@@ -342,13 +285,16 @@ class Index:
 
     def save(self, folder: Path) -> None:
         """Write the index: arrays that `open` maps, ids and names as Arrow files. The tail is built in first."""
-        if self._tail and self._tail["n"][0]:
-            entries, how = self._ordered(joined(unbuilt(self._base), self._tail_entries()))
+        if self._tail.n:
+            entries, how = self._ordered(self._all())
             self._base = built(entries, how, len(self.accounts))
-            self._tail, self._made = _no_tail(len(self.accounts)), None
-        self.view()
+            self._tail, self._made = Tail(entries["ts"].shape[0], len(self.accounts)), None
         folder.mkdir(parents=True, exist_ok=True)
-        for name, column in {**self._base, "met": self._met, "slots": self.accounts.slots}.items():
+        for name, column in {
+            **self._base,
+            "met": self._met[: len(self.accounts)],
+            "slots": self.accounts.slots,
+        }.items():
             np.save(folder / f"{name}.npy", column)
         if self._coming is not None:
             np.savez(folder / "coming.npz", **self._coming)  # type: ignore[arg-type]
@@ -375,7 +321,7 @@ class Index:
         index._met = np.asarray(mapped.pop("met"))
         index.accounts = Numbers(mapped.pop("slots"), about["accounts"])
         index._base = mapped
-        index._tail = _no_tail(about["accounts"])
+        index._tail = Tail(mapped["ts"].shape[0], about["accounts"])
         if (folder / "coming.npz").exists():
             index._coming = dict(np.load(folder / "coming.npz"))
         ids = pa.ipc.open_file(pa.memory_map(str(folder / "ids.arrow"))).read_all()
@@ -398,11 +344,3 @@ class Index:
 
 #: Columns kept of each row, for names.
 _NAMED = ("source", "event_id", "payer", "payee")
-
-
-def _no_tail(accounts: int) -> Arrays:
-    tail: Arrays = {**nothing(), "how": np.empty(0, np.uint8), "outs": np.empty(0, SIDE), "ins": np.empty(0, SIDE)}
-    tail |= {name: np.empty(0, np.int32) for name in ("next_out", "next_in")}
-    tail |= {name: np.full(accounts, -1, np.int32) for name in ("head_out", "head_in", "last_out", "last_in")}
-    tail["n"] = np.zeros(1, np.int64)
-    return tail

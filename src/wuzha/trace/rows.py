@@ -7,6 +7,7 @@ firm goes to whom the firm's own file names.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +179,12 @@ def arrays(rows: pa.Table) -> Arrays:
         return _ints(rows.column(name), null) if name in rows.column_names else np.broadcast_to(np.int64(null), n)
 
     marks = ints("marks", 0)
+    with ThreadPoolExecutor(2) as both:  # hashing lets go of the interpreter
+        payer, payee = both.map(lambda name: hash_text(rows.column(name)), ("payer", "payee"))
     return {
         "ts": _ints(rows.column("ts").cast(pa.int64()), 0),
-        "payer": hash_text(rows.column("payer")),
-        "payee": hash_text(rows.column("payee")),
+        "payer": payer,
+        "payee": payee,
         "amount": _ints(rows.column("amount_fen"), 0) | marks,
         "fee": ints("fee_fen", 0),
         "payer_balance": ints("payer_balance_fen", int(UNKNOWN)),
