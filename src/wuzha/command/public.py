@@ -26,7 +26,7 @@ ON_DUTY_S = 1800
 
 #: What each role may do. A user has the union of their roles.
 MAY: dict[str, frozenset[str]] = {
-    "admin": frozenset({"wall.read", "units.write", "users.write", "sources.write"}),
+    "admin": frozenset({"wall.read", "units.write", "users.write", "sources.write", "clocks.write"}),
     "commander": frozenset(
         {
             "desk.read",
@@ -38,6 +38,7 @@ MAY: dict[str, frozenset[str]] = {
             "measure.approve",
             "phrases.review",
             "duty.write",
+            "clocks.write",
             "rules.read",
             "rules.write",
             "rules.promote",

@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from wuzha.command.public import Refused
 
 from . import (
+    admin_clocks,
     admin_sources,
     admin_units,
     admin_users,
@@ -65,6 +66,7 @@ PAGES = (
     admin_units,
     admin_users,
     admin_sources,
+    admin_clocks,
     audit,
     measures,
     after,
