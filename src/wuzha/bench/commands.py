@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
-from wuzha.cli.output import JSON_OPTION, emit, say
+from wuzha.cli.output import JSON_OPTION, CommandError, emit, say
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine, beside named rivals.")
 
@@ -83,6 +85,27 @@ def live_command(
     )
 
 
+@bench.command("decisions")
+def decisions_command(
+    rate: int = typer.Option(3_000, "--rate", min=10, help="Single questions offered a second."),
+    stream: int = typer.Option(10_000, "--stream", min=0, help="Events offered a second meanwhile."),
+    seconds: float = typer.Option(60.0, "--seconds", min=1.0, help="How long."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """A bank asks about transfers over HTTP while events come in: how long each answer takes; then in batches."""
+    from . import decisions
+
+    say("making events and starting a holder; then a bank asks")
+    emit(
+        decisions.run(
+            offered_per_s=rate, stream_per_s=stream, seconds=min(seconds, 10.0) if quick else seconds, seed=seed
+        ),
+        as_json=as_json,
+    )
+
+
 @bench.command("desk")
 def desk_command(
     officers: int = typer.Option(30, "--officers", min=1, help="Officers at once."),
@@ -117,3 +140,18 @@ def trace_command(
     from . import trace
 
     emit(trace.run(rows=min(rows, 500_000) if quick else rows, queries=queries, seed=seed), as_json=as_json)
+
+
+@bench.command("incidents")
+def incidents_command(
+    folder: Path = typer.Argument(..., help="One folder a theft: NAME/NAME.csv, its sources and terminals."),
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Real thefts found again among 1, 10 and 100 times as much other money in their own accounts."""
+    from . import incidents
+
+    try:
+        emit(incidents.run(folder, seed=seed), as_json=as_json)
+    except ValueError as error:
+        raise CommandError(str(error)) from error

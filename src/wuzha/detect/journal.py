@@ -13,6 +13,7 @@ import numpy as np
 from . import compiling, layout
 from .judge import MOST_EVIDENCE
 from .layout import N_CELLS, N_CONTACTS, N_DOSSIERS, N_EVIDENCE, N_SUBJECTS, N_TASKS, Array
+from .owners import combined
 from .windows import find
 
 # by the module's name: kernels here are part of no others, so that a change here need not compile the engine anew
@@ -156,6 +157,15 @@ def note_cells(S, J, s, bucket):
     _keep(S, J, begin + low, begin + high)
     J.low[k] = low
     J.high[k] = high
+
+
+@inner
+def note_person(S, J, seed, s):
+    """Keep the person who may become the provisional one of ``s`` and stands already under that name."""
+    if S.subjects[s].provisional < 0:
+        i = find(S.slots, combined(seed, S.subjects[s].key))
+        if S.slots[i].key != np.uint64(0):
+            note(S, J, np.int64(S.slots[i].id))
 
 
 @inner

@@ -25,6 +25,7 @@ from .journal import (
     note_cells,
     note_dossier,
     note_half,
+    note_person,
     note_ring,
     put_back,
 )
@@ -103,6 +104,7 @@ def _tell(S, B, J, seed, suspect, now):
             J.at[J_SHORT] = 1
             return
         note_cells(S, J, c.other, NEVER // BUCKET_US)
+        note_person(S, J, seed, c.other)
         met(S, B, seed, c.other, suspect, c.met, c.ts, c.value, now, c.ref)
 
 
@@ -275,6 +277,7 @@ def suppose(P, state, book, scratch, kept, out, first, end, seed):
             s = np.int64(P.ids[i, c])
             if s >= 0:
                 note_cells(S, J, s, bucket)
+                note_person(S, J, seed, s)
                 if c < 2:
                     note_ring(S, J, s)
         key_a = S.subjects[a].key if a >= 0 else np.uint64(1)

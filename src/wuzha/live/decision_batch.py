@@ -83,6 +83,34 @@ def decide(
 ) -> Decided:
     """``rows`` conform to ``transfers``; ``heard`` by partition, as far as its owner answered in time."""
     n = rows.num_rows
+    fact, whose, steps, action = actions(policy, rows, heard, partitions)
+    known: set[int] = {row for said in heard.values() for row in said.full}
+    told, full = _told(policy, rows, heard, whose, np.flatnonzero(action), sorted(known), now)
+    table = rows.select(list(_ASKED))
+    for name, column in fact.items():
+        table = table.append_column("fact_" + name, pa.array(column.astype(np.int8)))
+    table = table.append_column("action", pa.array(action.astype(np.int8)))
+    for name, texts in (("answer", {r: _JSON.encode(a).decode() for r, a in told.items()}), ("sides", full)):
+        table = table.append_column(name, pa.array([texts.get(i) for i in range(n)], pa.string()))
+    answered = [heard[p] for p in sorted(heard)]
+    missing = [side for side in ("payer", "payee") if fact[side + "_missing"].any()]
+    return Decided(
+        action=action, steps=steps, missing=missing, told=told, table=table,
+        owners=tuple({(a.partition, a.epoch) for a in answered}), rules=answered[0].book if answered else None,
+        position=min(a.position for a in answered) if answered else None,
+        answered=[
+            {"side": side, "partition": a.partition, "epoch": a.epoch, "position": a.position, "rows": a.rows,
+             "rules": a.book}
+            for side in ("payer", "payee") for a in answered
+        ],
+    )  # fmt: skip
+
+
+def actions(
+    policy: Policy, rows: pa.Table, heard: Mapping[int, ManyAnswered], partitions: int
+) -> tuple[dict[str, Ints], dict[str, Ints], Ints, Ints]:
+    """Facts by name (n), whose each side is (n), the policy's step (n; −1 none) and action (n) of every row."""
+    n = rows.num_rows
     facts = np.zeros((len(FACTS), n), np.int64)
     fact = dict(zip(FACTS, facts, strict=True))
     fact["payer_missing"][:] = fact["payee_missing"][:] = 1
@@ -115,26 +143,7 @@ def decide(
             fact[name][:] = np.where(where, value, fact[name])
     amounts = rows.column("amount_fen").combine_chunks().to_numpy(zero_copy_only=False)
     steps, action = _steps(policy, facts, amounts)
-    known: set[int] = {row for said in heard.values() for row in said.full}
-    told, full = _told(policy, rows, heard, whose, np.flatnonzero(action), sorted(known), now)
-    table = rows.select(list(_ASKED))
-    for name, column in fact.items():
-        table = table.append_column("fact_" + name, pa.array(column.astype(np.int8)))
-    table = table.append_column("action", pa.array(action.astype(np.int8)))
-    for name, texts in (("answer", {r: _JSON.encode(a).decode() for r, a in told.items()}), ("sides", full)):
-        table = table.append_column(name, pa.array([texts.get(i) for i in range(n)], pa.string()))
-    answered = [heard[p] for p in sorted(heard)]
-    missing = [side for side in ("payer", "payee") if fact[side + "_missing"].any()]
-    return Decided(
-        action=action, steps=steps, missing=missing, told=told, table=table,
-        owners=tuple({(a.partition, a.epoch) for a in answered}), rules=answered[0].book if answered else None,
-        position=min(a.position for a in answered) if answered else None,
-        answered=[
-            {"side": side, "partition": a.partition, "epoch": a.epoch, "position": a.position, "rows": a.rows,
-             "rules": a.book}
-            for side in ("payer", "payee") for a in answered
-        ],
-    )  # fmt: skip
+    return fact, whose, steps, action
 
 
 def _steps(policy: Policy, facts: Ints, amounts: Ints) -> tuple[Ints, Ints]:

@@ -1,0 +1,293 @@
+"""``wuzha bench decisions``: transfers asked about over HTTP at a steady rate while a stream runs, and in batches.
+
+Kept true here: open loop. A question is due at its own time whether the one before is answered or not, and its wait
+counts from then; the stream is sent by a process of its own on the same machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+
+from wuzha import detect
+from wuzha.detect.decide import Decider, pending_of
+from wuzha.events import TABLES
+from wuzha.events.batch import conform
+from wuzha.live import decision_batch, decision_policy
+from wuzha.live.decision_words import ManyAnswered
+from wuzha.store import Database, keys, sources
+
+from . import live
+from .machine import machine
+from .offering import ARROW, Bodies, bodies, plain
+from .serving import served
+
+#: Connections of the bank: enough that a question is never late for want of one.
+_CONNECTIONS = 256
+_BATCH = 10_000
+_STREAM_BATCH = 1_000
+#: Seconds of the stream before the first question, so that there is a state to ask about.
+_BEFORE_S = 5.0
+
+
+def run(*, offered_per_s: int, stream_per_s: int, seconds: float, seed: int) -> dict[str, Any]:
+    """Ask ``offered_per_s`` single questions for ``seconds`` while ``stream_per_s`` events come in; then in batches.
+
+    Returns ``{offered_per_s, single_per_s, p50_ms, p99_ms, max_ms, answers, missing, actions, stream_per_s,
+    batch_per_s, batch_judged_per_s, batch_http_per_s, batch, machine}``. Single: from the moment a question was due to
+    its durable answer. ``answers`` by HTTP status, ``missing`` those in which an owner was missing. ``batch_per_s``: in
+    one process on one core, from strings to actions; ``batch_judged_per_s``: of that, judging alone;
+    ``batch_http_per_s``: over HTTP with a durable record.
+    """
+    with tempfile.TemporaryDirectory(prefix="wuzha-asked-") as folder:
+        offered = bodies(Path(folder) / "bodies", int(stream_per_s * (seconds + _BEFORE_S)), _STREAM_BATCH, seed)
+        pairs = _pairs(offered)
+        with served("holder") as (db, _, url):
+            told = _singles(db, url, offered, pairs, offered_per_s, stream_per_s, seconds)
+            told["batch_http_per_s"] = _posted(url, _bank(db, "bench-batches"), pairs)
+        told |= _batches(offered, pairs)
+    return told | {"machine": machine()}
+
+
+def _pairs(offered: Bodies) -> pa.Table:
+    """Payer, payee and amount of the city's transfers."""
+    found = []
+    for body in offered.listed:
+        if body.table == "transfers":
+            with pa.ipc.open_stream(offered.read(body)) as reader:
+                rows = reader.read_all()
+            rows = rows.filter(pa.compute.and_(rows.column("payer").is_valid(), rows.column("payee").is_valid()))
+            found.append(rows.select(["payer", "payee", "amount_fen"]))
+    if not found:
+        raise RuntimeError("the city made no transfers; ask for longer")
+    return pa.concat_tables(found)
+
+
+def _bank(db: Database, name: str) -> str:
+    with db.connect("web") as conn:
+        number = sources.register(
+            conn, name=name, title=name, role="bank", basis="holder_own", purpose="bench", retention_days=1,
+            tables=["transfers"],
+        )  # fmt: skip
+        return keys.issue(conn, number).key
+
+
+# ---------------------------------------------------------------------- single questions
+
+
+def _singles(
+    db: Database, url: str, offered: Bodies, pairs: pa.Table, rate: int, stream_per_s: int, seconds: float
+) -> dict[str, Any]:
+    key, sender = _bank(db, "bench-bank"), live._sender(db)
+    fork = multiprocessing.get_context("fork")
+    stream = fork.Process(target=live._send, args=(url, sender, offered, stream_per_s), daemon=True)
+    stream.start()
+    try:
+        n = int(rate * seconds)
+        some = pairs.take(pa.array(np.arange(n) % pairs.num_rows)).to_pylist()
+        requests = [_request(key, i, row) for i, row in enumerate(some)]
+        time.sleep(_BEFORE_S)
+        place = url.removeprefix("http://").rstrip("/").split(":")
+        bank = asyncio.run(_ask(place[0], int(place[1]), requests, rate))
+    finally:
+        stream.join(max(10.0, seconds * 2))
+        if stream.is_alive():
+            stream.terminate()
+    waits = np.array(bank.waits)
+    return {
+        "offered_per_s": rate,
+        "single_per_s": round(len(waits) / bank.took),
+        "p50_ms": round(float(np.percentile(waits, 50)) * 1000, 2),
+        "p99_ms": round(float(np.percentile(waits, 99)) * 1000, 2),
+        "max_ms": round(float(waits.max()) * 1000, 2),
+        "answers": dict(bank.statuses),
+        "missing": bank.missing,
+        "actions": dict(bank.actions),
+        "stream_per_s": stream_per_s,
+        "seconds": seconds,
+    }
+
+
+def _request(key: str, number: int, row: dict[str, Any]) -> bytes:
+    body = json.dumps({"payer": row["payer"], "payee": row["payee"], "amount_fen": max(row["amount_fen"], 1)}).encode()
+    return (
+        b"POST /v1/decisions/transfer HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer %s\r\nIdempotency-Key: q%d\r\nContent-Length: %d\r\n\r\n"
+        % (key.encode(), number, len(body))
+    ) + body
+
+
+class _Bank:
+    """All connections, the questions that wait for one, and what came back."""
+
+    def __init__(self, requests: Sequence[bytes]) -> None:
+        self.requests = requests
+        self.idle: deque[_Line] = deque()
+        self.queue: deque[tuple[int, float]] = deque()
+        self.waits: list[float] = []
+        self.statuses: Counter[str] = Counter()
+        self.actions: Counter[str] = Counter()
+        self.missing = 0
+        self.took = 0.0
+        self.over = asyncio.Event()
+
+    def ask(self, number: int, due: float) -> None:
+        """Send it now, or as soon as a connection is free."""
+        if self.idle:
+            self.idle.pop().send(number, due)
+        else:
+            self.queue.append((number, due))
+
+    def answered(self, line: _Line, due: float, head: bytes, body: bytes) -> None:
+        """One answer has come whole."""
+        self.waits.append(time.perf_counter() - due)
+        self.statuses[head[9:12].decode()] += 1
+        at = body.find(b'"action":"')
+        self.actions[body[at + 10 : body.find(b'"', at + 10)].decode() if at >= 0 else "none"] += 1
+        self.missing += b'"missing":[]' not in body
+        if self.queue:
+            line.send(*self.queue.popleft())
+        else:
+            self.idle.append(line)
+        if len(self.waits) == len(self.requests):
+            self.over.set()
+
+
+class _Line(asyncio.Protocol):
+    """One connection, one question at a time."""
+
+    def __init__(self, bank: _Bank) -> None:
+        self.bank, self.due, self.got = bank, 0.0, b""
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Free from now on."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.bank.idle.append(self)
+
+    def send(self, number: int, due: float) -> None:
+        """Ask."""
+        assert self.transport is not None
+        self.due, self.got = due, b""
+        self.transport.write(self.bank.requests[number])
+
+    def data_received(self, data: bytes) -> None:
+        """Read until the answer is whole."""
+        self.got += data
+        end = self.got.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self.got[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        if len(self.got) >= end + 4 + length:
+            self.bank.answered(self, self.due, self.got[:end], self.got[end + 4 :])
+
+
+async def _ask(host: str, port: int, requests: Sequence[bytes], rate: int) -> _Bank:
+    loop = asyncio.get_running_loop()
+    bank = _Bank(requests)
+    for _ in range(_CONNECTIONS):
+        await loop.create_connection(lambda: _Line(bank), host, port)
+    begun = time.perf_counter() + 0.05
+    for number in range(len(requests)):
+        due = begun + number / rate
+        left = due - time.perf_counter()
+        if left > 0:
+            await asyncio.sleep(left)
+        elif number % 64 == 0:
+            await asyncio.sleep(0)
+        bank.ask(number, due)
+    await asyncio.wait_for(bank.over.wait(), 120)
+    bank.took = time.perf_counter() - begun
+    return bank
+
+
+# ---------------------------------------------------------------------- batches
+
+
+def _rows(pairs: pa.Table, n: int) -> pa.Table:
+    some = pairs.take(pa.array(np.arange(n) % pairs.num_rows))
+    now = datetime.now(UTC)
+    return conform(
+        TABLES["transfers"],
+        pa.table(
+            {
+                "source": pa.array(["bench"] * n), "event_id": pa.array([f"b{i}" for i in range(n)]),
+                "ts": pa.array([now] * n, pa.timestamp("us", "UTC")), "payer": some.column("payer"),
+                "payee": some.column("payee"), "amount_fen": some.column("amount_fen"),
+            }
+        ),
+    )  # fmt: skip
+
+
+def _batches(offered: Bodies, pairs: pa.Table) -> dict[str, Any]:
+    """In this process: the engine is fed as the worker's was, and answers batches as the worker does."""
+    engine = detect.Engine()
+    for position, body in enumerate(offered.listed, 1):
+        with pa.ipc.open_stream(offered.read(body)) as reader:
+            rows = conform(TABLES[body.table], reader.read_all())
+        engine.feed(detect.encode(body.table, rows, position))
+    rows, policy, decider = plain(_rows(pairs, _BATCH)), decision_policy.shipped(), Decider()
+    judged = whole = 0.0
+    done = 0
+    for turn in itertools.count():
+        begun = time.perf_counter()
+        wanted = pending_of(detect.encode("transfers", rows, 0))
+        at = time.perf_counter()
+        found = decider.judge(engine, wanted, figures=False)
+        judged_s = time.perf_counter() - at
+        said = ManyAnswered(
+            number=0, partition=0, epoch=0, position=0, rows=0, book="", sides=found.sides.tobytes(),
+            flags=found.flags.tobytes(), full={}, typologies=[(t.id, t.scam_type, t.interdict)
+                                                             for t in engine.rules.typologies.values()],
+            books={},
+        )  # fmt: skip
+        decision_batch.actions(policy, rows, {0: said}, 1)
+        if turn == 0:
+            continue  # pages are touched and kernels loaded for the first time
+        judged, whole, done = judged + judged_s, whole + time.perf_counter() - begun, done + _BATCH
+        if whole > 3 or done >= 50 * _BATCH:
+            break
+    return {"batch": _BATCH, "batch_per_s": round(done / whole), "batch_judged_per_s": round(done / judged)}
+
+
+def _posted(url: str, key: str, pairs: pa.Table) -> int:
+    rows = plain(_rows(pairs, _BATCH).drop_columns(["source"]))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    content = sink.getvalue().to_pybytes()
+    done, begun = 0, time.perf_counter()
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+        for number in range(20):
+            answer = client.post(
+                "/v1/decisions/transfers", content=content,
+                headers={
+                    "Authorization": f"Bearer {key}", "Content-Type": ARROW, "Accept": ARROW,
+                    "Idempotency-Key": f"batch-{number}",
+                },
+            )  # fmt: skip
+            if answer.status_code != 200:
+                raise RuntimeError(f"HTTP {answer.status_code}: {answer.text[:300]}")
+            if number == 0:
+                begun = time.perf_counter()
+                continue
+            done += _BATCH
+            if time.perf_counter() - begun > 10:
+                break
+    return round(done / (time.perf_counter() - begun))
