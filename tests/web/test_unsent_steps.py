@@ -149,3 +149,21 @@ def test_the_list_of_visits_names_the_person_masked(house: Centre, wang: Actor, 
     html = officer("sun").get("/duty/visits").text
     assert "张*兰" in html and "138****1234" in html and "紧急" in html
     assert "张小兰" not in html and "13812341234" not in html
+
+
+@pytest.mark.browser
+def test_a_refused_form_comes_back_as_it_was_filled_in(page: Page, address: str, house: Centre, wang: Actor) -> None:
+    signed_file(page, address, house)
+    page.locator("#measure-new > summary").click()
+    form = page.locator("#measure-new form")
+    form.locator("select[name=kind]").select_option("line_suspension")
+    form.locator("select[name=basis]").select_option("police")
+    form.locator("textarea[name=reason]").fill("对方正要转走十八万元，电话里劝不住")
+    form.locator("input[name=living]").fill("300")
+    form.locator("input[name=why_not_self]").fill("本人不肯")
+    form.get_by_role("button").click()
+    page.locator(".note.bad").get_by_text("至少 8 个字").wait_for()
+    assert form.locator("textarea[name=reason]").input_value() == "对方正要转走十八万元，电话里劝不住"
+    assert form.locator("input[name=why_not_self]").input_value() == "本人不肯"
+    assert form.locator("select[name=basis]").input_value() == "police"
+    page.wait_for_function("() => document.querySelector('.note.bad').getBoundingClientRect().top > 0")

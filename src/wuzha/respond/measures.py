@@ -145,9 +145,9 @@ def _reasons(table: Law, wish: Wish, before: list[dict[str, Any]]) -> None:
         raise Refused("measure_same_reason")
     earlier = table.earlier(wish.kind, wish.basis)
     if 1 in earlier and len(_plain(wish.why_not_self)) < table.reason_chars:
-        raise Refused("measure_why_self")
+        raise Refused("measure_why_self", length=table.reason_chars)
     if 2 in earlier and len(_plain(wish.why_not_bank)) < table.reason_chars:
-        raise Refused("measure_why_bank")
+        raise Refused("measure_why_bank", length=table.reason_chars)
     if wish.basis == "consent" and not wish.consent_ref.strip():
         raise Refused("measure_consent")
 
