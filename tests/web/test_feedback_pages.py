@@ -13,7 +13,7 @@ from tests.respond.test_books import dissuade
 from tests.web.test_words import EXAMPLES, Labels, patterns
 
 from wuzha.command.public import Actor
-from wuzha.respond import books, feedback
+from wuzha.respond import books, feedback, ways
 from wuzha.web import catalogue
 
 
@@ -112,15 +112,27 @@ def test_a_warning_is_taken_off_and_put_back_on_the_alerts_page(
     assert house.engine.execute("SELECT off_from FROM alert_warnings").fetchone() == (None,)
 
 
-def test_ways_are_written_by_the_administrator(house: Centre, officer: Callable[..., Any]) -> None:
+def test_ways_are_written_by_the_administrator(house: Centre, wang: Actor, officer: Callable[..., Any]) -> None:
     house.officer("boss", "管", "admin")
-    boss, wang = officer("boss"), officer("wang")
-    assert wang.get("/feedback/ways").status_code == 403
+    boss = officer("boss")
+    assert officer("wang").get("/feedback/ways").status_code == 403
     assert "省反诈中心" in boss.get("/feedback/ways").text
-    wrong = boss.post("/feedback/ways", {"source": "province", "text": 'way = "api"\n[results]\ndissuaded = "01"'})
-    assert wrong.status_code == 409 and "province:1" in wrong.text
-    text = 'way = "api"\nurl = "http://127.0.0.1:9/x"\n[results]\ndissuaded = "01"'
-    assert boss.post("/feedback/ways", {"source": "province", "text": text}).status_code == 303
+    form = {"source": "province", "way": "api", "word.dissuaded": "01"}
+    wrong = boss.post("/feedback/ways", form)
+    assert wrong.status_code == 409 and "https://" in wrong.text  # what is missing, at its field; what was typed stands
+    assert 'name="url" type="url" maxlength="500" autocomplete="off" spellcheck="false" placeholder="https://…" aria-invalid' in wrong.text  # noqa: E501
+    assert 'placeholder="劝阻成功" value="01"' in wrong.text
+    for entry, value in (("key_file", "../key"), ("url", "https://who:word@there/"), ("way", "pigeon")):
+        refused = boss.post("/feedback/ways", form | {"url": "http://127.0.0.1:9/x", entry: value})
+        assert refused.status_code == 409, entry
+    good = form | {"url": "http://127.0.0.1:9/x", "word.deceived": 'a "quoted" word'}
+    assert boss.post("/feedback/ways", good).status_code == 303
+    with house.scope(wang) as conn:
+        way = ways.ways(conn)["province"]
+    assert (way.way, way.url, way.results) == (
+        "api", "http://127.0.0.1:9/x", {"dissuaded": "01", "deceived": 'a "quoted" word'}
+    )  # fmt: skip
+    assert "quoted" in boss.get("/feedback/ways").text
     assert house.web.execute("SELECT count(*) FROM wuzha.audit WHERE action = 'feedback.way'").fetchone() == (0,)
     assert house.engine.execute("SELECT count(*) FROM audit WHERE action = 'feedback.way'").fetchone() == (1,)
 

@@ -7,6 +7,7 @@ A key never stands in the database: a way names the file that holds it.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -31,7 +32,11 @@ _FILE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}\Z")
 
 
 class WayError(ValueError):
-    """A way that cannot be used; the text names its line."""
+    """A way that cannot be used; the text names its line, ``key`` the entry."""
+
+    def __init__(self, words: str, key: str = "") -> None:
+        super().__init__(words)
+        self.key = key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +80,7 @@ def read(text: str, name: str = "way") -> Way:
         raise WayError(f"{name}:{at[1] if at else 1}: {error}") from error
 
     def wrong(key: str, why: str) -> WayError:
-        return WayError(f"{name}:{_line(text, key)}: {why}")
+        return WayError(f"{name}:{_line(text, key)}: {why}", key)
 
     for key in raw:
         if key not in _KEYS:
@@ -101,6 +106,18 @@ def read(text: str, name: str = "way") -> Way:
     return Way(way=way, url=url, key_file=key_file, results=dict(results))
 
 
+def written(*, way: str, url: str, key_file: str, results: dict[str, str]) -> str:
+    """A way's text; what is empty is left out. It is as right as what it is made of: `read` it."""
+    lines = [f"{name} = {_q(value.strip())}" for name, value in (("way", way), ("url", url), ("key_file", key_file))
+             if value.strip()]  # fmt: skip
+    words = [f"{_q(outcome)} = {_q(word.strip())}" for outcome, word in results.items() if word.strip()]
+    return "\n".join([*lines, *(["", "[results]", *words] if words else [])]) + "\n"
+
+
+def _q(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 @lru_cache(maxsize=1)
 def defaults() -> Defaults:
     """The shipped defaults. WayError where the file is wrong."""
@@ -123,12 +140,12 @@ def ways(conn: psycopg.Connection[Any]) -> dict[str, Way]:
 
 
 def save(conn: psycopg.Connection[Any], actor: Actor, source: str, text: str) -> Way:
-    """Write a source's way. Refused("way_wrong", why=…) where it cannot be used, "not_found" without such a source."""
+    """Write a source's way. Refused("way_wrong", why=…, field=…) where it cannot be used; "not_found": no source."""
     require(actor, "sources.write")
     try:
         way = read(text, source)
     except WayError as error:
-        raise Refused("way_wrong", why=str(error)) from error
+        raise Refused("way_wrong", why=str(error).partition(": ")[2], field=error.key) from error
     if conn.execute("SELECT 1 FROM wuzha.sources WHERE name = %s", [source]).fetchone() is None:
         raise Refused("not_found")
     conn.execute(

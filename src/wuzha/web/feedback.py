@@ -173,19 +173,23 @@ def show_ways(ctx: Context = Depends(signed_in)) -> Response:
 def _ways(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
     require(ctx.actor, "sources.write")
     with ctx.db() as conn:
-        texts: dict[str, tuple[str, datetime]] = {
-            r[0]: (r[1], r[2]) for r in conn.execute("SELECT source, text, saved_at FROM wuzha.feedback_ways")
-        }
+        saved: dict[str, datetime] = dict(conn.execute("SELECT source, saved_at FROM wuzha.feedback_ways").fetchall())
+        stands = ways.ways(conn)
         rows = [s for s, _ in sources.every(conn, ctx.actor) if "warnings" in s.tables]
     return ctx.page(
-        "feedback_ways.html", status=status, rows=rows, texts=texts, said=said, form=ctx.form,
-        usual=ways.defaults().results,
+        "feedback_ways.html", status=status, rows=rows, saved=saved, stands=stands, plain=ways.Way(), said=said,
+        form=ctx.form, usual=ways.defaults().results, kinds=ways.WAYS,
     )  # fmt: skip
 
 
 @router.post("/feedback/ways")
 def save_way(ctx: Context = Depends(posted)) -> Response:
     """Write a source's way."""
-    return attempt(ctx, lambda conn: ways.save(
-        conn, ctx.actor, ctx.form.get("source", ""), ctx.form.get("text", ""),
-    ), shown=_ways, to="/feedback/ways")  # fmt: skip
+    f = ctx.form
+    text = ways.written(
+        way=f.get("way", ""), url=f.get("url", ""), key_file=f.get("key_file", ""),
+        results={outcome: f.get(f"word.{outcome}", "") for outcome in ways.final()},
+    )  # fmt: skip
+    return attempt(
+        ctx, lambda conn: ways.save(conn, ctx.actor, f.get("source", ""), text), shown=_ways, to="/feedback/ways"
+    )
