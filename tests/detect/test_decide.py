@@ -64,7 +64,8 @@ def event(t: Transfer, number: int) -> detect.Block:
     """The same transfer as it would come in."""
     row = {
         "event_id": f"asked-{number}", "ts": moment(t.ts_us), "payer": t.payer, "payee": t.payee,
-        "amount_fen": t.amount_fen, "source": t.source, "device": t.device, "channel": t.channel, "payer_balance_fen": t.payer_balance_fen,
+        "amount_fen": t.amount_fen, "source": t.source,
+        "device": t.device, "channel": t.channel, "payer_balance_fen": t.payer_balance_fen,
         "merchant_id": "m" if t.merchant else None, "side": "payer",
     }  # fmt: skip
     return detect.encode("transfers", rows("transfers", [row]), 900_000 + number)

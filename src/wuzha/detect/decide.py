@@ -78,9 +78,8 @@ def pending_of(block: Block) -> Pending:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """``sides`` (n, 4) of `SIDE`; ``flags`` (n); ``values`` (n or 0, 4, features) float64, NaN null, of which those of the side's own
-    kind of subject mean something; ``pieces`` of
-    `PIECE`, of one row and side the newest first."""
+    """``sides`` (n, 4) of `SIDE`; ``flags`` (n); ``values`` (n or 0, 4, features) float64, NaN null, where those
+    of a side's own kind of subject mean something; ``pieces`` of `PIECE`, of one row and side the newest first."""
 
     sides: npt.NDArray[Any]
     flags: npt.NDArray[np.int64]
