@@ -178,3 +178,26 @@ def test_the_engine_leaves_an_alert_with_the_unit_that_the_desk_gave_it_to(house
         values |= {"unit_id": house.units["south"], "now": NOW, "rank": 0, "position": 2}
         house.engine.execute(_UPSERT, values)
         assert column(house, alert, "unit_id") == house.units[unit]
+
+
+def standing(house: Centre) -> list[tuple[int, str]]:
+    """The grants that have not ended: unit and reason, past all policies."""
+    with house.db.connect("super") as su:
+        return su.execute("SELECT unit_id, reason FROM wuzha.grants WHERE ended_at IS NULL ORDER BY 1").fetchall()
+
+
+def test_nothing_is_left_open_behind_a_file_that_has_gone_to_and_fro(
+    house: Centre, north: Actor, south: Actor, chief: Actor, given: int
+) -> None:
+    assert standing(house) == [(house.units["north"], "transfer")]
+    do(house, south, transfers.give_back, given, reason="不在我区", at=later(20))
+    assert standing(house) == [], "who has it back needs no leave to see it, and keeps none for when it goes again"
+    do(house, north, transfers.offer, given, to_unit=house.units["south"], reason="确在南区", at=later(30))
+    do(house, north, transfers.recall, given, at=later(40))
+    assert standing(house) == []
+    do(house, north, transfers.offer, given, to_unit=house.units["south"], reason="确在南区", at=later(50))
+    assert do(house, south, transfers.give_back, given, reason="不在我区", at=later(60)) == "raised"
+    assert standing(house) == [(house.units["north"], "transfer")], "until the superior signs for it"
+    do(house, chief, transfers.sign_for, given, at=later(70))
+    assert standing(house) == []
+    assert [sees(house, one, given, later(80)) for one in (chief, north, south)] == [True, False, False]

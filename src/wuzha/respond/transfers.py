@@ -210,6 +210,7 @@ def give_back(
             changes={"unit_id": superior[0], "offered_at": now, "signed_by": back_to},
         )  # fmt: skip
     else:
+        _end_grants(conn, alert_id, "transfer")  # while the file is still this unit's, which alone may end it
         record(
             conn, actor, alert, "transfer_return", key=key, at=now, words=f"→ {last['from_name']}：{words}",
             changes={"unit_id": last["from_unit"], "offered_at": None, "signed_by": back_to},
@@ -222,8 +223,6 @@ def give_back(
             last["transfer_id"],
         ),
     )  # fmt: skip
-    if not raised:
-        _end_grants(conn, alert_id, "transfer")
     _end_grants(conn, alert_id, "return")
     return "raised" if raised else "returned"
 
