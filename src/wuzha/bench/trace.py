@@ -351,7 +351,8 @@ def _duckdb(rows: pl.DataFrame, questions: list[Question], hubs: set[int], want:
         db.register("given", rows.to_arrow())
         db.execute("CREATE TABLE moves AS SELECT * FROM given ORDER BY a, t")
         db.execute("CREATE TABLE hubs (a INTEGER)")
-        db.executemany("INSERT INTO hubs VALUES (?)", [[h] for h in hubs])
+        for h in hubs:
+            db.execute("INSERT INTO hubs VALUES (?)", [h])
 
         def answer(seeds: list[tuple[int, int]], end: int) -> set[int]:
             query = _asked(seeds, hubs, end)
