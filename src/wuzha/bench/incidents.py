@@ -1,10 +1,10 @@
 """``wuzha bench incidents``: real thefts found again among other money in the thefts' own accounts.
 
 ``DIR`` holds one folder a theft with ``NAME.csv`` (its true transfers: ``Timestamp``, ``From``, ``To``,
-``Value_in_USD`` and others), ``source_addresses.csv`` and ``terminal_addresses.csv`` (no header). One dollar is 100 fen, rounded half-even. Such a
-file holds stolen money only, on which any tracer is right; so every account of the theft gets money of its own before
-the theft's first and after its last transfer in that account, 1, 10 and 100 times what the theft moved through it, from
-and to accounts outside.
+``Value_in_USD`` and others), ``source_addresses.csv`` and ``terminal_addresses.csv`` (no header). One dollar is 100
+fen, rounded half-even. Such a file holds stolen money only, on which any tracer is right; so every account of the theft
+gets money of its own before the theft's first and after its last transfer in that account, 1, 10 and 100 times what the
+theft moved through it, from and to accounts outside.
 
 The tracer is told what a report tells: which transfers brought stolen money into a source (or, where these are not in
 the file, that the source held what it paid out of nothing), when, and how much. It is judged by where it says that the
