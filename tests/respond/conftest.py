@@ -1,4 +1,4 @@
-"""A centre with two dissuaders, on real PostgreSQL."""
+"""A centre with two dissuaders, or the house that a module names (``HOUSE``), on real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from wuzha.store import Connection, Database
 
 
 @pytest.fixture
-def house(db: Database, engine: Connection, web: Connection) -> Centre:
-    """The centre."""
-    return centre(db, engine, web)
+def house(request: pytest.FixtureRequest, db: Database, engine: Connection, web: Connection) -> Centre:
+    """The centre, or what the module's ``HOUSE`` makes."""
+    made: Centre = getattr(request.module, "HOUSE", centre)(db, engine, web)
+    return made
+
+
+@pytest.fixture
+def chief(house: Centre) -> Actor:
+    """The commander of the city's north."""
+    return house.officer("chief", "北长官", "commander", unit="north")
 
 
 @pytest.fixture

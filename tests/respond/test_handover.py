@@ -13,19 +13,11 @@ from wuzha.command import shifts
 from wuzha.command.public import Actor, Refused
 from wuzha.events import LEVELS, clock
 from wuzha.respond import contact, dispatch, file, handover, locate, presence, queue, sign, undo
-from wuzha.store import Connection, Database
+from wuzha.store import Database
+
+HOUSE = city
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def house(db: Database, engine: Connection, web: Connection) -> Centre:
-    return city(db, engine, web)
-
-
-@pytest.fixture
-def chief(house: Centre) -> Actor:
-    return house.officer("chief", "北长官", "commander", unit="north")
 
 
 @pytest.fixture

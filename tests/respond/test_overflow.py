@@ -15,17 +15,9 @@ from wuzha.command.public import Actor, on_duty
 from wuzha.events import LEVELS
 from wuzha.respond import contact, escalate, outcome, overflow, queue, sign, undo
 from wuzha.respond.codes import codes
-from wuzha.store import Connection, Database, transaction
+from wuzha.store import transaction
 
-
-@pytest.fixture
-def house(db: Database, engine: Connection, web: Connection) -> Centre:
-    return city(db, engine, web)
-
-
-@pytest.fixture
-def chief(house: Centre) -> Actor:
-    return house.officer("chief", "北长官", "commander", unit="north")
+HOUSE = city
 
 
 @pytest.fixture

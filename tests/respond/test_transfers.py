@@ -10,13 +10,9 @@ from tests.respond.duty import NOW, city, column, do, dues, refused, sees, steps
 
 from wuzha.command.public import Actor
 from wuzha.respond import contact, file, outcome, queue, sign, transfers
-from wuzha.store import Connection, Database
 from wuzha.web import duty_panel
 
-
-@pytest.fixture
-def house(db: Database, engine: Connection, web: Connection) -> Centre:
-    return city(db, engine, web)
+HOUSE = city
 
 
 @pytest.fixture
