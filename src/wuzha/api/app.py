@@ -18,6 +18,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount
 
 from wuzha import __version__
+from wuzha.live import tracing
 from wuzha.live.listening import listen
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
@@ -70,12 +71,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def run(host: str, port: int) -> None:
     """Serve until SIGTERM."""
     configure("doors")
+    stop_tracing = tracing.start("doors")
     with opened(upgrade=False) as db:
         shared = Doors(db=db, settings=settings()).open()
         try:
             asyncio.run(listen(compose(shared), host, port))
         finally:
             shared.close()
+            stop_tracing()
 
 
 if __name__ == "__main__":

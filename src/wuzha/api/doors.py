@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from psycopg_pool import ConnectionPool
 
 from wuzha.live.appender import Appender
 from wuzha.live.settings import Settings
+from wuzha.live.watching import standing
 from wuzha.store import Database, keys
 from wuzha.store.sources import Source
 
@@ -44,6 +46,7 @@ class Figures:
         self.rows = Counter("wuzha_rows", "Rows by what became of them", ["table", "became"], registry=self.registry)
         self.batches = Counter("wuzha_batches", "Batches taken", ["table"], registry=self.registry)
         self.refused = Counter("wuzha_refused", "Requests refused", ["status"], registry=self.registry)
+        self.sent = Counter("wuzha_body_bytes", "Bytes of bodies taken, as sent", ["table"], registry=self.registry)
         self.durable = Histogram(
             "wuzha_durable_seconds", "From the request's start to its durable answer",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10), registry=self.registry,
@@ -69,6 +72,7 @@ class Doors:
     #: What a face has begun, to be ended before the connections go.
     ending: list[Callable[[], None]] = field(default_factory=list)
     _free: tuple[float, int] = (0.0, 0)
+    _lag: tuple[float, float] = (0.0, 0.0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self) -> Doors:
@@ -94,6 +98,17 @@ class Doors:
             free = shutil.disk_usage(self.settings.home).free
             self._free = (time.monotonic(), free)
         return free
+
+    def lag_s(self) -> float:
+        """How long the oldest batch has waited for its results, looked at every two seconds; the last known where the
+        database does not answer."""
+        at, lag = self._lag
+        if time.monotonic() - at > 2.0:
+            self._lag = (time.monotonic(), lag)  # one request looks, the others go on
+            with suppress(psycopg.Error), self.pool.connection(timeout=2) as conn:
+                lag = standing(conn).lag_s
+                self._lag = (time.monotonic(), lag)
+        return lag
 
     def full(self, least: int = _WAL) -> bool:
         """Whether senders are to be told that there is no room: below what is kept free, ``least`` in any case."""

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from wuzha import ingest
 from wuzha.events import BASES, RAW_TABLES, TABLES, clock
 from wuzha.events.batch import Reject
-from wuzha.live import late
+from wuzha.live import late, tracing
 from wuzha.live.appender import Batch, QueueFull, Receipt, Stopped
 from wuzha.store.log import prepared
 from wuzha.store.sources import Source
@@ -104,11 +104,19 @@ async def send_events(
 ) -> Taken:
     """Rows that break a rule are answered as rejects; the others are taken. Send the same batch again after any
     failure: nothing counts twice."""
+    known = table if table in TABLES else "unknown"  # whatever else stands in the address is the sender's own
+    with tracing.span("events.receive", tracing.incoming(request.headers), table=known) as span:
+        return await _receive(request, table, basis, basis_ref, basis_until, span)
+
+
+async def _receive(
+    request: Request, table: str, basis: str | None, basis_ref: str | None, basis_until: datetime | None, span: Any
+) -> Taken:
     begun = time.perf_counter()
     d = doors(request)
     try:
         _room(d)  # first: a database without room may be away, and asking it whose key this is takes half a minute
-        source = await run_in_threadpool(source_of, request)
+        source = await run_in_threadpool(_sender, d, request)
         _may(table, source)
         ground = _ground(source, basis, basis_ref, basis_until)
         kind = bodies.content_type(request)
@@ -117,8 +125,9 @@ async def send_events(
         d.take_body(len(body))
         try:
             loop = asyncio.get_running_loop()
-            batch, rejects = await loop.run_in_executor(d.readers, _read, d, table, body, kind, source, ground)
-            taken = await _append(d, batch, rejects, body, kind, source)
+            batch, rejects = await loop.run_in_executor(d.readers, _read, d, table, body, kind, source, ground, span)
+            with tracing.span("log.append", span, rows=batch.rows.num_rows, source=source.name):
+                taken = await _append(d, batch, rejects, body, kind, source)
         finally:
             d.drop_body(len(body))
     except Problem as problem:
@@ -126,9 +135,18 @@ async def send_events(
         raise
     d.figures.durable.observe(time.perf_counter() - begun)
     d.figures.batches.labels(table).inc()
+    d.figures.sent.labels(table).inc(len(body))
     for became in ("accepted", "duplicates", "rejected"):
         d.figures.rows.labels(table, became).inc(getattr(taken, became))
     return taken
+
+
+def _sender(d: Doors, request: Request) -> Source:
+    """Whose key it is, where more can be taken: what is durable but not judged in time helps nobody."""
+    source = source_of(request)
+    if d.lag_s() > d.settings.lag_s:
+        raise busy(30)
+    return source
 
 
 def _may(table: str, source: Source) -> None:
@@ -171,8 +189,24 @@ def _room(d: Doors) -> None:
         raise busy(2)
 
 
-def _read(d: Doors, table: str, body: bytes, kind: str, source: Source, ground: _Basis) -> tuple[Batch, list[Reject]]:
+def _read(
+    d: Doors, table: str, body: bytes, kind: str, source: Source, ground: _Basis, span: Any
+) -> tuple[Batch, list[Reject]]:
     """What may go to the log, ready for it, and the rejects with the body's row numbers."""
+    with tracing.span("body.read", span, bytes=len(body), kind=kind):
+        rows, rejects = _rows(d, table, body, kind, source, ground)
+        rows = tracing.stamp(late.stamp(rows, late.allowance_s(table, source.late_allowance)), span)
+        batch = Batch(
+            table=table, rows=rows, source=source.name, basis=ground.basis, basis_ref=ground.ref,
+            basis_until=ground.until,
+        )  # fmt: skip
+        return prepared(batch), rejects
+
+
+def _rows(
+    d: Doors, table: str, body: bytes, kind: str, source: Source, ground: _Basis
+) -> tuple[pa.Table, list[Reject]]:
+    """Rows that may be held here."""
     try:
         rows, rejects = ingest.rows_from_body(table, body, kind, source=source.name, limit=d.settings.inflated_limit)
     except ingest.BodyTooLarge as error:
@@ -189,7 +223,7 @@ def _read(d: Doors, table: str, body: bytes, kind: str, source: Source, ground: 
             Reject(row=numbers.of(i), column="basis", value=ground.basis, reason=reason, message=message)
             for i in range(rows.num_rows)
         ]
-        return _ready(table, rows.slice(0, 0), source, ground), rejects
+        return rows.slice(0, 0), rejects
     ahead = clock.now() + timedelta(seconds=d.settings.ahead_s)
     early = pc.greater(rows.column("ts"), pa.scalar(ahead, pa.timestamp("us", tz="UTC")))
     if pc.any(early).as_py():
@@ -201,17 +235,7 @@ def _read(d: Doors, table: str, body: bytes, kind: str, source: Source, ground: 
                 )
             )  # fmt: skip
         rows = rows.filter(pc.invert(early))
-    rows = late.stamp(rows, late.allowance_s(table, source.late_allowance))
-    return _ready(table, rows, source, ground), rejects
-
-
-def _ready(table: str, rows: pa.Table, source: Source, ground: _Basis) -> Batch:
-    return prepared(
-        Batch(
-            table=table, rows=rows, source=source.name, basis=ground.basis, basis_ref=ground.ref,
-            basis_until=ground.until,
-        )
-    )  # fmt: skip
+    return rows, rejects
 
 
 def _no_ground(d: Doors, table: str, ground: _Basis) -> tuple[str, str] | None:

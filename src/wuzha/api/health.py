@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from datetime import datetime
 from typing import Literal
 
 import psycopg
@@ -12,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from wuzha import __version__
 from wuzha.live import aside
+from wuzha.live.watching import resident, standing
 
 from .doors import Doors, doors
 from .problems import Problem, documented
@@ -71,26 +74,68 @@ def _state(d: Doors) -> tuple[int, int, bool]:
 
 @router.get("/metrics", include_in_schema=False)
 def metrics(request: Request) -> Response:
-    """Prometheus figures, for this machine only."""
-    if request.client is None or request.client.host not in ("127.0.0.1", "::1"):
-        raise Problem(404, "http_404", "Not Found")
+    """Prometheus figures: for this machine, and for whoever has the word of ``WUZHA_METRICS_KEY_FILE``."""
     d = doors(request)
+    if not _may_measure(request, d):
+        raise Problem(404, "http_404", "Not Found")
     now = CollectorRegistry()
-    figures = {
-        "wuzha_queue_rows": ("Rows that wait for the log", d.appender.waiting_rows),
-        "wuzha_free_bytes": ("Free space of the data folder's disk", d.free_space()),
-        "wuzha_set_aside": ("Batches that the engine could not take in", aside.count(d.settings.home)),
-        "wuzha_groups": ("Group commits since start", d.appender.groups),
-    }
+
+    def gauge(name: str, words: str, value: float, **labels: str) -> None:
+        made = gauges.get(name) or gauges.setdefault(name, Gauge(name, words, list(labels), registry=now))
+        (made.labels(**labels) if labels else made).set(value)
+
+    gauges: dict[str, Gauge] = {}
+    gauge("wuzha_queue_rows", "Rows that wait for the log", d.appender.waiting_rows)
+    gauge("wuzha_held_body_bytes", "Bytes of bodies held", d.bodies)
+    gauge("wuzha_free_bytes", "Free space of the data folder's disk", d.free_space())
+    gauge("wuzha_set_aside", "Batches that the engine could not take in", aside.count(d.settings.home))
+    gauge("wuzha_groups", "Group commits since start", d.appender.groups)
+    gauge("wuzha_memory_bytes", "Memory of a process", resident(), process="doors")
     try:
-        head, reached, leased = _state(d)
-        figures |= {
-            "wuzha_log_position": ("Newest place of the log", head),
-            "wuzha_worker_position": ("Place that results reach", reached),
-            "wuzha_worker_leased": ("1 while a worker holds the lease", int(leased)),
-        }
+        with d.pool.connection(timeout=5) as conn:
+            told = standing(conn)
+        gauge("wuzha_database_up", "0 while the database does not answer", 1)
+        gauge("wuzha_log_position", "Newest place of the log", told.head)
+        gauge("wuzha_worker_position", "Place that results reach", told.position)
+        gauge("wuzha_worker_leased", "1 while a worker holds the lease", int(told.leased))
+        gauge("wuzha_lag_seconds", "How long the oldest batch has waited for its results", told.lag_s)
+        for process, figures in told.told.items():
+            gauge("wuzha_told_age_seconds", "Since a process last told of itself", told.age_s[process], process=process)
+            for name, words in _TOLD.items():
+                if name in figures:
+                    gauge(f"wuzha_{name}", words, float(figures[name]), process=process)
+            if snapshot := figures.get("snapshot"):
+                at = datetime.fromisoformat(snapshot["at"]).timestamp()
+                gauge("wuzha_snapshot_timestamp_seconds", "When the newest snapshot was written", at, process=process)
+                gauge("wuzha_snapshot_bytes", "Its size", snapshot["size"], process=process)
+                gauge("wuzha_snapshot_seconds", "How long it took", snapshot["seconds"], process=process)
+            for rule in figures.get("rules", ()):
+                gauge("wuzha_rule_given", "Evidence by rule since the worker's start", rule["given"], rule=rule["rule"])
     except psycopg.Error:
-        figures["wuzha_database_up"] = ("0 while the database does not answer", 0)
-    for name, (words, value) in figures.items():
-        Gauge(name, words, registry=now).set(value)
+        gauge("wuzha_database_up", "0 while the database does not answer", 0)
     return Response(generate_latest(d.figures.registry) + generate_latest(now), media_type=CONTENT_TYPE_LATEST)
+
+
+#: What processes tell of themselves, as it is called here.
+_TOLD = {
+    "events": "Events judged since the process started",
+    "events_per_s": "Events judged a second, lately",
+    "subjects": "Subjects in the engine's state",
+    "unsaved": "Events that no snapshot has yet",
+    "memory_bytes": "Memory of a process",
+    "unsealed_s": "How long the oldest row has waited for history",
+}
+
+
+def _may_measure(request: Request, d: Doors) -> bool:
+    if request.client is not None and request.client.host in ("127.0.0.1", "::1"):
+        return True
+    path = d.settings.metrics_key_file
+    sent = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if path is None or not sent:
+        return False
+    try:
+        word = path.read_text("utf-8").strip()
+    except OSError:
+        return False
+    return bool(word) and hmac.compare_digest(sent.encode(), word.encode())

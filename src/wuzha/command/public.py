@@ -26,7 +26,7 @@ ON_DUTY_S = 1800
 
 #: What each role may do. A user has the union of their roles.
 MAY: dict[str, frozenset[str]] = {
-    "admin": frozenset({"wall.read", "units.write", "users.write", "sources.write", "clocks.write"}),
+    "admin": frozenset({"wall.read", "units.write", "users.write", "sources.write", "clocks.write", "health.read"}),
     "commander": frozenset(
         {
             "desk.read",
@@ -35,6 +35,7 @@ MAY: dict[str, frozenset[str]] = {
             "reveal",
             "wall.read",
             "audit.read",
+            "health.read",
             "measure.approve",
             "phrases.review",
             "duty.write",

@@ -28,6 +28,7 @@ from .aside import Aside
 from .cited import read_words
 from .logs import configure
 from .settings import Settings, settings
+from .watching import resident, tell
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ def run() -> int:
                 try:
                     with db.connect("engine") as conn:
                         keep(conn, told, clock.now(), expire=rounds % _EXPIRE_EVERY == 0)
+                        tell(conn, "keeping", {"unsealed_s": unsealed_s(conn, told), "memory_bytes": resident()})
                     rounds += 1
                 except Exception as error:
                     log.warning("keeping put off", error=repr(error)[:200])
@@ -83,6 +85,15 @@ def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, ex
                 log.info("what left long ago is forgotten", rows=gone)
     finally:
         conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def unsealed_s(conn: psycopg.Connection[Any], settings: Settings) -> float:
+    """Seconds that the oldest row has waited for history."""
+    row = conn.execute(
+        "SELECT received_at FROM wuzha.log WHERE position > %s ORDER BY position LIMIT 1",
+        [history.sealed(settings.history).position],
+    ).fetchone()
+    return 0.0 if row is None else max((clock.now() - row[0]) / clock.stretch(1.0), 0.0)
 
 
 def seal_due(conn: psycopg.Connection[Any], settings: Settings, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from wuzha.store import audit, opened
 from wuzha.store.embedded import ServerError
 from wuzha.store.settings import Settings as StoreSettings
 
+from . import tracing
 from .lease import LeaseLost
 from .logs import configure
 from .settings import settings
@@ -25,6 +26,7 @@ def run() -> int:
     """Work until SIGTERM. Returns the exit code."""
     configure("worker")
     log = structlog.get_logger(__name__)
+    stop_tracing = tracing.start("engine")
     try:
         with opened(upgrade=False) as db:
             sealer = audit.Sealer(lambda: db.connect("engine"), StoreSettings().heads_file)
@@ -43,6 +45,8 @@ def run() -> int:
     except Exception:
         log.exception("worker failed")
         return 1
+    finally:
+        stop_tracing()
     return 0
 
 

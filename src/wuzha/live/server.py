@@ -44,7 +44,16 @@ _TRIALS = ("trials", "wuzha.live.trials", 8.0)
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
     "holder": (_ENGINE, _DOORS, _KEEPING, _TRIALS),
-    "centre": (_ENGINE, _DOORS, _KEEPING, _TRIALS, ("rounds", "wuzha.respond.rounds", 8.0), _EXCHANGE, _TELEPHONE, _TEXTS),
+    "centre": (
+        _ENGINE,
+        _DOORS,
+        _KEEPING,
+        _TRIALS,
+        ("rounds", "wuzha.respond.rounds", 8.0),
+        _EXCHANGE,
+        _TELEPHONE,
+        _TEXTS,
+    ),
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
     "phone": (("doors", "wuzha.web.door", 8.0), _EXCHANGE),
 }

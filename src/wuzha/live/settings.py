@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     inflated_limit: int = Field(default=256 * MIB, gt=0)
     #: Rows that wait for the appender; beyond it senders get 429.
     queue_rows: int = Field(default=400_000, gt=0)
+    #: How long the oldest batch may wait for its results; beyond it senders get 429 and keep what they have.
+    lag_s: float = Field(default=900.0, gt=0)
+    #: A file with the word by which a collector on another machine may read ``/metrics``.
+    metrics_key_file: Path | None = None
     #: Free space of the data folder's disk below which senders get 507.
     free_space: int = Field(default=512 * MIB, ge=0)
     #: Rows dated further ahead of the deployment's clock are typing errors, and would make every later row late.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,7 @@ from wuzha.events import clock
 from wuzha.store import log as store_log
 
 from . import lease as leases
-from . import results, rulebooks, snapshots
+from . import results, rulebooks, snapshots, tracing
 from .aside import Aside
 from .cited import Cited, read_words
 from .deciding import Deciding
@@ -33,6 +34,7 @@ from .late import Watermarks
 from .lease import Connect, LeaseLost
 from .settings import Settings
 from .subjects import Numbers, Units
+from .watching import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +79,9 @@ class Worker:
         self._aside = Aside(settings.home)
         self._deciding = Deciding(settings.home, partition)
         self.events = 0
+        #: What the worker tells of itself, and how often each rule gave evidence since it started.
+        self._figures: dict[str, Any] = {"replaying": False, "position": 0, "subjects": 0, "snapshot": {}}
+        self._given: Counter[str] = Counter()
         #: The snapshot that is being written, events that no snapshot has, when the last one was begun, and how long
         #: the next one waits at least.
         self._writing: snapshots.Writing | None = None
@@ -98,10 +103,13 @@ class Worker:
         rulebooks.learn(conn)
         watch = rulebooks.Watch(self._connect)
         watch.start()
+        telling = Telling(self._connect, f"engine:{self._partition}", self._told)
+        telling.start()
         try:
             self._follow(conn, lease, renewal, forwarder, watch)
             leases.give_back(self._connect(), lease)
         finally:
+            telling.stop()
             self._deciding.stop()
             watch.stop()
             self._abandon()
@@ -197,7 +205,10 @@ class Worker:
         took = time.monotonic() - writing.begun
         # Writing a large state takes a core's while: it is not to take more than a tenth of the time.
         self._snapshot_rest_s = 9 * took
-        log.info("snapshot", position=writing.position, bytes=writing.path.stat().st_size, seconds=round(took, 2))
+        size = writing.path.stat().st_size
+        self._figures["snapshot"] = {"at": clock.now().isoformat(), "position": writing.position, "size": size,
+                                     "seconds": round(took, 2)}  # fmt: skip
+        log.info("snapshot", position=writing.position, bytes=size, seconds=round(took, 2))
 
     def _last(
         self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, marks: Watermarks, at: int
@@ -254,7 +265,7 @@ class Worker:
                     self._snapshot(engine, marks, at)
                 self.stop_asked.wait(_IDLE_S)
                 continue
-            replaying = at < committed
+            replaying = self._figures["replaying"] = at < committed
             found = results.Found()
             for batch in batches:
                 if turns is not None and batch.position > turns:
@@ -268,6 +279,7 @@ class Worker:
                 with self._blamed(batch.position, batch.position):
                     changes = self._feed(engine, marks, batch)
                 self._unsaved += batch.rows.num_rows
+                self._figures |= {"position": batch.position, "subjects": changes.counts.get("subjects", 0)}
                 if changes.moves and not replaying and at > committed:
                     # A person's alert must stand before it can go along with them.
                     with self._blamed(committed + 1, at):
@@ -281,9 +293,10 @@ class Worker:
                 if time.monotonic() - units_read > _UNITS_S:
                     self._units.refresh(conn)
                     units_read = time.monotonic()
-                with self._blamed(committed + 1, at):
+                with self._blamed(committed + 1, at), self._committing(batches, found):
                     conn = self._write(conn, lease, at, found)
                 committed = at
+                self._given.update(e.rule for e in found.evidence)
                 self._brake(conn, engine.rules, found)
                 self.events += sum(b.rows.num_rows for b in batches)
                 if forwarder is not None:
@@ -321,7 +334,30 @@ class Worker:
         late = marks.late(batch.table, batch.source, rows)
         rows = read_words(batch.table, rows)
         self._cited.remember(batch.position, batch.table, rows)
-        return self._deciding.feed(engine, block_of(batch.table, rows, batch.position, late))
+        with tracing.span(
+            "engine.feed", tracing.of(batch.rows), table=batch.table, rows=rows.num_rows, position=batch.position
+        ):
+            return self._deciding.feed(engine, block_of(batch.table, rows, batch.position, late))
+
+    @staticmethod
+    @contextmanager
+    def _committing(batches: list[store_log.LogBatch], found: results.Found) -> Iterator[None]:
+        """One span for the commit, in the trace of its last batch; the other batches' are linked."""
+        traces = [tracing.of(b.rows) for b in batches]
+        with tracing.span(
+            "results.commit", traces[-1], links=traces[:-1], position=batches[-1].position, batches=len(batches),
+            alerts=len(found.alerts), evidence=len(found.evidence),
+        ):  # fmt: skip
+            yield
+
+    def _told(self) -> dict[str, Any]:
+        """The figures of this moment, for whoever watches."""
+        waited = time.monotonic() - self._last_snapshot if self._unsaved else 0.0
+        rules = [{"rule": rule, "given": given} for rule, given in Counter(dict(self._given)).most_common(10)]
+        return {
+            **self._figures, "events": self.events, "unsaved": self._unsaved, "unsaved_s": round(waited, 1),
+            "rules": rules,
+        }  # fmt: skip
 
     def _write(
         self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found

@@ -36,6 +36,7 @@ from . import (
     duty,
     feedback,
     figures,
+    health,
     live,
     login,
     measures,
@@ -62,6 +63,7 @@ PAGES = (
     phrases,
     wall,
     figures,
+    health,
     live,
     admin_units,
     admin_users,
@@ -77,6 +79,7 @@ PAGES = (
     callbacks,
     robot,
     phones,
+    health,
     rules,
 )
 
