@@ -11,6 +11,7 @@ import itertools
 import json
 import multiprocessing
 import tempfile
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from . import live
 from .machine import machine
 from .offering import ARROW, Bodies, bodies, plain
 from .serving import served
+from .spending import Spending
 
 #: Connections of the bank: enough that a question is never late for want of one.
 _CONNECTIONS = 256
@@ -46,17 +48,23 @@ _BEFORE_S = 5.0
 def run(*, offered_per_s: int, stream_per_s: int, seconds: float, seed: int) -> dict[str, Any]:
     """Ask ``offered_per_s`` single questions for ``seconds`` while ``stream_per_s`` events come in; then in batches.
 
-    Returns ``{offered_per_s, single_per_s, p50_ms, p99_ms, max_ms, answers, missing, actions, stream_per_s,
-    batch_per_s, batch_judged_per_s, batch_http_per_s, batch, machine}``. Single: from the moment a question was due to
-    its durable answer. ``answers`` by HTTP status, ``missing`` those in which an owner was missing. ``batch_per_s``: in
-    one process on one core, from strings to actions; ``batch_judged_per_s``: of that, judging alone;
-    ``batch_http_per_s``: over HTTP with a durable record.
+    Returns ``{offered_per_s, single_per_s, p50_ms, p99_ms, max_ms, answers, missing, actions, stream_per_s, seconds,
+    cpu_by, batch_per_s, batch_judged_per_s, batch_http_per_s, batch, machine}``. Single: from the moment a question was
+    due to its durable answer. ``answers`` by HTTP status, ``missing`` those in which an owner was missing. ``cpu_by``:
+    seconds by process while single questions came. ``batch_per_s``: in one process on one core, from strings to
+    actions; ``batch_judged_per_s``: of that, judging alone; ``batch_http_per_s``: over HTTP with a durable record.
     """
     with tempfile.TemporaryDirectory(prefix="wuzha-asked-") as folder:
         offered = bodies(Path(folder) / "bodies", int(stream_per_s * (seconds + _BEFORE_S)), _STREAM_BATCH, seed)
         pairs = _pairs(offered)
-        with served("holder") as (db, _, url):
+        with served("holder") as (db, home, url):
+            over, spending = threading.Event(), Spending(home)
+            watch = threading.Thread(target=spending.watch, args=(over,), daemon=True)
+            watch.start()
             told = _singles(db, url, offered, pairs, offered_per_s, stream_per_s, seconds)
+            over.set()
+            watch.join()
+            told["cpu_by"] = {name: round(s, 1) for name, s in sorted(spending.spent().cpu_s.items())}
             told["batch_http_per_s"] = _posted(url, _bank(db, "bench-batches"), pairs)
         told |= _batches(offered, pairs)
     return told | {"machine": machine()}

@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from wuzha.events.hashing import hash_text
+from wuzha.events.hashing import _hash_bytes as hash_bytes
+from wuzha.events.hashing import combine, text_hash
 
 from . import layout
-from .encode import PROVISIONAL, Block, subject_hash
+from .encode import PROVISIONAL, Block
 from .engine import Engine
 from .journal import journal
 from .suppose import CUT, MERCHANT, MOST_TOLD, OWN, PIECE, REPORTED, SIDE, SIDES, STRANGER, Out, Pending, suppose
+
+_ACCOUNT, _DEVICE = (np.uint64(text_hash("wuzha.detect " + kind)) for kind in ("account", "device"))
 
 
 class Transfer(NamedTuple):
@@ -40,22 +42,33 @@ class Transfer(NamedTuple):
 def pending(rows: Sequence[Transfer]) -> Pending:
     """The rows as `encode` would have them (``side`` is the payer's, ``ok`` true)."""
     n = len(rows)
-    keys = np.zeros((n, 3), np.uint64)
-    for c, (kind, values) in enumerate(
-        (
-            ("account", [r.payer for r in rows]),
-            ("account", [r.payee for r in rows]),
-            ("device", [r.device for r in rows]),
-        )
-    ):
-        keys[:, c] = subject_hash(kind, pa.array(values, pa.string()))
-    flags = np.fromiter((_flags(r) for r in rows), np.uint32, n)
+    texts = (
+        [r.payer for r in rows] + [r.payee for r in rows] + [r.device or "" for r in rows] + [r.source for r in rows]
+    )
+    hashed = _hashed(texts).reshape(4, n)
+    keys = np.empty((n, 3), np.uint64)
+    for c, kind in enumerate((_ACCOUNT, _ACCOUNT, _DEVICE)):
+        keys[:, c] = combine(np.full(n, kind, np.uint64), hashed[c])
+    keys[:, 2] *= np.fromiter((r.device is not None for r in rows), np.uint64, n)
     return Pending(
         ts=np.fromiter((r.ts_us for r in rows), np.int64, n), keys=keys,
-        value=np.fromiter((r.amount_fen for r in rows), np.int64, n), flags=flags,
-        source=(hash_text(pa.array([r.source for r in rows])) & np.uint64(0xFFFFFFFF)).astype(np.uint32),
+        value=np.fromiter((r.amount_fen for r in rows), np.int64, n),
+        flags=np.fromiter((_flags(r) for r in rows), np.uint32, n),
+        source=(hashed[3] & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         ids=np.empty((n, 3), np.int32), ref=np.full(n, -1, np.int64),
     )  # fmt: skip
+
+
+def _hashed(texts: list[str]) -> npt.NDArray[np.uint64]:
+    """As `hash_text`, of a few texts: no Arrow column is made for them."""
+    said = [t.encode() for t in texts]
+    out = np.empty(len(said), np.uint64)
+    if said:
+        offsets = np.zeros(len(said) + 1, np.int32)
+        np.cumsum([len(t) for t in said], out=offsets[1:])
+        data = np.frombuffer(b"".join(said) or b"\0", np.uint8)
+        hash_bytes(data, offsets, np.full((len(said) + 7) // 8, 255, np.uint8), out)
+    return out
 
 
 def _flags(r: Transfer) -> int:

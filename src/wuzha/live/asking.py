@@ -76,6 +76,8 @@ class _Owner:
                 reader, self._writer = await asyncio.open_unix_connection(str(address(self._home, self.partition)))
                 self._waiting = self._asker.open_of(self.partition)
                 self._flush()
+                for batch in self._asker.batches_of(self.partition):
+                    self.send(batch)
                 while True:
                     (length,) = _LENGTH.unpack(await reader.readexactly(4))
                     said = msgspec.msgpack.decode(await reader.readexactly(length), type=Answers | ManyAnswered)
@@ -116,7 +118,7 @@ class Asker:
         self._owners = [_Owner(self, home, p) for p in range(partitions)]
         self._told = told
         self._asked: dict[int, _Asked] = {}
-        self._many: dict[int, tuple[dict[int, ManyAnswered], asyncio.Event]] = {}
+        self._many: dict[int, tuple[Many, dict[int, ManyAnswered], asyncio.Event]] = {}
         self._number = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -156,17 +158,17 @@ class Asker:
     async def ask_many(self, rows: bytes, seconds: float) -> dict[int, ManyAnswered]:
         """What each partition's owner says of a batch (an Arrow stream of ``transfers``) within ``seconds``."""
         self._number += 1
-        number = self._number
+        batch = Many(number=self._number, rows=rows)
         heard: dict[int, ManyAnswered] = {}
         whole = asyncio.Event()
-        self._many[number] = heard, whole
+        self._many[batch.number] = batch, heard, whole
         try:
             for one in self._owners:
-                one.send(Many(number=number, rows=rows))
+                one.send(batch)
             with suppress(TimeoutError):
                 await asyncio.wait_for(whole.wait(), seconds)
         finally:
-            del self._many[number]
+            del self._many[batch.number]
         return heard
 
     def open_of(self, partition: int) -> list[Ask]:
@@ -176,13 +178,17 @@ class Asker:
             if any(p == partition and side not in a.heard.by for side, p in a.wanted.items())
         ]  # fmt: skip
 
+    def batches_of(self, partition: int) -> list[Many]:
+        """Batches that this partition's owner still has to answer."""
+        return [batch for batch, heard, _ in self._many.values() if partition not in heard]
+
     def hear(self, partition: int, answers: Answers | ManyAnswered) -> None:
         """Take in what an owner said."""
         if answers.books:
             self._told(answers.books)
         if isinstance(answers, ManyAnswered):
             if answers.number in self._many:
-                heard, whole = self._many[answers.number]
+                _, heard, whole = self._many[answers.number]
                 heard[partition] = answers
                 if len(heard) == len(self._owners):
                     whole.set()

@@ -41,6 +41,9 @@ _SLICE_S, _CALM_S = 0.004, 0.05
 #: Decisions count as coming for so long after the last one.
 _COMING_S = 2.0
 _SMALLEST = 64
+#: While several ask at once, turns begin so far apart: each costs as much as some questions.
+_APART_S = 0.003
+_SENTENCES = 10_000
 #: Transfers that are judged in one turn.
 _TURN = 256
 #: libpq's limit for a path, which is the kernel's.
@@ -96,11 +99,21 @@ class Book:
         self.digest, self.content = book_of(rules)
         self.typologies = list(rules.typologies.values())
         self.numbers = {r.number: r for r in rules.rules.values()}
-        self.columns: dict[str, tuple[Any, Any]] = {}
-        listed = list(rules.features.values())
-        for kind in ("account", "person"):
-            at = [i for i, f in enumerate(listed) if f.subject == kind]
-            self.columns[kind] = np.array(at, np.int64), np.array([listed[i].name for i in at], object)
+        self._sentences: dict[tuple[Any, ...], tuple[str, str]] = {}
+        self.names = np.array(list(rules.features), object)
+        kinds = np.array([f.subject for f in rules.features.values()])
+        self.of_side = np.stack([kinds == "account", kinds == "account", kinds == "person", kinds == "person"])
+
+    def sentences(self, rule: Any, args: dict[str, float | None]) -> tuple[str, str]:
+        """A piece of evidence in Chinese and English; the same is asked for again and again."""
+        key = rule.id, *args.values()
+        found = self._sentences.get(key)
+        if found is None:
+            if len(self._sentences) >= _SENTENCES:
+                self._sentences.clear()
+            zh, en = (detect.reason(rule.id, rule.version, args, language, self.rules) for language in ("zh", "en"))
+            found = self._sentences[key] = zh, en
+        return found
 
 
 class Turns:
@@ -216,8 +229,12 @@ class Deciding(threading.Thread):
 
     def run(self) -> None:
         """Read what is asked, judge it together, answer."""
+        crowded = False
+        begun = 0.0
         try:
             while not self._ends.is_set():
+                if crowded and (left := begun + _APART_S - time.monotonic()) > 0:
+                    time.sleep(left)
                 asked: list[tuple[socket.socket, Asks | Many]] = []
                 for key, _ in self._selector.select(0.2):
                     if key.fileobj is self._listener:
@@ -226,6 +243,8 @@ class Deciding(threading.Thread):
                     else:
                         asked += self._read(key.fileobj)  # type: ignore[arg-type]
                 if asked:
+                    begun = time.monotonic()
+                    crowded = sum(len(a.asks) if isinstance(a, Asks) else 1 for _, a in asked) > 1
                     try:
                         self._answer(asked)
                     except Exception:  # those who asked are told at their deadline that nobody answered
@@ -298,16 +317,15 @@ class Deciding(threading.Thread):
                 book, epoch, (position, read) = self._book, self._epoch, self._place
                 verdicts = self._decider.judge(self._engine, rows, figures=True)
                 names = [self._names(verdicts, i) for i in range(len(turn))]
-            reasons = self._reasons(book, verdicts)
+            sides = self._sides(book, verdicts, names)
             by_conn: dict[socket.socket, list[Answer]] = {}
             for i, (conn, one) in enumerate(turn):
                 flags = int(verdicts.flags[i])
-                sides = [self._side(book, verdicts, i, c, names[i][c], reasons.get((i, c), [])) for c in range(4)]
                 by_conn.setdefault(conn, []).append(
                     Answer(
                         number=one[0], partition=self._partition, epoch=epoch, position=position, rows=read,
                         book=book.digest, stranger=bool(flags & STRANGER), own=bool(flags & OWN),
-                        merchant=bool(flags & MERCHANT), sides=sides,
+                        merchant=bool(flags & MERCHANT), sides=sides[i],
                     )
                 )  # fmt: skip
             for conn, answers in by_conn.items():
@@ -348,11 +366,8 @@ class Deciding(threading.Thread):
                 closer = self._decider.judge(self._engine, Pending(*(a[eventful] for a in some)), figures=True)
                 names = [self._names(closer, i) for i in range(len(eventful))]
             assert book is not None
-            reasons = self._reasons(book, closer)
-            for i, row in enumerate(eventful.tolist()):
-                full[begin + row] = [
-                    self._side(book, closer, i, c, names[i][c], reasons.get((i, c), [])) for c in range(4)
-                ]
+            for row, made in zip(eventful.tolist(), self._sides(book, closer, names), strict=True):
+                full[begin + row] = made
             sides.append(s)
             flags.append(verdicts.flags)
         assert book is not None
@@ -368,46 +383,61 @@ class Deciding(threading.Thread):
         self.answered += len(rows.ts)
 
     def _names(self, verdicts: Verdicts, row: int) -> list[str | None]:
-        return [self._called(int(s["subject"]), bool(s["known"])) for s in verdicts.sides[row]]
-
-    def _called(self, subject: int, known: bool) -> str | None:
-        return self._engine.subject(subject) if known and subject >= 0 else None
+        """Persons by their keys; the accounts stand in the question."""
+        some = verdicts.sides[row]
+        persons = zip(some["subject"][2:].tolist(), some["known"][2:].tolist(), strict=True)
+        return [None, None, *(self._engine.subject(s) if known and s >= 0 else None for s, known in persons)]
 
     @staticmethod
-    def _reasons(book: Book, verdicts: Any) -> dict[tuple[int, int], list[Reason]]:
+    def _reasons(book: Book, verdicts: Verdicts) -> dict[tuple[int, int], list[Reason]]:
         out: dict[tuple[int, int], list[Reason]] = {}
-        for p in verdicts.pieces:
-            rule = book.numbers.get(int(p["rule"]))
+        for at, values, row, number, side, fresh in verdicts.pieces.tolist():
+            rule = book.numbers.get(number)
             if rule is None:
                 continue
-            args = {n: None if np.isnan(v) else float(v) for n, v in zip(rule.args, p["args"], strict=False)}
-            out.setdefault((int(p["row"]), int(p["side"])), []).append(
+            args = {n: None if v != v else v for n, v in zip(rule.args, values.tolist(), strict=False)}
+            zh, en = book.sentences(rule, args)
+            out.setdefault((row, side), []).append(
                 Reason(
-                    rule=rule.id, version=rule.version, at=moment(int(p["at"])), args=args, fresh=bool(p["fresh"]),
-                    zh=detect.reason(rule.id, rule.version, args, "zh", book.rules),
-                    en=detect.reason(rule.id, rule.version, args, "en", book.rules),
+                    rule=rule.id, version=rule.version, at=moment(at), args=args, fresh=bool(fresh), zh=zh, en=en,
                 )
             )  # fmt: skip
         return out
 
     @staticmethod
-    def _side(book: Book, verdicts: Any, row: int, c: int, name: str | None, reasons: list[Reason]) -> Side:
-        s = verdicts.sides[row, c]
-        at, columns = book.columns["person" if c >= 2 else "account"]
-        figures: dict[str, float] = {}
-        if s["subject"] >= 0:
-            values = verdicts.values[row, c, at]
-            some = np.flatnonzero(~np.isnan(values) & (values != 0))
-            figures = dict(zip(columns[some].tolist(), values[some].tolist(), strict=True))
-        side = Side(subject=name, known=bool(s["known"]), figures=figures)
-        suspect, marks, level = int(s["suspect"]), int(s["marks"]), int(s["level"])
-        if suspect:
-            side.suspect = [t for i, t in enumerate(codes.SUSPECTS) if suspect >> i & 1]
-        side.cleared, side.confirmed = bool(marks & 2), bool(marks & 4)
-        side.was_level, side.fired, side.reasons = int(s["was_level"]) + 1, int(s["fired"]), reasons
-        if level >= 0:
-            typology = book.typologies[int(s["typology"])]
-            side.level, side.stage, side.score = level + 1, STAGES[int(s["stage"])], round(float(s["score"]), 3)
-            side.typology, side.scam_type = typology.id, typology.scam_type
-            side.interdict, side.amount_fen = side.score >= typology.interdict, int(s["amount"])
-        return side
+    def _figures(book: Book, verdicts: Verdicts) -> list[dict[str, float]]:
+        """By row * 4 + side: what is neither null nor 0."""
+        values = verdicts.values
+        some = ~np.isnan(values) & (values != 0) & book.of_side & (verdicts.sides["subject"] >= 0)[:, :, None]
+        rows, sides, columns = np.nonzero(some)
+        names, figures = book.names[columns].tolist(), values[some].tolist()
+        ends = np.cumsum(np.bincount(rows * 4 + sides, minlength=4 * len(values))).tolist()
+        begin, out = 0, []
+        for end in ends:
+            out.append(dict(zip(names[begin:end], figures[begin:end], strict=True)))
+            begin = end
+        return out
+
+    def _sides(self, book: Book, verdicts: Verdicts, names: list[list[str | None]]) -> list[list[Side]]:
+        """Four sides of each row."""
+        reasons, figures = self._reasons(book, verdicts), self._figures(book, verdicts)
+        out = []
+        for row, four in enumerate(verdicts.sides.tolist()):
+            made = []
+            for c, said in enumerate(four):
+                score, amount, _, _, suspect, marks, typology, level, was, stage, known, fired = said
+                side = Side(subject=names[row][c], known=bool(known), figures=figures[row * 4 + c])
+                if suspect or marks or level >= 0 or was >= 0 or fired:
+                    side.suspect = [t for i, t in enumerate(codes.SUSPECTS) if suspect >> i & 1]
+                    side.cleared, side.confirmed = bool(marks & 2), bool(marks & 4)
+                    side.was_level, side.fired, side.reasons = was + 1, fired, reasons.get((row, c), [])
+                    if level >= 0:
+                        one = book.typologies[typology]
+                        side.level, side.stage, side.score = level + 1, STAGES[stage], round(score, 3)
+                        side.typology, side.scam_type = one.id, one.scam_type
+                        side.interdict, side.amount_fen = side.score >= one.interdict, amount
+                elif (row, c) in reasons:  # evidence that does not make an alert yet
+                    side.reasons = reasons[row, c]
+                made.append(side)
+            out.append(made)
+        return out
