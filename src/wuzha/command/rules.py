@@ -185,15 +185,13 @@ def snooze(
         raise Refused("not_found")
     if until is not None and not now < until <= now + LONGEST_SNOOZE:
         raise Refused("snooze_time", days=LONGEST_SNOOZE.days)
-    number, kind = _subject_number(conn, subject.strip())
-    if kind != found.subject:
-        raise Refused("rule_subject", subject=found.subject)
     what = "woken" if until is None else "snoozed"
+    number = _subject_number(conn, subject.strip(), found.subject)
     _change(conn, actor, what, rule, now, subject_id=number, until=until, why=why)
 
 
-def _subject_number(conn: psycopg.Connection[Any], subject: str) -> tuple[int, str]:
-    """Number and kind of a subject by its key, or as ``#number``. Refused("unknown_subject")."""
+def _subject_number(conn: psycopg.Connection[Any], subject: str, kind: str) -> int:
+    """Number of a subject of ``kind`` by its key, or as ``#number``. Refused: unknown_subject, rule_subject."""
     if subject.startswith("#") and subject[1:].isdecimal() and len(subject) < 19:
         row = conn.execute("SELECT subject_id, kind FROM wuzha.subjects WHERE subject_id = %s", (int(subject[1:]),))
     else:
@@ -201,11 +199,15 @@ def _subject_number(conn: psycopg.Connection[Any], subject: str) -> tuple[int, s
             key = split_key(subject)
         except ValueError as error:
             raise Refused("unknown_subject") from error
+        if key[0] != kind:
+            raise Refused("rule_subject", subject=kind)
         row = conn.execute("SELECT subject_id, kind FROM wuzha.subjects WHERE kind = %s AND value = %s", key)
     found = row.fetchone()
     if found is None:
         raise Refused("unknown_subject")
-    return int(found[0]), str(found[1])
+    if found[1] != kind:
+        raise Refused("rule_subject", subject=kind)
+    return int(found[0])
 
 
 def history(conn: psycopg.Connection[Any], rule: str | None = None, *, limit: int = 200) -> list[dict[str, Any]]:
