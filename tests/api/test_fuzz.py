@@ -20,7 +20,8 @@ CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance,
 OPERATIONS = (
     ("/v1/events/{table}", "POST", 60), ("/v1/alerts", "GET", 30), ("/v1/alerts/{alert}", "GET", 30),
     ("/v1/feedback", "GET", 15), ("/v1/feedback/{warning}", "POST", 40), ("/v1/calls", "POST", 40),
-    ("/v1/health", "GET", 3), ("/v1/ready", "GET", 3),
+    ("/v1/decisions/transfer", "POST", 25), ("/v1/decisions/transfers", "POST", 15),
+    ("/v1/decisions/{decision}", "GET", 20), ("/v1/health", "GET", 3), ("/v1/ready", "GET", 3),
 )  # fmt: skip
 
 
@@ -33,10 +34,11 @@ def as_sent(context: object, value: object) -> bytes:
 
 
 @pytest.mark.parametrize(("path", "method", "examples"), OPERATIONS)
-@pytest.mark.parametrize("role", ["desk", None])
+@pytest.mark.parametrize("whose", ["its own", None])
 def test_no_answer_is_a_server_error(
-    client: TestClient, sender, engine: Connection, path: str, method: str, examples: int, role: str | None
+    client: TestClient, sender, engine: Connection, path: str, method: str, examples: int, whose: str | None
 ) -> None:  # type: ignore[no-untyped-def]
+    role = whose and ("bank" if "decisions" in path else "desk")
     with engine.transaction():
         unit = engine.execute("SELECT unit_id FROM wuzha.units").fetchone()
     assert unit is not None
