@@ -172,6 +172,19 @@ def test_an_alert_is_told_in_the_words_of_the_version_that_raised_it(
     house.evidence(alert, "told", {"warnings_7d": 3.0}, at=clock.now())
     page = officer("wang").get(f"/alerts/{alert}").text
     assert "7 天内有 3 条上级提示" in page and "told@1" in page and "另外一种说法" not in page
+    assert "/rules?" not in page, "who may not read rules is not sent there"
+    house.evidence(alert, "warned_low", {"warnings_low_7d": 1.0}, at=clock.now())
+    analyst = officer("ana")
+    way = re.search(r'href="(/rules\?rule=warned_low[^"]+)"', analyst.get(f"/alerts/{alert}").text)
+    assert way is not None
+    there = analyst.get(way[1].replace("&amp;", "&")).text
+    number = re.search(r'name="subject" placeholder="person:…" value="(#\d+)"', there)
+    assert number is not None
+    until = (clock.now() + timedelta(days=2)).date().isoformat()
+    kept = {"do": "snooze", "subject": number[1], "until": until, "why": "已核实"}
+    assert analyst.post("/rules/warned_low/act", kept).status_code == 303
+    with house.scope(ana) as conn:
+        assert [rule for rule, _ in rules.standing(conn).snoozed] == ["warned_low"]
 
 
 def test_features_complete_and_the_mistake_is_marked_as_one_types(page: Page, address: str, ana: Actor) -> None:

@@ -113,8 +113,9 @@ def _shipped(conn: psycopg.Connection[Any], name: str) -> str | None:
 
 
 def show(
-    ctx: Context, name: str = "", version: int | None = None, *, said: Refused | None = None, status: int = 200
-) -> Response:
+    ctx: Context, name: str = "", version: int | None = None, *, subject: str = "", said: Refused | None = None,
+    status: int = 200,
+) -> Response:  # fmt: skip
     require(ctx.actor, "rules.read")
     with ctx.db() as conn:
         stands = rules.standing(conn)
@@ -129,6 +130,7 @@ def show(
     text = ctx.form.get("text") or (one["text"] if one else _NEW)
     return ctx.page(
         "rules.html", status=status, one=one, name=name, text=text, said=said, form=ctx.form, back=BACK,
+        subject=ctx.form.get("subject", subject),
         may=ctx.actor.may, me=ctx.actor.user_id, stands=stands, told=partial(told, language=ctx.language), **values,
     )  # fmt: skip
 

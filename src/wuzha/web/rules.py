@@ -12,11 +12,11 @@ router = APIRouter()
 
 
 @router.get("/rules")
-def page(ctx: Context = Depends(signed_in), rule: str = "", version: int | None = None) -> Response:
-    """All rules, and one of them to read and to write on."""
+def page(ctx: Context = Depends(signed_in), rule: str = "", version: int | None = None, subject: str = "") -> Response:
+    """All rules, and one of them to read and to write on; ``subject`` is whom a snooze would be for."""
     from . import rule_shelf
 
-    return rule_shelf.show(ctx, rule, version)
+    return rule_shelf.show(ctx, rule, version, subject=subject)
 
 
 @router.get("/rules/known")
