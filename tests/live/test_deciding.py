@@ -12,8 +12,8 @@ from tests.eventlog import city as small_log
 
 from wuzha import detect
 from wuzha.live import decision, decision_policy, results
-from wuzha.live.asking import Asker, Heard, owner
-from wuzha.live.deciding import Deciding, address
+from wuzha.live.asking import Asker, Heard, address, owner
+from wuzha.live.deciding import Deciding
 from wuzha.live.decision_words import Answer, Side
 
 KNOWN = [f"62220000000000{i:02d}" for i in range(8)]

@@ -25,6 +25,7 @@ from wuzha.live.settings import settings
 from wuzha.store import opened
 from wuzha.store.embedded import ServerError
 
+from . import decisions
 from .doors import Doors
 
 GROUP = "wuzha.faces"
@@ -75,7 +76,7 @@ def run(host: str, port: int) -> None:
     with opened(upgrade=False) as db:
         shared = Doors(db=db, settings=settings()).open()
         try:
-            asyncio.run(listen(compose(shared), host, port))
+            asyncio.run(listen(decisions.before(compose(shared)), host, port))
         finally:
             shared.close()
             stop_tracing()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -23,12 +24,12 @@ from starlette.routing import Mount
 from wuzha.events import TABLES, clock
 from wuzha.live import decision, decision_policy
 from wuzha.live.asking import Asker, Heard
-from wuzha.live.decision_records import KeyRefused, Recorder, Stale, Standing
+from wuzha.live.decision_records import Became, KeyRefused, Record, Recorder, Stale, Standing
 from wuzha.store import keys
 from wuzha.store.sources import Source
 
 from . import decisions_batch, decisions_schema
-from .asgi import Receive, Refused, Send, body, other_question, problem
+from .asgi import ASGI, Receive, Refused, Send, body, other_question, problem
 from .doors import Doors
 from .problems import MEDIA_TYPE
 
@@ -76,8 +77,8 @@ class Decisions:
     """The ASGI app. It belongs to one process's doors; what is asked of owners lives in the loop that first asks."""
 
     def __init__(self, doors: Doors) -> None:
-        self.doors, self.policy = doors, decision_policy.shipped()
-        self.recorder = Recorder(lambda: doors.db.connect("web"))
+        self.doors, self.policy = doors, decision_policy.of(doors.settings.home)
+        self.recorder = Recorder(lambda: doors.db.connect("web"), deliver)
         self.recorder.book(self.policy.digest, "policy", _JSON.encode({"text": self.policy.text}))
         self._asker: Asker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,6 +97,12 @@ class Decisions:
     def _keep(self, books: dict[str, bytes]) -> None:
         for digest, content in books.items():
             self.recorder.book(digest, "rules", content)
+
+    async def record(self, row: Record) -> Standing:
+        """The record that stands when it is durable. KeyRefused, Stale, psycopg.Error."""
+        whom: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+        self.recorder.submit(row, whom)
+        return await whom
 
     def forget(self) -> None:
         """What keys stand for is read anew."""
@@ -210,7 +217,7 @@ class Decisions:
                 heard=heard, answer=answer, record=record, now=now,
             )  # fmt: skip
             try:
-                standing: Standing = await asyncio.wrap_future(self.recorder.submit(row))
+                standing = await self.record(row)
                 break
             except Stale:
                 continue  # the worker had lost its lease: its successor is asked, or nobody is left to
@@ -249,9 +256,42 @@ class Decisions:
             ).fetchone()
 
 
+def deliver(told: Sequence[Became]) -> None:
+    """Wake those who wait, each loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Became]] = {}
+    for whom, became in told:
+        by_loop.setdefault(whom.get_loop(), []).append((whom, became))
+    for loop, some in by_loop.items():
+        with suppress(RuntimeError):  # a loop that has ended
+            loop.call_soon_threadsafe(_settle, some)
+
+
+def _settle(told: Sequence[Became]) -> None:
+    for whom, became in told:
+        if whom.done():
+            continue  # whoever asked has gone; the record stands
+        if isinstance(became, Exception):
+            whom.set_exception(became)
+        else:
+            whom.set_result(became)
+
+
+def before(app: FastAPI) -> ASGI:
+    """``app``, but decisions past its middleware and routes, which take longer than a decision."""
+    made: Decisions = app.state.decisions
+
+    async def front(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX + "/"):
+            await made(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return front
+
+
 def install(app: FastAPI) -> None:
     """Give ``app`` these addresses, and their description."""
-    made = Decisions(app.state.doors)
+    made = app.state.decisions = Decisions(app.state.doors)
     app.state.doors.ending.append(made.close)
     app.router.routes.append(Mount(PREFIX, app=made))
     decisions_schema.describe(app)

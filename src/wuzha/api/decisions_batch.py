@@ -80,7 +80,7 @@ async def _many(
         decided = await asyncio.to_thread(decision_batch.decide, app.policy, rows, heard, partitions, now)
         record = _record(app, caller, key, asked, decided, rejects, now.isoformat())
         try:
-            standing = await asyncio.wrap_future(app.recorder.submit(record))
+            standing = await app.record(record)
             break
         except Stale:
             continue

@@ -7,7 +7,10 @@ the other's answer still counts; a question whose owner went away is asked again
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import struct
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +21,6 @@ import structlog
 
 from wuzha.events.hashing import text_hash
 
-from .deciding import address
 from .decision_words import Answer, Answers, Ask, Asks, Many, ManyAnswered, Side
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,23 @@ _LENGTH = struct.Struct(">I")
 #: An owner that is not there is looked for again so often.
 _AGAIN_S = 0.05
 SIDES = ("payer", "payee")
+
+
+#: The kernel's limit for a socket's path is 107 bytes.
+_LONGEST = 100
+
+
+def address(home: Path, partition: int) -> Path:
+    """The private socket on which the owner of a partition is asked."""
+    path = home / f"decisions-{partition}.sock"
+    if len(os.fsencode(path)) <= _LONGEST:
+        return path
+    short = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"wuzha-{os.geteuid()}-{short}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder / path.name
 
 
 def owner(account: str, partitions: int) -> int:

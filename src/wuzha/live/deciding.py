@@ -7,12 +7,10 @@ decisions and decisions for at most 5 ms of events; an answer says whose it is (
 
 from __future__ import annotations
 
-import hashlib
 import os
 import selectors
 import socket
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,13 +24,12 @@ import pyarrow as pa
 import structlog
 
 from wuzha import detect
-from wuzha.detect import codes
-from wuzha.detect.changes import moment
-from wuzha.detect.decide import MERCHANT, OWN, STRANGER, Decider, Pending, Transfer, Verdicts, pending, pending_of
-from wuzha.events import STAGES
+from wuzha.detect.decide import MERCHANT, OWN, STRANGER, Decider, Pending, Transfer, pending, pending_of
 
 from . import results
-from .decision_words import Answer, Answers, Asks, Many, ManyAnswered, Reason, Side
+from .asking import address
+from .decision_sides import Book, names_of, sides_of
+from .decision_words import Answer, Answers, Asks, Many, ManyAnswered
 
 log = structlog.get_logger(__name__)
 
@@ -46,74 +43,11 @@ _APART_S = 0.003
 _SENTENCES = 10_000
 #: Transfers that are judged in one turn.
 _TURN = 256
-#: libpq's limit for a path, which is the kernel's.
-_LONGEST = 100
 _LENGTH = struct.Struct(">I")
 #: A frame longer than this is nobody of ours.
 _FRAME = 64 << 20
 _RANK = ("low", "medium", "high", "urgent")
 _JSON = msgspec.json.Encoder()
-
-
-def address(home: Path, partition: int) -> Path:
-    """The private socket on which the owner of a partition is asked."""
-    path = home / f"decisions-{partition}.sock"
-    if len(os.fsencode(path)) <= _LONGEST:
-        return path
-    short = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"wuzha-{os.geteuid()}-{short}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
-        raise PermissionError(f"{folder} is not this user's alone")
-    return folder / path.name
-
-
-def book_of(rules: detect.RuleBook) -> tuple[str, bytes]:
-    """A book of rules as JSON, and its SHA-256: what features, rules and typologies said."""
-    content = {
-        "features": {
-            f.name: {"version": f.version, "subject": f.subject, "unit": f.unit, "zh": f.zh, "en": f.en}
-            for f in rules.features.values()
-        },
-        "rules": {
-            r.id: {"version": r.version, "subject": r.subject, "stage": r.stage, "when": r.when, "zh": r.zh, "en": r.en}
-            for r in rules.rules.values()
-        },
-        "typologies": {
-            t.id: {
-                "scam_type": t.scam_type, "zh": t.zh, "en": t.en, "levels": t.levels, "interdict": t.interdict,
-                "weights": t.weights,
-            }
-            for t in rules.typologies.values()
-        },
-    }  # fmt: skip
-    said = _JSON.encode(content)
-    return hashlib.sha256(said).hexdigest(), said
-
-
-class Book:
-    """What the answers need of a book of rules."""
-
-    def __init__(self, rules: detect.RuleBook) -> None:
-        self.rules = rules
-        self.digest, self.content = book_of(rules)
-        self.typologies = list(rules.typologies.values())
-        self.numbers = {r.number: r for r in rules.rules.values()}
-        self._sentences: dict[tuple[Any, ...], tuple[str, str]] = {}
-        self.names = np.array(list(rules.features), object)
-        kinds = np.array([f.subject for f in rules.features.values()])
-        self.of_side = np.stack([kinds == "account", kinds == "account", kinds == "person", kinds == "person"])
-
-    def sentences(self, rule: Any, args: dict[str, float | None]) -> tuple[str, str]:
-        """A piece of evidence in Chinese and English; the same is asked for again and again."""
-        key = rule.id, *args.values()
-        found = self._sentences.get(key)
-        if found is None:
-            if len(self._sentences) >= _SENTENCES:
-                self._sentences.clear()
-            zh, en = (detect.reason(rule.id, rule.version, args, language, self.rules) for language in ("zh", "en"))
-            found = self._sentences[key] = zh, en
-        return found
 
 
 class Turns:
@@ -316,8 +250,8 @@ class Deciding(threading.Thread):
                     self._book = Book(self._engine.rules)
                 book, epoch, (position, read) = self._book, self._epoch, self._place
                 verdicts = self._decider.judge(self._engine, rows, figures=True)
-                names = [self._names(verdicts, i) for i in range(len(turn))]
-            sides = self._sides(book, verdicts, names)
+                names = [names_of(self._engine, verdicts, i) for i in range(len(turn))]
+            sides = sides_of(book, verdicts, names)
             by_conn: dict[socket.socket, list[Answer]] = {}
             for i, (conn, one) in enumerate(turn):
                 flags = int(verdicts.flags[i])
@@ -364,9 +298,9 @@ class Deciding(threading.Thread):
                 )
                 eventful = np.flatnonzero(on.any(axis=1))
                 closer = self._decider.judge(self._engine, Pending(*(a[eventful] for a in some)), figures=True)
-                names = [self._names(closer, i) for i in range(len(eventful))]
+                names = [names_of(self._engine, closer, i) for i in range(len(eventful))]
             assert book is not None
-            for row, made in zip(eventful.tolist(), self._sides(book, closer, names), strict=True):
+            for row, made in zip(eventful.tolist(), sides_of(book, closer, names), strict=True):
                 full[begin + row] = made
             sides.append(s)
             flags.append(verdicts.flags)
@@ -381,63 +315,3 @@ class Deciding(threading.Thread):
             ),
         )  # fmt: skip
         self.answered += len(rows.ts)
-
-    def _names(self, verdicts: Verdicts, row: int) -> list[str | None]:
-        """Persons by their keys; the accounts stand in the question."""
-        some = verdicts.sides[row]
-        persons = zip(some["subject"][2:].tolist(), some["known"][2:].tolist(), strict=True)
-        return [None, None, *(self._engine.subject(s) if known and s >= 0 else None for s, known in persons)]
-
-    @staticmethod
-    def _reasons(book: Book, verdicts: Verdicts) -> dict[tuple[int, int], list[Reason]]:
-        out: dict[tuple[int, int], list[Reason]] = {}
-        for at, values, row, number, side, fresh in verdicts.pieces.tolist():
-            rule = book.numbers.get(number)
-            if rule is None:
-                continue
-            args = {n: None if v != v else v for n, v in zip(rule.args, values.tolist(), strict=False)}
-            zh, en = book.sentences(rule, args)
-            out.setdefault((row, side), []).append(
-                Reason(
-                    rule=rule.id, version=rule.version, at=moment(at), args=args, fresh=bool(fresh), zh=zh, en=en,
-                )
-            )  # fmt: skip
-        return out
-
-    @staticmethod
-    def _figures(book: Book, verdicts: Verdicts) -> list[dict[str, float]]:
-        """By row * 4 + side: what is neither null nor 0."""
-        values = verdicts.values
-        some = ~np.isnan(values) & (values != 0) & book.of_side & (verdicts.sides["subject"] >= 0)[:, :, None]
-        rows, sides, columns = np.nonzero(some)
-        names, figures = book.names[columns].tolist(), values[some].tolist()
-        ends = np.cumsum(np.bincount(rows * 4 + sides, minlength=4 * len(values))).tolist()
-        begin, out = 0, []
-        for end in ends:
-            out.append(dict(zip(names[begin:end], figures[begin:end], strict=True)))
-            begin = end
-        return out
-
-    def _sides(self, book: Book, verdicts: Verdicts, names: list[list[str | None]]) -> list[list[Side]]:
-        """Four sides of each row."""
-        reasons, figures = self._reasons(book, verdicts), self._figures(book, verdicts)
-        out = []
-        for row, four in enumerate(verdicts.sides.tolist()):
-            made = []
-            for c, said in enumerate(four):
-                score, amount, _, _, suspect, marks, typology, level, was, stage, known, fired = said
-                side = Side(subject=names[row][c], known=bool(known), figures=figures[row * 4 + c])
-                if suspect or marks or level >= 0 or was >= 0 or fired:
-                    side.suspect = [t for i, t in enumerate(codes.SUSPECTS) if suspect >> i & 1]
-                    side.cleared, side.confirmed = bool(marks & 2), bool(marks & 4)
-                    side.was_level, side.fired, side.reasons = was + 1, fired, reasons.get((row, c), [])
-                    if level >= 0:
-                        one = book.typologies[typology]
-                        side.level, side.stage, side.score = level + 1, STAGES[stage], round(score, 3)
-                        side.typology, side.scam_type = one.id, one.scam_type
-                        side.interdict, side.amount_fen = side.score >= one.interdict, amount
-                elif (row, c) in reasons:  # evidence that does not make an alert yet
-                    side.reasons = reasons[row, c]
-                made.append(side)
-            out.append(made)
-        return out

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -247,3 +248,9 @@ def read(text: str, file: str) -> Policy:
 def shipped() -> Policy:
     """The policy in the package."""
     return read((files(__package__) / "decisions.toml").read_text("utf-8"), "decisions.toml")
+
+
+def of(home: Path) -> Policy:
+    """A deployment's own policy (``decisions.toml`` in its data folder), else the shipped one."""
+    own = home / "decisions.toml"
+    return read(own.read_text("utf-8"), str(own)) if own.is_file() else shipped()

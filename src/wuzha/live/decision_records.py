@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,12 +91,19 @@ class Standing:
     rows: bytes | None = None
 
 
-class Recorder:
-    """One thread that owns one connection. `submit` from any thread."""
+#: Whoever waits for a record, and what became of it: an error to raise or the record that stands.
+Became = tuple[Any, Standing | Exception]
 
-    def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
-        self._connect = connect
-        self._queue: deque[tuple[Record, Future[Standing]]] = deque()
+
+class Recorder:
+    """One thread that owns one connection. `submit` from any thread; ``deliver`` is called in the recorder's own, once
+    a group: waking a waiting loop costs as much as a record does."""
+
+    def __init__(
+        self, connect: Callable[[], psycopg.Connection[Any]], deliver: Callable[[Sequence[Became]], None]
+    ) -> None:
+        self._connect, self._deliver = connect, deliver
+        self._queue: deque[tuple[Record, Any]] = deque()
         self._books: dict[str, tuple[str, bytes]] = {}
         self._kept: set[str] = set()
         self._changed = threading.Condition()
@@ -122,17 +128,15 @@ class Recorder:
         if digest not in self._kept:
             self._books[digest] = (kind, content)
 
-    def submit(self, record: Record) -> Future[Standing]:
-        """The record that will stand. KeyRefused, Stale or psycopg's error come out of the future."""
-        future: Future[Standing] = Future()
+    def submit(self, record: Record, whom: Any) -> None:
+        """``deliver`` gets ``whom`` with the record that will stand, with KeyRefused, Stale or psycopg's error."""
         with self._changed:
             if self._stopping:
                 raise RuntimeError("the server is stopping")
-            self._queue.append((record, future))
+            self._queue.append((record, whom))
             self._changed.notify()
-        return future
 
-    def _take(self) -> list[tuple[Record, Future[Standing]]]:
+    def _take(self) -> list[tuple[Record, Any]]:
         with self._changed:
             while not self._queue and not self._stopping:
                 self._changed.wait()
@@ -166,13 +170,10 @@ class Recorder:
         if conn is not None:
             conn.close()
 
-    @staticmethod
-    def _fail(group: Sequence[tuple[Record, Future[Standing]]], error: Exception) -> None:
-        for _, future in group:
-            if not future.done():
-                future.set_exception(error)
+    def _fail(self, group: Sequence[tuple[Record, Any]], error: Exception) -> None:
+        self._deliver([(whom, error) for _, whom in group])
 
-    def _commit(self, conn: psycopg.Connection[Any], group: Sequence[tuple[Record, Future[Standing]]]) -> None:
+    def _commit(self, conn: psycopg.Connection[Any], group: Sequence[tuple[Record, Any]]) -> None:
         for digest, (kind, content) in list(self._books.items()):
             conn.execute(
                 "INSERT INTO wuzha.decision_books (digest, kind, content, at) VALUES (%s, %s, %s::jsonb, %s)"
@@ -197,25 +198,19 @@ class Recorder:
             )  # fmt: skip
         said = _JSON.encode(asked).decode()
         new = {(s, k): d for d, s, k in conn.execute(_INSERT, {"asked": said, "rows": blobs}, prepare=True)}
-        told: list[tuple[Future[Standing], Standing | Exception]] = []
-        left: list[tuple[Record, Future[Standing]]] = []
-        for r, future in group:
+        told: list[Became] = []
+        left: list[tuple[Record, Any]] = []
+        for r, whom in group:
             number = new.pop((r.source_id, r.key), None)
             if number is None:
-                left.append((r, future))
+                left.append((r, whom))
             else:
-                told.append((future, Standing(decision_id=number, repeated=False)))
+                told.append((whom, Standing(decision_id=number, repeated=False)))
         if left:
             told += self._why(conn, left)
-        for future, standing in told:
-            if isinstance(standing, Exception):
-                future.set_exception(standing)
-            else:
-                future.set_result(standing)
+        self._deliver(told)
 
-    def _why(
-        self, conn: psycopg.Connection[Any], left: Sequence[tuple[Record, Future[Standing]]]
-    ) -> list[tuple[Future[Standing], Standing | Exception]]:
+    def _why(self, conn: psycopg.Connection[Any], left: Sequence[tuple[Record, Any]]) -> list[Became]:
         """What was not written: it stands already, its key works no more, or its answer was stale."""
         records = [r for r, _ in left]
         good = {row[0] for row in conn.execute(_KEYS, [[r.key_id for r in records], records[0].at])}
@@ -225,14 +220,14 @@ class Recorder:
                 _STANDING, [[r.source_id for r in records], [r.key for r in records]]
             )
         }
-        out: list[tuple[Future[Standing], Standing | Exception]] = []
-        for r, future in left:
+        out: list[Became] = []
+        for r, whom in left:
             if r.key_id not in good:
-                out.append((future, KeyRefused()))
+                out.append((whom, KeyRefused()))
             elif (found := stands.get((r.source_id, r.key))) is None:
-                out.append((future, Stale()))
+                out.append((whom, Stale()))
             else:
                 number, asked, record, rows = found
                 same = asked == r.asked
-                out.append((future, Standing(decision_id=number, repeated=True, same=same, record=record, rows=rows)))
+                out.append((whom, Standing(decision_id=number, repeated=True, same=same, record=record, rows=rows)))
         return out

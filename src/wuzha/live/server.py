@@ -22,11 +22,13 @@ from typing import Any
 import httpx
 import psycopg
 
+from wuzha.events.datafile import DataFileError
 from wuzha.store import Database, opened, zone_keys
 from wuzha.store.embedded import ServerError
 from wuzha.store.settings import Settings as StoreSettings
 from wuzha.store.settings import make_home
 
+from . import decision_policy
 from .settings import Settings
 from .subjects import first_unit
 from .supervise import Child, Supervisor
@@ -79,6 +81,10 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     secure = _certified(settings)
     make_home(settings.home)
+    try:
+        decision_policy.of(settings.home)
+    except DataFileError as error:
+        raise CannotServe(f"the policy of decisions is wrong: {error}") from error
     with _alone(settings.home) as there, ExitStack() as databases:
         _free_port(host, port)
         supervisor = Supervisor(say)
