@@ -28,6 +28,7 @@ from .aside import Aside
 from .cited import read_words
 from .logs import configure
 from .settings import Settings, settings
+from .steady import Steady
 from .watching import resident, tell
 
 log = structlog.get_logger(__name__)
@@ -47,11 +48,13 @@ def run() -> int:
     told = settings()
     try:
         with opened(upgrade=False) as db:
-            rounds = 0
+            rounds, steady = 0, Steady(told.home)
             while not stop.wait(_EVERY_S):
                 try:
                     with db.connect("engine") as conn:
-                        keep(conn, told, clock.now(), expire=rounds % _EXPIRE_EVERY == 0)
+                        now = clock.now()
+                        believed = steady.sees(now)
+                        keep(conn, told, now, expire=rounds % _EXPIRE_EVERY == 0, delete=believed)
                         tell(conn, "keeping", {"unsealed_s": unsealed_s(conn, told), "memory_bytes": resident()})
                     rounds += 1
                 except Exception as error:
@@ -62,9 +65,11 @@ def run() -> int:
     return 0
 
 
-def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, expire: bool) -> None:
+def keep(
+    conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, expire: bool, delete: bool = True
+) -> None:
     """One round: fold fingerprints and seal whole segments that are due, trim, and where ``expire`` drop what is over;
-    the latter two also where the disk has no room to seal."""
+    the latter two also where the disk has no room to seal. Without ``delete`` nothing goes."""
     row = conn.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
     if row is None or not row[0]:
         return
@@ -75,6 +80,8 @@ def keep(conn: psycopg.Connection[Any], settings: Settings, now: datetime, *, ex
                 store_log.fold(conn)
         except OSError as error:
             log.error("sealing put off", error=str(error))
+        if not delete:
+            return
         trim(conn, settings, now)
         if expire:
             dropped = history.expire(settings.history, now)
