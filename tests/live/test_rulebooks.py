@@ -85,10 +85,11 @@ def send(db: Database, *tables: pa.Table) -> int:
 
 
 @contextmanager
-def running(db: Database, home: Path) -> Iterator[Callable[[int], None]]:
+def running(db: Database, home: Path, **given: Any) -> Iterator[Callable[[int], None]]:
     """A worker that follows the log; yields what waits until its results reach a position."""
     compiled()
-    worker = Worker(lambda: db.connect("engine"), Settings(home=home, role="centre", snapshot_s=3600, lease_s=2.0))
+    settings = Settings(home=home, role="centre", snapshot_s=3600, lease_s=2.0, **given)
+    worker = Worker(lambda: db.connect("engine"), settings)
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -261,6 +262,19 @@ def test_a_rule_above_its_cap_is_taken_out_and_it_is_said(
         wait(lambda: (place(engine, "promoted") or 0) > at)
         until(send(db, warnings(300, 1, hours=2)))
         assert len(given(engine)) == len(before) + 1
+
+
+def test_rules_without_a_cap_may_be_given_one_by_the_deployment(
+    db: Database, engine: Connection, house: Centre, tmp_path: Path
+) -> None:
+    with running(db, tmp_path, rule_cap=4) as until:
+        until(send(db, *(warnings(i, 1, hours=0.1) for i in range(6))))
+        wait(lambda: place(engine, "braked", "warned_low") is not None)
+        before = given(engine, "warned_low")
+        until(send(db, warnings(6, 1, hours=0.1)))
+    assert given(engine, "warned_low") == before and len(before) == 6
+    said = engine.execute("SELECT detail ->> 'cap' FROM wuzha.rule_changes WHERE kind = 'braked'").fetchall()
+    assert ("4",) in said
 
 
 def test_a_snooze_is_for_one_subject_and_ends_by_itself(

@@ -140,7 +140,7 @@ def furnished(house: Centre, ana: Actor, bai: Actor) -> None:
     with house.scope(bai) as conn:
         rules.promote(conn, bai, "told", 1)
         rules.shadow(conn, bai, "told", 2)
-    rulebooks.brake(house.engine, rules.book(house.engine).rules["told"], 31)
+    rulebooks.brake(house.engine, rules.book(house.engine).rules["told"], 31, 5)
 
 
 def test_words_masks_and_the_brake(house: Centre, ana: Actor, bai: Actor, officer: Callable[..., Any]) -> None:

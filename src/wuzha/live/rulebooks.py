@@ -293,20 +293,24 @@ def give_place(conn: psycopg.Connection[Any], ids: tuple[int, ...], position: in
 # ---------------------------------------------------------------- the brake
 
 
-def over_cap(conn: psycopg.Connection[Any], book: RuleBook, fired: Iterable[str]) -> list[tuple[Rule, int]]:
-    """Of the rules that have just fired those that gave more evidence in an hour than their cap, with how much."""
+def over_cap(
+    conn: psycopg.Connection[Any], book: RuleBook, fired: Iterable[str], every: int = 0
+) -> list[tuple[Rule, int, int]]:
+    """Of the rules that have just fired those that gave more evidence in an hour than their cap, with how much and the
+    cap. ``every``: the cap of a rule that names none, 0 for none."""
     found = []
     for name in sorted(set(fired)):
         rule = book.rules.get(name)
-        if rule is None or not rule.cap or drafts.never(rule):
+        cap = 0 if rule is None else rule.cap or every
+        if rule is None or not cap or drafts.never(rule):
             continue
         if conn.execute(_BRAKING, [name]).fetchone() is not None:
             continue
         row = conn.execute(
             _GIVEN if rule.subject == "person" else _SUSPECTED, {"rule": name, "version": rule.version}
         ).fetchone()
-        if row is not None and row[0] > rule.cap:
-            found.append((rule, int(row[0])))
+        if row is not None and row[0] > cap:
+            found.append((rule, int(row[0]), cap))
     return found
 
 
@@ -319,9 +323,9 @@ _SUSPECTED = """WITH given AS (
     SELECT count(*) FROM given WHERE at > (SELECT max(at) - interval '1 hour' FROM given)"""
 
 
-def brake(conn: psycopg.Connection[Any], rule: Rule, given: int) -> None:
+def brake(conn: psycopg.Connection[Any], rule: Rule, given: int, cap: int) -> None:
     """Take the rule out as soon as the worker takes it up; the audit says so."""
-    detail = {"given": given, "cap": rule.cap}
+    detail = {"given": given, "cap": cap}
     conn.execute(
         "INSERT INTO wuzha.rule_changes (kind, rule, version, at, detail) VALUES ('braked', %s, %s, %s, %s)",
         [rule.id, rule.version, clock.now(), Jsonb(detail)],

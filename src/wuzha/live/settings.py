@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     #: The lowest level of alert that leaves a holder as a warning: weak hints stay where the data are.
     leaving_level: Literal["urgent", "high", "medium", "low"] = "medium"
 
+    #: Pieces of evidence in an hour above which a rule that names no cap of its own is taken out; 0: none.
+    rule_cap: int = Field(default=0, ge=0)
+
     #: A request's body as sent, and after gunzip; more is answered with 413.
     body_limit: int = Field(default=32 * MIB, gt=0)
     inflated_limit: int = Field(default=256 * MIB, gt=0)

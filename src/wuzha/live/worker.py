@@ -306,14 +306,13 @@ class Worker:
         if at >= committed and (self._unsaved or self._writing is not None):
             self._last(conn, lease, engine, marks, at)
 
-    @staticmethod
-    def _brake(conn: psycopg.Connection[Any], book: detect.RuleBook, found: results.Found) -> None:
+    def _brake(self, conn: psycopg.Connection[Any], book: detect.RuleBook, found: results.Found) -> None:
         """Rules that have just given more than their cap are to go out."""
         fired = {e.rule for e in found.evidence} | {r for s in found.suspects.values() for r in s.args}
-        for rule, given in rulebooks.over_cap(conn, book, fired):
-            log.error("rule braked", rule=rule.id, version=rule.version, given=given, cap=rule.cap)
+        for rule, given, cap in rulebooks.over_cap(conn, book, fired, self._settings.rule_cap):
+            log.error("rule braked", rule=rule.id, version=rule.version, given=given, cap=cap)
             with conn.transaction():
-                rulebooks.brake(conn, rule, given)
+                rulebooks.brake(conn, rule, given, cap)
 
     @contextmanager
     def _blamed(self, first: int, last: int) -> Iterator[None]:
