@@ -42,7 +42,7 @@ def address(home: Path, partition: int) -> Path:
         return path
     short = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"wuzha-{os.geteuid()}-{short}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
         raise PermissionError(f"{folder} is not this user's alone")
     return folder / path.name

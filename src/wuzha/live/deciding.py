@@ -149,6 +149,7 @@ class Deciding(threading.Thread):
     # ------------------------------------------------------------ the socket
 
     def _listen(self) -> None:
+        self._address.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._address.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         was = os.umask(0o177)
