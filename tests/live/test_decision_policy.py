@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from wuzha.events.datafile import DataFileError
 from wuzha.events.scam_types import scam_types
 from wuzha.live import decision_policy
 from wuzha.live.decision_policy import ACTIONS, FACTS, ends_at, read, shipped
+from wuzha.live.server import CannotServe, serve
+from wuzha.live.settings import Settings
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -116,3 +119,13 @@ def test_the_strictest_step_that_holds_is_taken_and_more_money_is_never_milder(
             assert ACTIONS.index(other.action) <= rank
     more = policy.step(asked, fen + 10**8)
     assert ACTIONS.index(more.action if more else "allow") >= rank
+
+
+def test_a_deployments_own_policy_stands_in_its_folder(tmp_path: Path) -> None:
+    assert decision_policy.of(tmp_path) is shipped()
+    own = tmp_path / "decisions.toml"
+    own.write_text(shipped().text.replace('id = "2026-1"', 'id = "ours"'), "utf-8")
+    assert decision_policy.of(tmp_path).id == "ours" and decision_policy.of(tmp_path).digest != shipped().digest
+    own.write_text(shipped().text.replace("hours = 24", "hours = 240", 1), "utf-8")
+    with pytest.raises(CannotServe, match=r"decisions.toml:\d+:\d+: a delay or a hold ends after 1 to 72 hours"):
+        serve(Settings(home=tmp_path), "127.0.0.1", 0, say=lambda _: None)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from wuzha.events import clock
 from wuzha.events.money import yuan
 
 from .asking import Heard
@@ -124,14 +125,20 @@ _ACTION = {
 _LEVEL = {"zh": ("无", "低危", "中危", "高危", "紧急"), "en": ("none", "low", "medium", "high", "urgent")}
 
 
+def _moment(text: str) -> str:
+    """A time of a record as people here read it."""
+    return datetime.fromisoformat(text).astimezone(clock.zone()).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def explain(record: dict[str, Any], language: str) -> list[str]:
     """Why it was decided so, as sentences (``zh`` or ``en``), from the record alone."""
     zh = language == "zh"
     question, answer, sides = record["question"], record["answer"], record["sides"]
-    amount = yuan(int(question["amount_fen"]))
+    amount, payer, payee = yuan(int(question["amount_fen"])), question["payer"], question["payee"]
+    at = _moment(answer["at"])
     out = [
-        f"{answer['at']}：询问账户{question['payer']}向账户{question['payee']}转账{amount}元是否可以办理。" if zh
-        else f"{answer['at']}: asked about {amount} yuan from account {question['payer']} to {question['payee']}."
+        f"{at}：银行询问账户{payer}向账户{payee}转账{amount}元是否可以办理。" if zh
+        else f"{at}: a bank asked about {amount} yuan from account {payer} to account {payee}."
     ]  # fmt: skip
     for side in answer["missing"]:
         name = _SIDE[language][side]
@@ -148,9 +155,10 @@ def explain(record: dict[str, Any], language: str) -> list[str]:
             out.append(f"{who}：此前没有任何记录。" if zh else f"{who}: nothing was known before.")
         if level or was:
             word = _LEVEL[language]
+            kind = side.get(f"typology_{language}") or "—"
             out.append(
-                f"{who}：等级{word[level]}（不计此笔为{word[was]}），手法{side.get('typology')}。" if zh
-                else f"{who}: level {word[level]} ({word[was]} without this transfer), typology {side.get('typology')}."
+                f"{who}：等级{word[level]}（不计此笔为{word[was]}），手法“{kind}”。" if zh
+                else f"{who}: level {word[level]} ({word[was]} without this transfer), typology {kind}."
             )  # fmt: skip
         for mark, words in (
             ("confirmed", ("已认定涉诈。", "confirmed as used for fraud.")),
@@ -173,7 +181,9 @@ def explain(record: dict[str, Any], language: str) -> list[str]:
             else f"Step {answer['step']} of policy {answer['state']['policy']['id']}: {answer['clerk']['en']['why']}."
         )  # fmt: skip
     if answer["ends_at"]:
-        out.append(f"{answer['ends_at']}自动结束。" if zh else f"It ended by itself at {answer['ends_at']}.")
+        out.append(
+            f"{_moment(answer['ends_at'])}自动结束。" if zh else f"It ends by itself at {_moment(answer['ends_at'])}."
+        )
     for kind, words in (("basis", ("法律依据", "Basis")), ("remedy", ("救济渠道", "Remedy"))):
         if kind in answer:
             out.append(f"{words[0]}：{answer[kind]['zh']}。" if zh else f"{words[1]}: {answer[kind]['en']}.")

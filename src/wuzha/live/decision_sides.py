@@ -126,6 +126,7 @@ def sides_of(book: Book, verdicts: Verdicts, names: list[list[str | None]]) -> l
                     one = book.typologies[typology]
                     side.level, side.stage, side.score = level + 1, STAGES[stage], round(score, 3)
                     side.typology, side.scam_type = one.id, one.scam_type
+                    side.typology_zh, side.typology_en = one.zh, one.en
                     side.interdict, side.amount_fen = side.score >= one.interdict, amount
             elif (row, c) in reasons:  # evidence that does not make an alert yet
                 side.reasons = reasons[row, c]
