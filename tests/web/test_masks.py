@@ -1,11 +1,10 @@
-"""Masks never give a number or a name in full; the wall's widths are true to their numbers."""
+"""Masks never give a number or a name in full."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wuzha.web import river
 from wuzha.web.masks import MASKED, Sight, mask_text
 
 
@@ -26,16 +25,3 @@ def test_a_provisional_person_is_masked_as_the_number_it_is() -> None:
     assert MASKED.subject("person", "account:6222021234567890128") == "6222****0128"
     assert MASKED.line("cn-short:96110") == "96110"
     assert MASKED.name(None) == "" and MASKED.line(None) == ""
-
-
-@given(st.lists(st.integers(0, 500), min_size=5, max_size=5), st.integers(0, 9))
-@settings(max_examples=40, deadline=None)
-def test_the_rivers_widths_are_on_one_scale(numbers: list[int], lost: int) -> None:
-    falling = sorted(numbers, reverse=True)
-    drawn = river.river([(str(i), n) for i, n in enumerate(falling)], lost)
-    if not falling[0]:
-        assert drawn is None
-        return
-    assert drawn is not None
-    for station in drawn.stations:
-        assert abs(station.height - station.n * river.DEEP / falling[0]) < 0.01

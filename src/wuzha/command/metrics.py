@@ -126,6 +126,7 @@ class Wall:
     last_year: dict[str, float | int | None]
     hours: dict[str, list[int]]
     types: list[tuple[str, int]]
+    #: Those with most alerts first, twelve at most; ``units`` of a row is how many there are.
     units: list[dict[str, Any]]
     feed: list[dict[str, Any]]
 
@@ -153,9 +154,9 @@ def wall(conn: psycopg.Connection[Any], actor: Actor, *, now: datetime | None = 
         "SELECT n.unit_id, n.name, count(DISTINCT a.person_id) AS alerts,"
         " count(DISTINCT a.person_id) FILTER (WHERE a.reached_at IS NOT NULL) AS reached,"
         " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.contacted_at - a.committed_at)) AS contact_s"
-        " FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
+        ", count(*) OVER () AS units FROM wuzha.alerts a JOIN wuzha.units n USING (unit_id)"
         f" WHERE {LIVING} AND a.committed_at >= %(start)s AND a.committed_at < %(end)s"
-        " GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT 10",
+        " GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT 12",
         cohort,
     ).fetchall()
     for row in units:

@@ -1,6 +1,7 @@
-"""The wall's drawings as numbers: the river from alert to dissuasion, and the curve of hours.
+"""The wall's drawings as numbers: the river from alert to avoided loss, and the curve of hours.
 
 Kept true here: a river's width is true to its number on one scale, so what is drawn and what is written cannot differ.
+Who is met is a strand of those reached: the others flow past that station, since nobody must be met to be dissuaded.
 """
 
 from __future__ import annotations
@@ -8,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-WIDTH, TOP, DEEP = 700, 46, 170
+#: In the wall's own pixels at 1920 x 1080: the river's box, its top and its greatest depth, a station's breadth, the
+#: gap between its two strands.
+WIDTH, HEIGHT, TOP, DEEP, BREADTH, GAP = 700, 306, 80, 176, 18, 8
+_STEP = 130
+#: What stands left of the hours: their scale.
+LEFT = 84
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,42 +28,68 @@ class Station:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Water between two stations: an SVG path, and the number at either end that its height is true to."""
+
+    name: str
+    start: int
+    end: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class River:
-    """Stations from left to right, the water between them as SVG paths, and the arm of those who lost money."""
+    """Stations from left to right, the water between them, and the arm of those who lost money."""
 
     stations: list[Station]
-    flows: list[str]
+    flows: list[Flow]
     arm: str
     arm_n: int
     arm_y: float
 
 
-def river(numbers: list[tuple[str, int]], lost: int) -> River | None:
-    """The river of people by station; None where nobody has come yet."""
+def _ribbon(x1: float, y1: float, h1: float, x2: float, y2: float, h2: float) -> str:
+    middle = (x1 + x2) / 2
+    return (
+        f"M{x1},{y1:g} C{middle},{y1:g} {middle},{y2:g} {x2},{y2:g} V{y2 + h2:g}"
+        f" C{middle},{y2 + h2:g} {middle},{y1 + h1:g} {x1},{y1 + h1:g} Z"
+    )
+
+
+def river(numbers: list[tuple[str, int]], kept_met: int, lost: int) -> River | None:
+    """The river of people by station; None where nobody has come yet.
+
+    ``numbers``: people by figure, each among those before it, but that the last (who kept their money) are among those
+    reached and not always among those met before them. ``kept_met``: those of the last who were met. ``lost``: people
+    among the first who lost money all the same.
+    """
     whole = numbers[0][1] if numbers else 0
     if not whole:
         return None
     scale = DEEP / whole
-    step = WIDTH / (len(numbers) - 1)
     stations = [
-        Station(name=name, n=n, x=round(i * step * 0.96, 1), height=round(n * scale, 2))
+        Station(name=name, n=n, x=i * _STEP if i < len(numbers) - 1 else WIDTH - BREADTH, height=round(n * scale, 2))
         for i, (name, n) in enumerate(numbers)
     ]
-    flows = []
-    for a, b in pairwise(stations):
-        x1, x2, middle = a.x + 18, b.x, (a.x + 18 + b.x) / 2
-        flows.append(
-            f"M{x1},{TOP} C{middle},{TOP} {middle},{TOP} {x2},{TOP} V{TOP + b.height}"
-            f" C{middle},{TOP + b.height} {middle},{TOP + a.height} {x1},{TOP + a.height} Z"
-        )
-    start, width = stations[-2], max(lost * scale, 0.0)
-    y = TOP + DEEP + 24
-    arm = (
-        f"M{start.x + 18},{TOP + start.height} C{start.x + 80},{TOP + start.height}"
-        f" {start.x + 70},{y} {start.x + 130},{y}"
-        f" V{y - width} C{start.x + 84},{y - width} {start.x + 94},{TOP + start.height - width}"
-        f" {start.x + 18},{TOP + start.height - width} Z"
-    )
+    *_, reached, met, kept = stations
+    flows = [
+        Flow(name=b.name, start=a.n, end=b.n, path=_ribbon(a.x + BREADTH, TOP, a.height, b.x, TOP, b.height))
+        for a, b in pairwise(stations[:-2])
+    ]
+    past, kept_past = reached.n - met.n, kept.n - kept_met
+    half = met.x + BREADTH / 2  # who is not met has no station here: this strand goes through
+    low = TOP + met.height + (GAP if met.n and past else 0)
+    for name, start, end, path in (
+        ("met", met.n, met.n, _ribbon(reached.x + BREADTH, TOP, met.height, met.x, TOP, met.height)),
+        ("past", past, past, _ribbon(reached.x + BREADTH, TOP + met.height, past * scale, half, low, past * scale)),
+        ("met", met.n, kept_met, _ribbon(met.x + BREADTH, TOP, met.height, kept.x, TOP, kept_met * scale)),
+        ("past", past, kept_past,
+         _ribbon(half, low, past * scale, kept.x, TOP + kept_met * scale, kept_past * scale)),
+    ):  # fmt: skip
+        if start:
+            flows.append(Flow(name=name, start=start, end=end, path=path))
+    y, width = TOP + DEEP + 40, lost * scale
+    arm = _ribbon(BREADTH, TOP + DEEP - width, width, 112, y - width, width)
     return River(stations=stations, flows=flows, arm=arm if lost else "", arm_n=lost, arm_y=y)
 
 
@@ -70,16 +102,16 @@ class Curve:
     hours: list[tuple[float, int]]
 
 
-def curve(hours: dict[str, list[int]], until: int, *, width: int = 620, height: int = 170) -> Curve:
+def curve(hours: dict[str, list[int]], until: int, *, width: int = WIDTH, height: int = 214) -> Curve:
     """Lines by name; those of today end with the hour ``until``, last week's goes through."""
     top = max(4, *(n for line in hours.values() for n in line))
     top = -(-top // 4) * 4
 
     def x(hour: int) -> float:
-        return round(30 + hour * (width - 30) / 23, 1)
+        return round(LEFT + hour * (width - LEFT - 22) / 23, 1)
 
     def y(n: float) -> float:
-        return round(8 + (height - 8) * (1 - n / top), 1)
+        return round(20 + (height - 20) * (1 - n / top), 1)
 
     lines = {
         name: " ".join(f"{x(h)},{y(n)}" for h, n in enumerate(line) if name == "last_week" or h <= until)

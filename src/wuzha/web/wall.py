@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -22,7 +23,14 @@ FIVE = (
     ("alerts", None), ("reached", "reached_share"), ("dissuaded", "verified"), ("stopped", None),
     ("lost", "lost_people"),
 )  # fmt: skip
-RIVER = ("alerts", "signed", "located", "reached", "dissuaded")
+#: The river's stations; who is met need not be among those who keep their money, nor these among them.
+RIVER = ("alerts", "signed", "located", "reached", "met", "kept")
+MORE = ("avoided", "overdue", "false_alarms", "verified_a_month", "warned_lost")
+
+
+def _river(today: Mapping[str, float | int | None]) -> river.River | None:
+    n = {name: int(today[name] or 0) for name in (*RIVER, "kept_met", "deceived")}
+    return river.river([(name, n[name]) for name in RIVER], n["kept_met"], n["deceived"])
 
 
 def _values(ctx: Context) -> dict[str, Any]:
@@ -36,8 +44,8 @@ def _values(ctx: Context) -> dict[str, Any]:
     return {
         "now": now, "local": local, "wall": seen, "five": FIVE,
         "units_of": {m.name: m.unit for m in metrics.metrics().values()},
-        "river": river.river([(n, int(seen.today[n] or 0)) for n in RIVER], int(seen.today["deceived"] or 0)),
-        "top": river.TOP, "curve": river.curve(seen.hours, local.hour), "counts": counts, "on_duty": present,
+        "river": _river(seen.today), "draw": river, "more": MORE,
+        "curve": river.curve(seen.hours, local.hour), "counts": counts, "on_duty": present,
     }  # fmt: skip
 
 
