@@ -8,6 +8,7 @@ wuzha_web) or neither. What it returns is included (a router) or mounted at the 
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import sys
 from collections.abc import AsyncIterator
@@ -76,7 +77,9 @@ def run(host: str, port: int) -> None:
     with opened(upgrade=False) as db:
         shared = Doors(db=db, settings=settings()).open()
         try:
-            asyncio.run(listen(decisions.before(compose(shared)), host, port))
+            app = decisions.before(compose(shared))
+            gc.freeze()  # what stands now stays: collecting looks at what requests leave only
+            asyncio.run(listen(app, host, port))
         finally:
             shared.close()
             stop_tracing()

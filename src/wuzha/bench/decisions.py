@@ -50,8 +50,8 @@ def run(*, offered_per_s: int, stream_per_s: int, seconds: float, seed: int) -> 
     Returns ``{offered_per_s, single_per_s, p50_ms, p99_ms, max_ms, answers, missing, actions, stream_per_s, seconds,
     cpu_by, batch_per_s, batch_judged_per_s, batch_http_per_s, batch, machine}``. Single: from the moment a question was
     due to its durable answer. ``answers`` by HTTP status, ``missing`` those in which an owner was missing. ``cpu_by``:
-    seconds by process while single questions came. ``batch_per_s``: by the core's own time in one
-    process, from strings to actions; ``batch_judged_per_s``: of that, judging alone; ``batch_http_per_s``: over HTTP with a durable record.
+    seconds by process while single questions came. ``batch_per_s``: from strings to actions, a second of one core's
+    own time; ``batch_judged_per_s``: of that, judging alone; ``batch_http_per_s``: over HTTP with a durable record.
     """
     with tempfile.TemporaryDirectory(prefix="wuzha-asked-") as folder:
         offered = bodies(Path(folder) / "bodies", int(stream_per_s * (seconds + _BEFORE_S)), _STREAM_BATCH, seed)
