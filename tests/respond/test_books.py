@@ -273,6 +273,8 @@ def test_a_file_that_is_no_list_is_refused_with_its_reason(
         drop(house, wang, data, name)
     assert refused.value.reason == "book_unreadable"
     assert why in str(refused.value.values["why"])
+    told = str(refused.value.values["why"]).lower()
+    assert not any(word in told for word in ("zip", "file", "error", "invalid")), "a library's English"
     assert house.web.execute("SELECT count(*) FROM workbooks").fetchone() == (0,)
 
 

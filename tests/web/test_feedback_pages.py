@@ -59,6 +59,10 @@ def test_what_cannot_be_taken_is_said_and_nothing_is_kept(house: Centre, officer
     ):
         answer = drop(wang, data, name)
         assert (answer.status_code, words in answer.text) == (status, True), (name, answer.text[-600:])
+    house.web.execute("UPDATE users SET language = 'en' WHERE login = 'wang'")
+    told = drop(officer("wang"), b"PK\x03\x04" + b"0" * 99, "坏.xlsx").text
+    assert "it is damaged and does not open" in told and "zip file" not in told and "损坏" not in told
+    house.web.execute("UPDATE users SET language = 'zh' WHERE login = 'wang'")
     assert wang.client.post("/desk/workbooks", data={"csrf": wang.csrf}).status_code == 403  # no file in the form
     assert wang.client.post("/desk/workbooks", files={"file": ("a.xlsx", book([line(1)]))}).status_code == 403
     assert house.web.execute("SELECT count(*) FROM workbooks").fetchone() == (0,)

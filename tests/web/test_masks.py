@@ -20,6 +20,28 @@ def test_numbers_written_with_gaps_and_names_in_texts_are_masked() -> None:
     assert Sight(open=True, names=("张小兰",)).text("张小兰") == "张小兰"
 
 
+_LOCAL = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._%+-]{3,20}", fullmatch=True)
+
+
+@given(
+    st.sampled_from(["", "写信给", "mail: ", "（", "，"]), _LOCAL, st.sampled_from("@＠"),
+    st.sampled_from(["qq.com", "mail.example.com.cn", "例子.中国"]), st.sampled_from(["", "的邮箱", "，", " or"]),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_no_address_for_mail_passes_through_a_masked_text(
+    before: str, local: str, at: str, host: str, after: str
+) -> None:
+    shown = mask_text(f"{before}{local}{at}{host}{after}")
+    assert shown == f"{before}{local[0]}***{at}{host}{after}"
+
+
+def test_words_that_are_no_address_stay_and_an_open_file_shows_the_address() -> None:
+    for text in ("@某人 请回话", "单价 5@20", "a@b", "www.example.com"):
+        assert mask_text(text) == text
+    assert Sight(names=("张小兰",)).text("张小兰的 zhang.xl@qq.com") == "张*兰的 z***@qq.com"
+    assert Sight(open=True).text("zhang.xl@qq.com") == "zhang.xl@qq.com"
+
+
 def test_a_provisional_person_is_masked_as_the_number_it_is() -> None:
     assert MASKED.subject("person", "line:+8613812341234") == "138****1234"
     assert MASKED.subject("person", "account:6222021234567890128") == "6222****0128"

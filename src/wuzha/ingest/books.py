@@ -126,7 +126,7 @@ def _not_a_bomb(data: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(info.file_size for info in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise Unreadable("corrupt_file", f"工作簿已损坏：{error}") from error
+        raise Unreadable("corrupt_file", "工作簿已损坏，打不开：请在表格软件中打开，另存后再试") from error
     if size > _UNPACKED:
         raise Unreadable("archive_too_large", "工作簿解压后过大")
 

@@ -113,7 +113,7 @@ def _xlsx(data: bytes, sheets: Mapping[str, Cells]) -> bytes:
                         info, changed.get(info.filename) or old.read(info.filename), compress_type=info.compress_type
                     )
     except (zipfile.BadZipFile, KeyError, expat.ExpatError, OSError, RuntimeError, NotImplementedError) as error:
-        raise CannotFill(f"工作簿写不进去：{error}") from error
+        raise CannotFill("工作簿已损坏，写不进去") from error
     return out.getvalue()
 
 
@@ -297,7 +297,7 @@ def _anew(data: bytes, sheets: Mapping[str, Cells]) -> bytes:
             if m.typ == python_calamine.SheetTypeEnum.WorkSheet
         ]
     except (python_calamine.CalamineError, python_calamine.PasswordError, OSError, ValueError) as error:
-        raise CannotFill(f"工作簿读不出来：{error}") from error
+        raise CannotFill("工作簿已损坏，读不出来") from error
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(out, options) as new:

@@ -266,12 +266,12 @@ def workbook_grids(item: Item) -> list[Grid]:
     except (python_calamine.CalamineError, OSError, ValueError, KeyError) as error:
         if _LOCKED in item.data:
             raise Unreadable("encrypted", "工作簿有密码，请解密后导入") from error
-        raise Unreadable("corrupt_file", f"工作簿已损坏：{error}") from error
+        raise Unreadable("corrupt_file", "工作簿已损坏，打不开：请在表格软件中打开，另存后再试") from error
     except BaseException as error:
         # The reader is native code: what it cannot read may end in a panic, which is no Exception.
         if type(error).__name__ != "PanicException":
             raise
-        raise Unreadable("corrupt_file", f"工作簿已损坏：{error}") from error
+        raise Unreadable("corrupt_file", "工作簿已损坏，打不开：请在表格软件中打开，另存后再试") from error
 
 
 def _sheet_grid(item: Item, name: str, sheet: python_calamine.CalamineSheet) -> Grid:

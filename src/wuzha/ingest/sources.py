@@ -142,8 +142,8 @@ def _unzip(item: Item, depth: int) -> Iterator[Item | Problem]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(item.data))
         members = [info for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        yield Problem(name=item.name, reason="corrupt_file", message=f"压缩包已损坏：{error}")
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        yield Problem(name=item.name, reason="corrupt_file", message="压缩包已损坏，打不开")
         return
     if "xl/workbook.xml" in archive.namelist() or "xl/workbook.bin" in archive.namelist():
         yield item  # a workbook under another name
@@ -171,8 +171,8 @@ def _unzip(item: Item, depth: int) -> Iterator[Item | Problem]:
             ValueError,
             NotImplementedError,
             RuntimeError,
-        ) as error:
-            yield Problem(name=name, reason="corrupt_file", message=f"压缩包内文件已损坏：{error}")
+        ):
+            yield Problem(name=name, reason="corrupt_file", message="压缩包内文件已损坏，打不开")
             continue
         left -= len(data)
         if left < 0:

@@ -79,7 +79,7 @@ def drop(
         book = reading.read_book(name, data, source=_READ_AS, mappings=[m for m, _ in layouts.saved(conn).values()],
                                  now=now)  # fmt: skip
     except Unreadable as error:
-        raise Refused("book_unreadable", why=str(error)) from error
+        raise Refused("book_unreadable", why=str(error), unreadable=error.code) from error
     if not book.sheets:
         raise Refused("book_unreadable", why="；".join(book.notes) or "没有找到表头")
     row = conn.execute(

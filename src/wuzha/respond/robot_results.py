@@ -90,7 +90,7 @@ def take(db: Db, actor: Actor, name: str, content: bytes, *, now: datetime | Non
     try:
         results, rejects = _read(name, content)
     except Unreadable as error:
-        raise Refused("robot_file", why=str(error)) from error
+        raise Refused("robot_file", why=str(error), unreadable=error.code) from error
     rows = len(results) + len(rejects)
     taken = repeated = 0
     for part in range(0, len(results), PART):

@@ -61,7 +61,7 @@ def take(
     try:
         book = read_book(name, data, source=SOURCE, mappings=[_layout()], now=now)
     except Unreadable as error:
-        raise Refused("book_unreadable", why=str(error)) from error
+        raise Refused("book_unreadable", why=str(error), unreadable=error.code) from error
     rows = book.rows
     named = [pc.is_valid(rows[column]) for column in _NAMED]
     keep = pc.or_(pc.or_(named[0], named[1]), named[2])

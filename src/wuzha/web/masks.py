@@ -1,7 +1,7 @@
 """What an officer may see of names and numbers on this page.
 
-Kept true here: names, numbers and identity numbers reach a template through `Sight` only; closed, it never gives one in
-full, inside sentences and texts neither.
+Kept true here: names, numbers, addresses for e-mail and identity numbers reach a template through `Sight` only;
+closed, it never gives one in full, inside sentences and texts neither.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from dataclasses import dataclass
 
 from wuzha.events import subjects
 
+#: An address for e-mail, its at-sign in either width; a Chinese word may stand right before it. Its first sign stays.
+_LETTER = r"[^\W\u3400-\u9fff]"
+_MAIL = re.compile(
+    rf"(?<![^\W\u3400-\u9fff])(?<![.+%-])({_LETTER})(?:{_LETTER}|[.+%-])*([@＠])((?:\w[\w-]*\.)+[^\W\d_]{{2,}})"
+)
 _DIGITS = re.compile(r"\+?\d(?:[ -]?\d){6,}[Xx]?")
 
 
@@ -24,10 +29,11 @@ def _shorten(match: re.Match[str]) -> str:
 
 
 def mask_text(text: str, names: Iterable[str] = ()) -> str:
-    """``text`` with every run of seven or more digits shortened and the given names masked."""
+    """``text`` with every run of seven or more digits and every e-mail address shortened and the given names
+    masked."""
     for name in sorted({n for n in names if n and len(n) > 1}, key=len, reverse=True):
         text = text.replace(name, subjects.mask_name(name))
-    return _DIGITS.sub(_shorten, text)
+    return _DIGITS.sub(_shorten, _MAIL.sub(r"\1***\2\3", text))
 
 
 @dataclass(frozen=True, kw_only=True)
