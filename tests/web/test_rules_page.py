@@ -166,12 +166,12 @@ def test_an_alert_is_told_in_the_words_of_the_version_that_raised_it(
     house: Centre, ana: Actor, wang: Actor, officer: Callable[..., Any]
 ) -> None:
     with house.scope(ana) as conn:
-        rules.save(conn, ana, text("上级提示"), why="一试")
-        rules.save(conn, ana, text("另外一种说法"), why="再试")
+        rules.save(conn, ana, text("上级提示").replace("[told]", "[retold]"), why="一试")
+        rules.save(conn, ana, text("另外一种说法").replace("[told]", "[retold]"), why="再试")
     alert = house.alert()
-    house.evidence(alert, "told", {"warnings_7d": 3.0}, at=clock.now())
+    house.evidence(alert, "retold", {"warnings_7d": 3.0}, at=clock.now())
     page = officer("wang").get(f"/alerts/{alert}").text
-    assert "7 天内有 3 条上级提示" in page and "told@1" in page and "另外一种说法" not in page
+    assert "7 天内有 3 条上级提示" in page and "retold@1" in page and "另外一种说法" not in page
     assert "/rules?" not in page, "who may not read rules is not sent there"
     house.evidence(alert, "warned_low", {"warnings_low_7d": 1.0}, at=clock.now())
     analyst = officer("ana")
