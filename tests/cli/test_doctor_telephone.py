@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from tests.respond.pbx import exchange
 
-_LOOK = "from wuzha.cli import doctor; (found,) = doctor._telephone(); print(found.state, found.words, sep='\\n')"
+_LOOK = (
+    "from wuzha.cli import doctor_lines; (found,) = doctor_lines.telephone();"
+    " print(found.state, found.words, sep='\\n')"
+)
 
 
 def look() -> tuple[str, str]:

@@ -12,7 +12,8 @@ from tests.respond.duty import column
 from tests.respond.smsc import Centre, centre
 
 from wuzha.command.public import Actor, Refused
-from wuzha.respond import sign, smpp, texting, texts
+from wuzha.events import clock
+from wuzha.respond import group_text, sign, smpp, texting, texts, waves
 from wuzha.store import transaction
 
 WORDS = "【反诈中心】请不要转账，核实请自己拨打96110。"
@@ -165,3 +166,69 @@ def test_nothing_with_a_link_and_nothing_without_a_gateway_leaves(desk, monkeypa
 def test_a_wrong_password_is_told_as_that(desk, line) -> None:  # type: ignore[no-untyped-def]
     with centre() as smsc, pytest.raises(smpp.Refused, match="0x0000000E"):
         line(smsc, "closed").look()
+
+
+def waved(house: desks.Centre, wang: Actor, *types: str) -> tuple[int, list[int]]:
+    """A wave of people who have visited one site: its number and their files."""
+    now = clock.now()
+    ids = [house.alert(scam_type=scam_type) for scam_type in types]
+    for alert in ids:
+        house.evidence(alert, "suspect_site", {}, at=now, events=[("visits", now, {"host": "gov-ga.top"})])
+    with house.scope(wang) as conn:
+        return waves.make(conn, wang, mark="site:gov-ga.top", title="假公安网站", key="make-wave-key"), ids
+
+
+def press(house: desks.Centre, wang: Actor, wave: int, key: str) -> int:
+    with house.scope(wang) as conn:
+        return texts.send_wave(conn, wang, wave, purpose="dissuade", key=key, flash=False)
+
+
+def queued(house: desks.Centre) -> list[tuple[int, str]]:
+    with transaction(house.web, unit=house.units["centre"]) as conn:
+        return conn.execute("SELECT alert_id, state FROM text_messages ORDER BY text_id").fetchall()  # type: ignore[return-value]
+
+
+def test_a_press_texts_everybody_of_a_wave_once(desk) -> None:  # type: ignore[no-untyped-def]
+    house, wang = desk
+    wave, ids = waved(house, wang, "authority", "loan", "authority")
+    short = house.subject("line", "cn-short:95588")
+    house.engine.execute("UPDATE alerts SET line_id = %s WHERE alert_id = %s", (short, ids[2]))  # no text reaches it
+    assert press(house, wang, wave, "press-wave-1") == 2
+    press(house, wang, wave, "press-wave-1")
+    assert queued(house) == [(ids[0], "queued"), (ids[1], "queued")]
+    with transaction(house.web, unit=house.units["centre"]) as conn:
+        conn.execute("UPDATE alerts SET reached_at = now(), state = 'reached' WHERE alert_id = %s", (ids[0],))
+    press(house, wang, wave, "press-wave-2")  # a new press is a new wish, and of whom somebody has reached it is none
+    assert [a for a, _ in queued(house)] == [ids[0], ids[1], ids[1]]
+
+
+def test_a_text_of_a_wave_that_is_refused_for_a_link_stops_them_all(desk, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    house, wang = desk
+    wave, _ids = waved(house, wang, "authority", "loan", "romance")
+    said = {"general": {"zh": WORDS}, "loan": {"zh": "请看 www.example.com"}}
+    monkeypatch.setattr(group_text, "texts", lambda: said)
+    with pytest.raises(Refused) as refused:
+        press(house, wang, wave, "press-wave-1")
+    assert refused.value.reason == "link_in_text" and queued(house) == []
+    with house.scope(wang) as conn:
+        told = conn.execute("SELECT count(*) FROM audit WHERE action = 'wave.texted'").fetchone()
+    assert told == (0,)
+
+
+def test_a_process_that_dies_amid_a_wave_sends_none_of_it_again(desk, line) -> None:  # type: ignore[no-untyped-def]
+    house, wang = desk
+    wave, ids = waved(house, wang, "authority", "loan", "romance")
+    press(house, wang, wave, "press-wave-1")
+    with transaction(house.web, unit=house.units["centre"]) as conn:
+        gone = texts.take(conn, clock.now())  # a process that dies here, with one in its hands
+    assert gone is not None
+    with centre() as smsc:
+        talk = line(smsc)
+        until(talk, lambda: [s for _, s in queued(house)] == ["unknown", "delivered", "delivered"])
+        press(house, wang, wave, "press-wave-1")  # the same press again, after all
+        talk.leave()
+        talk = line(smsc)  # and another process
+        for _ in range(3):
+            talk.look()
+        assert len(smsc.texts) == 2 and gone.to not in {t.to for t in smsc.texts}
+    assert [a for a, _ in queued(house)] == ids

@@ -64,6 +64,8 @@ def register(app: typer.Typer) -> None:
 
 def findings(data: Path | None) -> Iterator[Finding]:
     """Every look, one after another."""
+    from . import doctor_lines
+
     yield _python()
     yield from _clock()
     settings = settings_of(data)
@@ -71,7 +73,8 @@ def findings(data: Path | None) -> Iterator[Finding]:
         yield _binaries()
     yield _folder(settings)
     yield _tiers()
-    yield from _telephone()
+    yield from doctor_lines.telephone()
+    yield from doctor_lines.texts()
     yield _space(settings.home)
     yield from _database(settings)
     yield _browser()
@@ -162,39 +165,6 @@ def _tiers() -> Finding:
             name="tiers", state="fail", words=str(error), mend="mend that line; the last good table stays in force"
         )
     return Finding(name="tiers", state="ok", words=f"{path}, {len(tables)} dated tables")
-
-
-def _telephone() -> Iterator[Finding]:
-    import asyncio
-
-    from pydantic import ValidationError
-
-    from wuzha.respond import sip
-
-    mend = "docs/desk.md says what WUZHA_SIP_… mean; without WUZHA_SIP_SERVER the officers dial by hand"
-    try:
-        settings = sip.Settings()
-        if not settings.server:
-            yield Finding(name="telephone", state="ok", words="by hand; no exchange is named")
-            return
-        _ = settings.address, settings.password()
-    except ValidationError as error:
-        words = "; ".join(f"WUZHA_SIP_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
-        yield Finding(name="telephone", state="fail", words=words, mend=mend)
-        return
-    except ValueError as error:
-        yield Finding(name="telephone", state="fail", words=str(error), mend=mend)
-        return
-    wrong = asyncio.run(sip.check(settings.model_copy(update={"silent_s": min(settings.silent_s, 3.0)})))
-    place = f"{settings.server} over {settings.transport}"
-    if wrong is not None:
-        yield Finding(
-            name="telephone", state="warn", words=f"the exchange {place}: {wrong}",
-            mend="is it running, and reached from here? The officers dial by hand meanwhile",
-        )  # fmt: skip
-        return
-    entered = f"{settings.user} with{'' if settings.password_file else 'out'} a password"
-    yield Finding(name="telephone", state="ok", words=f"the exchange {place} answers; we enter as {entered}")
 
 
 def _space(home: Path) -> Finding:

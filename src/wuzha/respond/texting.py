@@ -7,6 +7,7 @@ after it is kept; a gateway that is away is tried again, and what waits meanwhil
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -58,6 +59,18 @@ class Settings(BaseSettings):
             made.close()
             raise
         return made
+
+
+def check(settings: Settings) -> str | None:
+    """Why the gateway is not reached; None where it takes connections. Nobody logs in: at most gateways a second log-in
+    throws the first one out, and with it the texts under way. ValueError: the settings."""
+    host, port = host_port(settings.server, 2775)
+    secret(settings.password_file)
+    try:
+        socket.create_connection((host, port), settings.timeout_s).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 class Texting:
