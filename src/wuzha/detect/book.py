@@ -39,6 +39,7 @@ class Book(NamedTuple):
     rule_list: Array
     set_of: Array  # [kind, code] -> number of the set of features that count it; 0 is the empty set
     class_of: Array  # [kind, code] -> class of what its rules read; class k < len(KINDS) is all of kind k
+    class_of_rule: Array  # rule -> class of what it alone reads
     guarded: Array  # class -> the class that reads money at risk besides
     risk_of: Array  # kind -> the class that reads money at risk only
     reach: Array  # class -> buckets back to which its windows go
@@ -58,6 +59,8 @@ class Book(NamedTuple):
     derived_n: Array
     derived_list: Array
     risk: Array  # 1: the feature is money at risk
+    stirs: Array  # code -> 1: such an event may make a person's money at risk more
+    still: Array  # kind -> 1: without such an event it never grows
     code_op: Array  # programs
     code_arg: Array
     when_at: Array  # by rule: its program
@@ -89,4 +92,5 @@ class Book(NamedTuple):
     atom_at: Array
     atom_n: Array
     atom_signal: Array
+    atom_span: Array
     atom_least: Array

@@ -31,7 +31,7 @@ from .book import (
     I_OR,
     I_SUB,
 )
-from .layout import N_SIGNALS, SPANS, Array
+from .layout import N_OWN, N_SIGNALS, SPANS, Array
 from .predicate import Program
 from .rulebook import Feature
 
@@ -228,58 +228,71 @@ class Needs:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Signals (sets of event codes counted together in spans of time), and rules' clauses over them, as arrays."""
+    """Signals (sets of event codes counted together in spans of time), and rules' clauses over them, as arrays.
 
-    signal_at: Array  # code -> begin in signal_list
+    Group 0 are the signals of rules on persons, group 1 those of rules on all others; each is numbered from 0.
+    """
+
+    signal_at: Array  # [group, code] -> begin in signal_list
     signal_n: Array
     signal_list: Array
-    span_at: Array  # span -> first signal; the last entry ends them
+    span_at: Array  # of each group in turn: span -> first signal; the last entry ends them
     clause_at: Array  # rule -> begin in clauses
     clause_n: Array
     atom_at: Array  # clause -> begin in atoms
     atom_n: Array
     atom_signal: Array
+    atom_span: Array
     atom_least: Array
 
 
-def bounds(programs: list[Program], needs: Needs, codes_of: dict[int, np.ndarray], reach: np.ndarray) -> Bounds:
-    """Signals and clauses of rules' programs. ``codes_of``: which codes a feature counts; ``reach``: its buckets back.
+def bounds(
+    rules: list[tuple[bool, Program]], needs: Needs, codes_of: dict[int, np.ndarray], reach: np.ndarray
+) -> Bounds:
+    """Signals and clauses of rules' programs, each with whether it speaks of a person. ``codes_of``: which codes a
+    feature counts; ``reach``: its buckets back.
 
     Where there are more signals than the state has room for, clauses that want them fall away.
     """
-    wanted = [needs.of(program) for program in programs]
-    asked: dict[tuple[int, bytes], int] = {}
+    wanted = [(0 if person else 1, needs.of(program)) for person, program in rules]
+    asked: tuple[dict[tuple[int, bytes], int], ...] = ({}, {})
     signal_of: dict[int, tuple[int, bytes]] = {}
-    for clauses in wanted:
+    for group, clauses in wanted:
         for f, _ in (atom for clause in clauses for atom in clause):
             span = next((i for i, width in enumerate(SPANS) if reach[f] <= width), len(SPANS))
             signal_of[f] = (span, codes_of[f].tobytes())
-            asked[signal_of[f]] = asked.get(signal_of[f], 0) + 1
-    kept = sorted(sorted(asked, key=lambda s: -asked[s])[:N_SIGNALS])
-    number = {signal: i for i, signal in enumerate(kept)}
-    lists: dict[int, list[int]] = {}
-    for signal, i in number.items():
-        for code in np.flatnonzero(np.frombuffer(signal[1], bool)).tolist():
-            lists.setdefault(code, []).append(i)
+            asked[group][signal_of[f]] = asked[group].get(signal_of[f], 0) + 1
     n_codes = len(next(iter(codes_of.values()))) if codes_of else 1
-    at, n, flat = np.zeros(n_codes, np.int32), np.zeros(n_codes, np.int32), list[int]()
-    for code, here in lists.items():
-        at[code], n[code] = len(flat), len(here)
-        flat += here
+    at, n, flat = np.zeros((2, n_codes), np.int32), np.zeros((2, n_codes), np.int32), list[int]()
+    spans: list[int] = []
+    number: list[dict[tuple[int, bytes], int]] = []
+    for group, most in enumerate((N_SIGNALS, N_OWN)):
+        here = asked[group]
+        kept = sorted(sorted(here, key=lambda s: -here[s])[:most])
+        number.append({signal: i for i, signal in enumerate(kept)})
+        spans += [sum(signal[0] < span for signal in kept) for span in range(len(SPANS) + 2)]
+        lists: dict[int, list[int]] = {}
+        for signal, i in number[group].items():
+            for code in np.flatnonzero(np.frombuffer(signal[1], bool)).tolist():
+                lists.setdefault(code, []).append(i)
+        for code, mine in lists.items():
+            at[group, code], n[group, code] = len(flat), len(mine)
+            flat += mine
     rule_at, rule_n = [], []
-    atom_at, atom_n, atoms = list[int](), list[int](), list[tuple[int, int]]()
-    for clauses in wanted:
+    atom_at, atom_n, atoms = list[int](), list[int](), list[tuple[int, int, int]]()
+    for group, clauses in wanted:
+        known = number[group]
         rule_at.append(len(atom_at))
-        for clause in clauses:
-            if all(signal_of[f] in number for f, _ in clause):
+        # what is hardest to meet is asked first
+        for clause in sorted(clauses, key=lambda c: (len(c), -min(k for _, k in c))):
+            if all(signal_of[f] in known for f, _ in clause):
                 atom_at.append(len(atoms))
                 atom_n.append(len(clause))
-                atoms += [(number[signal_of[f]], k) for f, k in clause]
+                atoms += [(known[signal_of[f]], signal_of[f][0], k) for f, k in clause]
         rule_n.append(len(atom_at) - rule_at[-1])
-    spans = [sum(signal[0] < span for signal in kept) for span in range(len(SPANS) + 2)]
     return Bounds(
         at, n, _i4(flat), _i4(spans), _i4(rule_at), _i4(rule_n), _i4(atom_at), _i4(atom_n),
-        _i4([signal for signal, _ in atoms]), _i4([k for _, k in atoms]),
+        _i4([signal for signal, _, _ in atoms]), _i4([span for _, span, _ in atoms]), _i4([k for _, _, k in atoms]),
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ from .compiling import inlined
 from .layout import HABIT, N_CROWDS, N_HALVES, N_LINES, N_MERGED, N_PAIRS, N_UNJOINED, RARE
 from .meet import add, bump, called, judge_later, met, person_later, remember, seen_on
 from .owners import combined, owner_at
-from .windows import MEMORY_DAYS, day, find, first_contact
+from .windows import MEMORY_DAYS, after, day, find, first_contact
 
 IN = 1 << SIDE_BIT
 
@@ -59,7 +59,6 @@ def _other_side(S, key, ts, source, side, has):
     ``has``: bit 0, the row names a device. The nearest unpaired row within five minutes is taken, of those that came in
     the last `MEMORY_DAYS` of the log.
     """
-    mask = np.uint64(S.halves.shape[0] - 1)
     i = np.uint64(find(S.halves, key))
     best = -1
     gap = PAIRING_US + 1
@@ -74,7 +73,7 @@ def _other_side(S, key, ts, source, side, has):
             if other and (d < gap or (best >= 0 and d == gap and _before(h.ts, h.source, h.side, S.halves[best]))):
                 best = np.int64(i)
                 gap = d
-        i = (i + np.uint64(1)) & mask
+        i = after(S.halves, i)
     if best >= 0:
         S.halves[best].done = 1
         return np.int64(has & ~(S.halves[best].side >> 2))
@@ -144,8 +143,8 @@ def call(S, B, seed, E, i):
     out |= ((f >> 3) & 1) << 9
     into = (Y_CALL << TYPE_SHIFT) | IN | both | (f & 1) | (((f >> 2) & 1) << 3) | (((f >> 4) & 1) << 8)
     into |= (((f >> 3) & 1) << 9) | _fresh(X, b, stranger, ts)
-    add(S, B, a, out, ts, seconds, X[b].key, ref)
-    add(S, B, b, into, ts, seconds, X[a].key, ref)
+    add(S, a, out, ts, seconds, X[b].key, ref)
+    add(S, b, into, ts, seconds, X[a].key, ref)
     if new:
         X[a].users += 1
     if stranger and not f & 16:
@@ -158,8 +157,8 @@ def call(S, B, seed, E, i):
         met(S, B, seed, b, a, Y_MET_CALL, ts, seconds, ts, ref)
     if X[b].suspect:
         met(S, B, seed, a, b, Y_MET_CALL, ts, seconds, ts, ref)
-    person_later(S, B, seed, b, into, 0, ts, ts, ref)
-    person_later(S, B, seed, a, out, 0, ts, ts, ref)
+    person_later(S, B, b, into, 0, ts, ts, ref)
+    person_later(S, B, a, out, 0, ts, ts, ref)
 
 
 @inlined
@@ -175,14 +174,14 @@ def message(S, B, seed, E, i):
     kind = Y_CHAT if f & 32 else Y_MESSAGE
     code = (kind << TYPE_SHIFT) | (f & 1) | (2 if stranger else 0) | _fresh(X, b, stranger, ts)
     code |= (((f >> 2) & 3) << 3) | (hint << 5) | (((f >> 4) & 1) << 9)
-    add(S, B, a, code, ts, 1, X[b].key, ref)
-    add(S, B, b, code | IN, ts, 1, X[a].key, ref)
+    add(S, a, code, ts, 1, X[b].key, ref)
+    add(S, b, code | IN, ts, 1, X[a].key, ref)
     if stranger and not f & 16:
         remember(S, a, b, Y_MET_MESSAGE, ts, 1, ref)
     judge_later(S, B, seed, a, code, hint, ts, ts, ref)
     if X[a].suspect:
         met(S, B, seed, b, a, Y_MET_MESSAGE, ts, 1, ts, ref)
-    person_later(S, B, seed, b, code | IN, hint, ts, ts, ref)
+    person_later(S, B, b, code | IN, hint, ts, ts, ref)
 
 
 @inlined
@@ -247,15 +246,15 @@ def visit(S, B, seed, E, i):
     bump(X, b, ts)
     rare = _is_rare(S, 0, X[b].users)
     code = (Y_VISIT << TYPE_SHIFT) | (1 if rare else 0) | (2 if new else 0) | (4 if rare and _is_new(S, b, ts) else 0)
-    add(S, B, a, code, ts, E.value[i], X[b].key, ref)
+    add(S, a, code, ts, E.value[i], X[b].key, ref)
     if _is_few(S, b):
-        add(S, B, b, code | IN, ts, E.value[i], X[a].key, ref)
+        add(S, b, code | IN, ts, E.value[i], X[a].key, ref)
         if new:
             remember(S, b, a, Y_MET_VISIT, ts, E.value[i], ref)
         judge_later(S, B, seed, b, code | IN, 0, ts, ts, ref)
     if X[b].suspect:
         met(S, B, seed, a, b, Y_MET_VISIT, ts, E.value[i], ts, ref)
-    person_later(S, B, seed, a, code, 0, ts, ts, ref)
+    person_later(S, B, a, code, 0, ts, ts, ref)
 
 
 @inlined
@@ -280,16 +279,16 @@ def app(S, B, seed, E, i):
         rare = _is_rare(S, 1, X[app].users)
         code |= (1 if rare else 0) | (2 if new else 0) | (4 if rare and _is_new(S, app, ts) else 0)
         if _is_few(S, app):
-            add(S, B, app, code | IN, ts, 1, X[a].key, ref)
+            add(S, app, code | IN, ts, 1, X[a].key, ref)
             if new or action != 1:
                 remember(S, app, a, Y_MET_APP, ts, 1, ref)
             judge_later(S, B, seed, app, code | IN, 0, ts, ts, ref)
-    add(S, B, a, code, ts, 1, key, ref)
+    add(S, a, code, ts, 1, key, ref)
     if app >= 0 and X[app].suspect:
         met(S, B, seed, a, app, Y_MET_APP, ts, 1, ts, ref)
     if line >= 0 and device >= 0:
         seen_on(S, B, seed, line, device, False, ts, ref)
-    person_later(S, B, seed, a, code, 0, ts, ts, ref)
+    person_later(S, B, a, code, 0, ts, ts, ref)
 
 
 @inlined
@@ -331,12 +330,12 @@ def transfer(S, B, seed, E, i):
         bump(X, a, ts)
         young = 4 if b >= 0 and X[b].opened != NEVER and ts - X[b].opened < 30 * DAY_US else 0
         out = (Y_TRANSFER << TYPE_SHIFT) | both | young | (8 if f & 32 else 0) | (_fresh(X, a, stranger, ts) >> 1)
-        add(S, B, a, out, ts, amount, key_b, ref)
+        add(S, a, out, ts, amount, key_b, ref)
     if b >= 0:
         bump(X, b, ts)
         young = 4 if a >= 0 and X[a].opened != NEVER and ts - X[a].opened < 30 * DAY_US else 0
         into = (Y_TRANSFER << TYPE_SHIFT) | IN | both | young | (_fresh(X, b, stranger, ts) >> 1)
-        add(S, B, b, into, ts, amount, key_a, ref)
+        add(S, b, into, ts, amount, key_a, ref)
     known = not stranger or both & 256
     if a >= 0 and b >= 0 and not known:
         remember(S, b, a, Y_MET_PAID, ts, amount, ref)
@@ -353,9 +352,9 @@ def transfer(S, B, seed, E, i):
         if X[a].suspect and not own:
             met(S, B, seed, b, a, Y_MET_CREDIT, ts, amount, ts, ref)
     if a >= 0:
-        person_later(S, B, seed, a, out, 0, ts, ts, ref)
+        person_later(S, B, a, out, 0, ts, ts, ref)
     if b >= 0:
-        person_later(S, B, seed, b, into, 0, ts, ts, ref)
+        person_later(S, B, b, into, 0, ts, ts, ref)
 
 
 @inlined
@@ -382,5 +381,5 @@ def single(S, B, seed, E, i, table):
         flags |= 1
     bump(S.subjects, s, ts)
     code = (kind << TYPE_SHIFT) | flags
-    add(S, B, s, code, ts, E.value[i], np.uint64(1), ref)
-    person_later(S, B, seed, s, code, 0, ts, ts, ref)
+    add(S, s, code, ts, E.value[i], np.uint64(1), ref)
+    person_later(S, B, s, code, 0, ts, ts, ref)

@@ -102,7 +102,7 @@ class Verdicts:
 
 _ROOM = {
     "subjects": 2048, "cells": 1 << 19, "contacts": 1 << 14, "dossiers": 4096, "evidence": 1 << 16, "moves": 4096,
-    "dirty": 8192, "tasks": 8192,
+    "dirty": 8192, "tasks": 8192, "people": 4096, "tallies": 4096,
 }  # fmt: skip
 
 

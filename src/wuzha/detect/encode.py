@@ -26,21 +26,24 @@ from .columns import (
     by_value,
     cities,
     disguised,
-    foreign,
+    hashes,
     index_of,
     ints,
     is_one_of,
+    known,
     matches,
+    named,
     plain,
-    service,
+    texts,
     times,
     truths,
 )  # fmt: skip
+from .glance import FOREIGN, SERVICE, identities_into
 
 Ints = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
-#: Subjects that one row may name.
-WIDTH = 8
+#: Subjects that one row may name; a warning names more than others.
+WIDTH, FEW = 8, 4
 MAX_ROWS = 1 << 20
 #: Column of persons that rows name only by an identity number, or not even by that.
 NAMED = "person named"
@@ -52,7 +55,7 @@ PROVISIONAL = np.uint64(text_hash("wuzha.detect provisional"))
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """n events. ``keys`` (n, WIDTH) uint64 subject hashes, 0 none; ``kinds`` (n, WIDTH) their kinds; ``ts`` and
+    """n events. ``keys`` (n, FEW or WIDTH) uint64 subject hashes, 0 none; ``kinds`` alike their kinds; ``ts`` and
     ``due`` µs (due: when the row counts from); ``ref`` position << 20 | row; ``part``, ``row``: where its texts are."""
 
     table: npt.NDArray[np.uint8]
@@ -134,22 +137,22 @@ def key_hash(subject: str) -> int:
 class Draft:
     """The arrays of one table's rows, filled by that table's function."""
 
-    def __init__(self, rows: Any) -> None:
+    def __init__(self, rows: Any, width: int = WIDTH) -> None:
         n = rows.num_rows
         self.rows = rows
-        self.keys = np.zeros((n, WIDTH), np.uint64)
-        self.kinds = np.zeros((n, WIDTH), np.uint8)
-        self.columns: list[str | None] = [None] * WIDTH
+        self.keys = np.zeros((n, width), np.uint64)
+        self.kinds = np.zeros((n, width), np.uint8)
+        self.columns: list[str | None] = [None] * width
         self.value = np.zeros(n, np.int64)
         self.more = np.zeros(n, np.int64)
         self.extra = np.zeros(n, np.int64)
         self.flags = np.zeros(n, np.uint32)
         self.due: Ints | None = None
 
-    def name(self, slot: int, kind: str, column: str) -> None:
-        self.keys[:, slot] = subject_hash(kind, self.rows.column(column))
-        self.kinds[:, slot] = KIND[kind]
+    def name(self, slot: int, kind: str, column: str) -> npt.NDArray[np.uint8]:
+        """The column's texts are subjects of this kind, in this slot of their rows. What they look like (`glance`)."""
         self.columns[slot] = column
+        return named(self.rows.column(column), int(_KIND_HASH[kind]), KIND[kind], slot, self.keys, self.kinds)
 
     def name_person(self, slot: int, values: list[str | None]) -> None:
         """Persons by bare values that stand in no column."""
@@ -179,33 +182,38 @@ class Draft:
 
 def _calls(d: Draft) -> None:
     c = d.rows.column
-    d.name(0, "line", "caller")
-    d.name(1, "line", "callee")
+    a = d.name(0, "line", "caller")
+    b = d.name(1, "line", "callee")
     d.name(2, "device", "imei")
     d.name(3, "line", "forwarded_to")
     d.value = ints(c("duration_s"))
     d.more = cities(c("place"))
     voip = is_one_of(c("line_type"), "voip", "international", "iot")
     d.flags = (
-        foreign(c("caller")) | foreign(c("callee")) << 1 | disguised(c("caller_raw"), c("caller")) << 2 | voip << 3
-        | service(c("caller")) << 4 | service(c("callee")) << 5 | truths(c("roaming")) << 6
+        (a & FOREIGN) | (b & FOREIGN) << 1 | disguised(c("caller_raw"), a) << 2 | voip << 3
+        | (a & SERVICE) << 3 | (b & SERVICE) << 4 | truths(c("roaming")) << 6
     )  # fmt: skip
 
 
 def _hints(column: pa.ChunkedArray) -> Ints:
-    known = scam_types()
-    parents = {code: HINT.get(t.parent or code, 0) for code, t in known.items()}
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.int64)
+    parents = {code: HINT.get(t.parent or code, 0) for code, t in scam_types().items()}
     table = np.array([*parents.values(), 0], np.int64)
     return table[index_of(column, tuple(parents), len(parents))]
 
 
 def _messages(d: Draft) -> None:
     c = d.rows.column
-    d.name(0, "line", "sender")
+    a = d.name(0, "line", "sender")
     d.name(1, "line", "recipient")
-    hits = truths(pc.greater(pc.list_value_length(c("fanshi")), 0)) | truths(pc.greater_equal(c("text_p_scam"), 0.8))
+    hits = np.zeros(d.rows.num_rows, np.uint32)
+    if c("fanshi").null_count < len(hits):
+        hits |= truths(pc.greater(pc.list_value_length(c("fanshi")), 0))
+    if c("text_p_scam").null_count < len(hits):
+        hits |= truths(pc.greater_equal(c("text_p_scam"), 0.8))
     d.flags = (
-        foreign(c("sender")) | disguised(c("sender_raw"), c("sender")) << 2 | hits << 3 | service(c("sender")) << 4
+        (a & FOREIGN) | disguised(c("sender_raw"), a) << 2 | hits << 3 | (a & SERVICE) << 3
         | is_one_of(c("channel"), "im") << 5 | (_hints(c("text_type")).astype(np.uint32) << 8)
     )  # fmt: skip
 
@@ -239,9 +247,9 @@ def _transfers(d: Draft) -> None:
     amount = d.value = ints(c("amount_fen"))
     balance = ints(c("payer_balance_fen"), -1)
     d.more = ints(c("payee_balance_fen"), -1)
-    merchant = is_one_of(c("channel"), "pos", "qr") | truths(pc.is_valid(c("merchant_id")))
+    merchant = is_one_of(c("channel"), "pos", "qr") | known(c("merchant_id"))
     drains = ((balance >= 0) & (balance * 20 <= amount) & (amount >= 100_000)).astype(np.uint32)
-    undone = truths(pc.is_valid(c("reverses")))
+    undone = known(c("reverses"))
     side = index_of(c("side"), ("", "payer", "payee", "both"), 0).astype(np.uint32)
     d.flags = (
         truths(c("ok"), True) | undone << 1 | truths(c("cash")) << 2 | merchant << 3
@@ -410,10 +418,12 @@ def encode(table: str, rows: pa.Table, position: int) -> Block:
     if n > MAX_ROWS:
         raise ValueError(f"{n} rows in one batch; a batch holds at most {MAX_ROWS}")
     rows = rows.unify_dictionaries().combine_chunks()
-    draft = Draft(rows)
+    draft = Draft(rows, WIDTH if table == "warnings" else FEW)
     FILL[table](draft)
     ts = times(rows.column("ts"), NEVER)
-    sources = hash_text(rows.column("source"))
+    sources = hashes(rows.column("source"))
+    identity = np.empty(n, np.uint64)
+    identities_into(*texts(rows.column("event_id")), sources, np.uint64(TABLE[table] + 1), identity)
     return Block(
         table=np.full(n, TABLE[table], np.uint8),
         ts=ts,
@@ -425,7 +435,7 @@ def encode(table: str, rows: pa.Table, position: int) -> Block:
         extra=draft.extra,
         flags=draft.flags.astype(np.uint32),
         ref=(np.int64(position) << np.int64(20)) | np.arange(n, dtype=np.int64),
-        identity=combine(combine(sources, hash_text(rows.column("event_id"))), np.full(n, TABLE[table] + 1, np.uint64)),
+        identity=identity,
         source=(sources & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         part=np.zeros(n, np.int32),
         row=np.arange(n, dtype=np.int32),

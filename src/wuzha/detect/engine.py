@@ -11,24 +11,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wuzha.events import LEVELS, STAGES
 
-from . import codes, layout, stream
+from . import ahead, codes, layout, stream
 from .book import Book
 from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, Told, moment
 from .codes import HINTS, K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KIND, KINDS, NEVER
+from .columns import one, texts
 from .encode import PROVISIONAL, Block, key_hash
 from .figures import features
+from .glance import texts_into
 from .layout import ARENAS, TABLES_OF, State, fresh, grown
 from .names import Names
+from .owners import provisional_of
 from .rulebook import RuleBook, shipped
 from .tables import tables
 from .tallies import recount
 from .windows import MEMORY_DAYS, day, find, intern, refill, refill_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
-LAYOUT = 4
+LAYOUT = 5
 #: Rows whose subjects are looked up at a time, so that room is taken for what there is.
 _INTERNED = 1 << 14
 #: Arrays that are neither arenas nor tables.
@@ -53,7 +57,7 @@ class Engine:
         """Judge by these rules from the next event on; windows that are kept already stay."""
         self._rules = rules
         self._book: Book = tables(rules)
-        recount(self._state, self._book)
+        recount(self._state)
         self._typologies = list(rules.typologies.values())
         self._numbers = rules.former | {r.number: r for r in rules.rules.values()}
         n_f, n_r = max(len(rules.features), 1), max(len(rules.rules), 1)
@@ -61,7 +65,7 @@ class Engine:
             values=np.zeros(n_f), acc=np.zeros((n_f, 2), np.int64), most=np.zeros(n_f, np.int64),
             bits=np.zeros(n_f, np.uint64), first=np.zeros(n_f, np.int64), last=np.zeros(n_f, np.int64),
             stack=np.zeros(64), seen=np.zeros(n_r, np.uint8), times=np.zeros(layout.N_REFS, np.int64),
-            room=np.zeros(layout.N_SIGNALS, np.int32),
+            spans=np.zeros(layout.N_SPANS, np.int64),
         )  # fmt: skip
 
     # ------------------------------------------------------------ the log
@@ -71,10 +75,7 @@ class Engine:
         told = Told()
         if len(block):
             ids = self._intern(block)
-            # one type for all blocks: kernels are compiled once more for arrays that may not be written
-            fields = (name for name in stream.Events._fields if name != "ids")
-            arrays = {name: np.require(getattr(block, name), requirements=("C", "W")) for name in fields}
-            events = stream.Events(ids=ids, **arrays)
+            events = self._events(block, ids)
             at = 0
             while at < len(block):
                 self._make_room()
@@ -83,6 +84,17 @@ class Engine:
                 self._collect(told)
         n = self._state.n
         return told.changes({name: int(n[i]) for i, name in enumerate(layout.COUNTERS)})
+
+    @staticmethod
+    def _events(block: Block, ids: npt.NDArray[np.int32]) -> stream.Events:
+        # one type for all blocks: kernels are compiled once more for arrays that may not be written
+        fields = (name for name in stream.Events._fields if name != "ids")
+        arrays = {name: np.require(getattr(block, name), requirements=("C", "W")) for name in fields}
+        return stream.Events(ids=ids, **arrays)
+
+    def touch(self, block: Block) -> None:
+        """Only read the state's lines that the block's events would read; nothing changes. Subjects are known ones."""
+        ahead.touch(self._events(block, self._intern(block)), self._state, stream.GROUP)
 
     def _intern(self, block: Block) -> npt.NDArray[np.int32]:
         n, width = block.keys.shape
@@ -100,25 +112,24 @@ class Engine:
             after, m = intern(keys[here], kinds[here], state.slots, state.subjects, before, ids[here], new)
             state.n[layout.N_SUBJECTS] = after
             met.append(new[:m] + begin * width)
-        texts = _texts(block, np.concatenate(met))
-        self._names.extend(b"".join(texts), np.array([len(t) for t in texts], np.int64))
+        new = np.concatenate(met) if len(met) != 1 else met[0]
+        if len(new):
+            self._names.extend(*_texts(block, new))
         return ids
 
     def _name_provisional(self) -> None:
         missing = int(self._state.n[layout.N_SUBJECTS]) - len(self._names)
         if missing:
-            self._names.extend(b"", np.zeros(missing, np.int64))
+            self._names.extend(np.zeros(0, np.uint8), np.zeros(missing, np.int64))
 
     @staticmethod
     def _rehashed(state: State, name: str, room: int, since: int | None = None) -> State:
         table = getattr(state, name)
         counter = TABLES_OF[name][1]
-        want = (int(state.n[counter]) + room) * 2
+        want = (int(state.n[counter]) + room) * 3 // 2 + 1
         if want <= table.shape[0]:
             return state
-        size = table.shape[0]
-        while size < want:
-            size *= 2
+        size = max(want, table.shape[0] * 3 // 2)
         bigger = np.zeros(size, table.dtype)
         if since is None:
             refill(table, bigger)
@@ -132,9 +143,12 @@ class Engine:
             "subjects": 2048, "cells": 2 * stream.ROOM_CELLS, "contacts": 4 * stream.ROOM_CONTACTS, "members": 4096,
             "dossiers": 2 * stream.ROOM_SMALL, "evidence": 2 * stream.ROOM_EVIDENCE, "joined": 1024, "waiting": 1024,
             "moves": 2 * stream.ROOM_SMALL, "twins": 64, "dirty": 4 * stream.ROOM_SMALL, "tasks": 8192,
+            "people": 2 * stream.ROOM_SMALL, "tallies": 2 * stream.ROOM_SMALL,
         }  # fmt: skip
-        for name in ARENAS:
-            state = grown(state, name, room[name])
+        for name, more in room.items():
+            state = grown(state, name, more)
+        if layout.used(state, "waiting") + 1024 > state.added.shape[0]:
+            state = state._replace(added=np.zeros(2 * layout.used(state, "waiting") + 1024, layout.ADDED))
         since = day(int(state.watermark[31])) - MEMORY_DAYS
         state = self._rehashed(state, "slots", 4096)
         state = self._rehashed(state, "seen", 4096, since)
@@ -142,6 +156,11 @@ class Engine:
         self._state = self._rehashed(state, "pairs", 4096)
 
     # ------------------------------------------------------------ results
+
+    @property
+    def n_subjects(self) -> int:
+        """How many lines, accounts, persons and other subjects the state holds."""
+        return int(self._state.n[layout.N_SUBJECTS])
 
     def subject(self, i: int) -> str:
         """Key of the subject with this number; a provisional person's is ``person:`` and its subject's key."""
@@ -238,8 +257,8 @@ class Engine:
             warning["told"] = 1
             joined.append(JoinedWarning(person=person, episode=episode, ref=int(warning["ref"])))
             w = int(warning["next"])
-        for one in reversed(joined):
-            out.warning(one)
+        for note in reversed(joined):
+            out.warning(note)
 
     def _type(self, record: Any, typology: Any) -> str:
         """The typology's scam type; where it is no scam's own, the one that the newest warning names."""
@@ -305,20 +324,31 @@ class Engine:
 
     def figures(self, subject: str) -> dict[str, float | None] | None:
         """Every feature of a subject (by key) as of its newest event, null as None; None where it is unknown here."""
-        state, z = self._state, self._scratch
-        slot = state.slots[find(state.slots, np.uint64(key_hash(subject)))]
-        if slot["key"] == 0:
+        i = self._number(subject)
+        kind, _, value = subject.partition(":")
+        if i < 0 and kind == "person" and value.partition(":")[0] in ("line", "account", "device"):
+            # one of whom only a line, an account or a device is known is made where a rule may hold, or now
+            j = self._number(value)
+            if j >= 0 and self._state.subjects[j]["n_cells"] > 0 and self._state.subjects[j]["owner"] < 0:
+                self._make_room()
+                i = int(provisional_of(self._state.subjects, self._state.slots, self._state.n, PROVISIONAL, j))
+                self._name_provisional()
+        if i < 0:
             return None
-        i = int(slot["id"])
+        state, z = self._state, self._scratch
         if state.subjects[i]["kind"] == K_PERSON:
             i = int(state.subjects[i]["root"])
-        kind = int(state.subjects[i]["kind"])
-        features(state, self._book, kind, kind, i, z.values, z.acc, z.most, z.bits, z.first, z.last, z.stack)
+        k = int(state.subjects[i]["kind"])
+        features(state, self._book, k, k, i, z.values, z.acc, z.most, z.bits, z.first, z.last, z.stack)
         return {
             f.name: None if np.isnan(z.values[n]) else float(z.values[n])
             for n, f in enumerate(self._rules.features.values())
-            if f.subject == KINDS[kind]
+            if f.subject == KINDS[k]
         }
+
+    def _number(self, subject: str) -> int:
+        slot = self._state.slots[find(self._state.slots, np.uint64(key_hash(subject)))]
+        return int(slot["id"]) if slot["key"] else -1
 
     # ------------------------------------------------------------ snapshots
 
@@ -326,6 +356,8 @@ class Engine:
         """The whole state as plain arrays."""
         state = self._state
         out = {name: getattr(state, name)[: layout.used(state, name)].copy() for name in ARENAS}
+        # made again from the windows
+        out["subjects"]["people"] = out["subjects"]["tally"] = out["members"]["people"] = -1
         out |= {name: getattr(state, name).copy() for name in TABLES_OF}
         out |= {name: getattr(state, name).copy() for name in _PLAIN}
         data, offsets = self._names.arrays()
@@ -342,17 +374,16 @@ class Engine:
         empty = engine._state
         kept: dict[str, npt.NDArray[Any]] = {}
         for name in ARENAS:
-            room = np.zeros(max(1024, arrays[name].shape[0]), getattr(empty, name).dtype)
-            room[: arrays[name].shape[0]] = arrays[name]
-            kept[name] = room
+            kept[name] = layout.room(max(1024, arrays[name].shape[0]), getattr(empty, name).dtype)
+            kept[name][: arrays[name].shape[0]] = arrays[name]
         for name in (*TABLES_OF, *_PLAIN):
             if arrays[name].dtype != getattr(empty, name).dtype:
                 raise ValueError(f"snapshot array {name} has another layout")
             kept[name] = arrays[name].copy()
-        kept["tallies"] = np.zeros(kept["subjects"].shape[0], layout.TALLY)
+        kept["people"], kept["tallies"], kept["added"] = empty.people, empty.tallies, empty.added
         engine._state = State(**kept)
         engine._renumber(arrays["typologies"].tobytes().decode().split("\n"))
-        recount(engine._state, engine._book)
+        recount(engine._state)
         engine._names = Names(arrays["names"], arrays["name_offsets"])
         return engine
 
@@ -378,16 +409,17 @@ class Engine:
         state = self._state
         out = {name: layout.used(state, name) * getattr(state, name).dtype.itemsize for name in ARENAS}
         out |= {name: getattr(state, name).nbytes for name in TABLES_OF}
-        return out | {"names": len(self._names.arrays()[0])}
+        out["tallies"] = layout.used(state, "tallies") * layout.TALLY.itemsize
+        out["people"] = layout.used(state, "people") * layout.PEOPLE.itemsize
+        return out | {"names": self._names.nbytes}
 
 
-def _texts(block: Block, new: npt.NDArray[np.int64]) -> list[bytes]:
-    """UTF-8 keys of the newly met subjects, in their order; ``new`` holds row * width + slot."""
+def _texts(block: Block, new: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """UTF-8 keys of the newly met subjects one after the other, and their lengths; ``new`` holds row * width + slot."""
     width = block.keys.shape[1]
     rows, slots = new // width, new % width
-    out: list[bytes] = [b""] * len(new)
-    if not len(new):
-        return out
+    lengths = np.zeros(len(new), np.int64)
+    found: list[tuple[bytes, pa.Array, npt.NDArray[np.int64]]] = []
     group = block.part[rows].astype(np.int64) * width + slots
     for g in np.unique(group):
         part, slot = int(g) // width, int(g) % width
@@ -396,14 +428,19 @@ def _texts(block: Block, new: npt.NDArray[np.int64]) -> list[bytes]:
             continue
         where = np.flatnonzero(group == g)
         if column in ("subject", "other", "suspect_url", "value"):
-            for i in where:
-                out[i] = block.subject_text(int(rows[i]), slot).encode()
-            continue
-        values = block.parts[part].column(column).take(pa.array(block.row[rows[where]])).to_pylist()
-        prefix = KINDS[block.kinds[rows[where[0]], slot]] + ":"
-        for j, value in zip(where.tolist(), values, strict=True):
-            out[j] = (prefix + value).encode()
-    return out
+            prefix, values = b"", pa.array([block.subject_text(int(rows[i]), slot) for i in where], pa.string())
+        else:
+            prefix = (KINDS[block.kinds[rows[where[0]], slot]] + ":").encode()
+            values = one(one(block.parts[part].column(column)).take(pa.array(block.row[rows[where]])))
+            values = values.cast(pa.string()).fill_null("")
+        lengths[where] = pc.binary_length(values).to_numpy() + len(prefix)
+        found.append((prefix, values, where))
+    begins = np.cumsum(lengths) - lengths
+    out = np.empty(int(lengths.sum()), np.uint8)
+    for prefix, values, where in found:
+        data, offsets, _, at, _ = texts(values)
+        texts_into(data, offsets, at, np.frombuffer(prefix, np.uint8), where, begins, out)
+    return out, lengths
 
 
 __all__ = ["LAYOUT", "LEVELS", "Engine", "codes"]

@@ -44,7 +44,7 @@ from .book import (
     O_SUM,
 )
 from .codes import BUCKET_US, DAY_US, K_PERSON, MINUTE_US, NEVER
-from .compiling import entered, inlined, inner
+from .compiling import entered, fetch, inlined, inner
 from .owners import word_at
 
 _NAN = np.nan
@@ -158,6 +158,27 @@ def newest(S, person):
 
 
 @inlined
+def _asked(S, person):
+    """Ask for the windows of all that the person has, so that they come together and not one after the other."""
+    for windows in range(2):
+        p = person
+        while True:
+            m = S.subjects[p].member
+            while m >= 0:
+                s = np.int64(S.members[m].subject)
+                if windows == 0:
+                    fetch(S.subjects, s, 0)
+                elif S.subjects[s].cells >= 0:
+                    last = np.int64(S.subjects[s].cells) + S.subjects[s].n_cells - 1
+                    fetch(S.cells, last, 0)
+                    fetch(S.cells, max(last - 1, 0), 0)
+                m = S.members[m].next_of_person
+            p = S.subjects[p].twin
+            if p == person:
+                break
+
+
+@inlined
 def _sum_up(S, B, c, kind, s, word, begin, end, plain, now, acc, most, bits, first, last):
     """Add the cells of subject ``s`` in [begin, end) that are theirs by membership ``word`` (all where ``plain``).
 
@@ -218,6 +239,7 @@ def features(S, B, c, kind, s, values, acc, most, bits, first, last, stack):
         last[f] = NEVER
     owns = 0.0
     if kind == K_PERSON:
+        _asked(S, s)
         as_of = newest(S, s)
         now = np.int64(as_of // BUCKET_US)
         p = s

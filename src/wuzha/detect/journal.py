@@ -12,9 +12,10 @@ import numpy as np
 
 from . import compiling, layout
 from .judge import MOST_EVIDENCE
-from .layout import N_CELLS, N_CONTACTS, N_DOSSIERS, N_EVIDENCE, N_SUBJECTS, N_TASKS, Array
+from .layout import N_CELLS, N_CONTACTS, N_DOSSIERS, N_EVIDENCE, N_PEOPLE, N_SUBJECTS, N_TASKS, Array
 from .owners import combined
-from .windows import find
+from .tallies import forget_person
+from .windows import after, find
 
 # by the module's name: kernels here are part of no others, so that a change here need not compile the engine anew
 inner = compiling.inner
@@ -22,7 +23,7 @@ inner = compiling.inner
 #: Subjects that one transfer may touch before telling others of a new suspect is cut short, and their records.
 _MOST, _CELLS, _CHUNKS, _PIECES = 2048, 1 << 17, 8192, 1 << 15
 #: Counters of ``Journal.at``.
-(_SUBJECTS, _N_CHUNKS, _N_CELLS, _N_CONTACTS, J_DOSSIERS, _N_PIECES, J_SHORT) = range(7)
+(_SUBJECTS, _N_CHUNKS, _N_CELLS, _N_CONTACTS, J_DOSSIERS, _N_PIECES, J_SHORT, _N_KEPT) = range(8)
 
 
 class Journal(NamedTuple):
@@ -37,6 +38,8 @@ class Journal(NamedTuple):
     high: Array
     subjects: Array
     tallies: Array
+    counted: Array
+    people: Array
     chunks: Array
     cells: Array
     contact_chunks: Array
@@ -48,7 +51,6 @@ class Journal(NamedTuple):
     pair: Array
     blank_half: Array
     blank_subject: Array
-    blank_tally: Array
     blank_cell: Array
     blank_contact: Array
     blank_dossier: Array
@@ -62,11 +64,12 @@ def journal() -> Journal:
         at=np.zeros(8, i8), n=np.zeros(len(layout.COUNTERS), i8), free_cells=np.zeros(layout.N_CLASSES, np.int32),
         free_contacts=np.zeros(layout.N_CLASSES, np.int32), who=np.zeros(_MOST, i8), low=np.zeros(_MOST, i8),
         high=np.zeros(_MOST, i8), subjects=np.zeros(_MOST, layout.SUBJECT), tallies=np.zeros(_MOST, layout.TALLY),
+        counted=np.zeros(2 * _MOST, i8), people=np.zeros(2 * _MOST, layout.PEOPLE),
         chunks=np.zeros((_CHUNKS, 3), i8), cells=np.zeros(_CELLS, layout.CELL), contact_chunks=np.zeros((64, 3), i8),
         contacts=np.zeros(4096, layout.CONTACT), whose=np.zeros(_MOST, i8), dossiers=np.zeros(_MOST, layout.DOSSIER),
         pieces=np.zeros((_PIECES, 4), i8), halves=np.zeros((4096, 2), i8), pair=np.zeros(1, layout.PAIR),
         blank_half=np.zeros(1, layout.HALF), blank_subject=np.zeros(1, layout.SUBJECT),
-        blank_tally=np.zeros(1, layout.TALLY), blank_cell=np.zeros(1, layout.CELL),
+        blank_cell=np.zeros(1, layout.CELL),
         blank_contact=np.zeros(1, layout.CONTACT), blank_dossier=np.zeros(1, layout.DOSSIER),
         blank_evidence=np.zeros(1, layout.EVIDENCE),
     )  # fmt: skip
@@ -89,7 +92,6 @@ def begin(S, J):
 @inner
 def note_half(S, J, key):
     """Keep the rows of one transfer that wait for their other side, and the place where this one would wait."""
-    mask = np.uint64(S.halves.shape[0] - 1)
     i = np.uint64(find(S.halves, key))
     k = 0
     while S.halves[i].key != np.uint64(0):
@@ -97,7 +99,7 @@ def note_half(S, J, key):
             J.halves[k, 0] = np.int64(i)
             J.halves[k, 1] = S.halves[i].done
             k += 1
-        i = (i + np.uint64(1)) & mask
+        i = after(S.halves, i)
     J.halves[k, 0] = np.int64(i)
     J.halves[k, 1] = -1
     J.halves[k + 1, 0] = -1
@@ -113,9 +115,35 @@ def note(S, J, s):
     J.who[k] = s
     J.low[k] = -1
     J.subjects[k] = S.subjects[s]
-    J.tallies[k] = S.tallies[s]
+    if S.subjects[s].tally >= 0:
+        J.tallies[k] = S.tallies[S.subjects[s].tally]
     J.at[_SUBJECTS] = k + 1
     return k
+
+
+@inner
+def _count(S, J, i):
+    """Keep record ``i`` of the persons' counts, once."""
+    k = J.at[_N_KEPT]
+    for j in range(k):
+        if J.counted[j] == i:
+            return
+    J.counted[k] = i
+    J.people[k] = S.people[i]
+    J.at[_N_KEPT] = k + 1
+
+
+@inner
+def _note_people(S, J, s):
+    """Keep the counts of everybody whose ``s`` may be."""
+    x = S.subjects[s]
+    if x.people >= 0:
+        _count(S, J, np.int64(x.people))
+    m = np.int64(x.owner)
+    while m >= 0 and J.at[_N_KEPT] < J.counted.shape[0]:
+        if S.members[m].people >= 0:
+            _count(S, J, np.int64(S.members[m].people))
+        m = np.int64(S.members[m].next_of_subject)
 
 
 @inner
@@ -138,6 +166,7 @@ def _keep(S, J, begin, end):
 def note_cells(S, J, s, bucket):
     """Keep the windows of ``s`` that events from ``bucket`` on may change; asked again, all of them."""
     k = note(S, J, s)
+    _note_people(S, J, s)
     begin = np.int64(J.subjects[k].cells)
     if begin < 0:
         return
@@ -226,6 +255,7 @@ def fits(S, J, s):
     cells = (np.int64(1) << np.int64(x.cells_class)) if x.cells >= 0 else np.int64(0)
     return (
         J.at[_SUBJECTS] + 8 < J.who.shape[0]
+        and J.at[_N_KEPT] + 64 < J.counted.shape[0]
         and J.at[_N_CHUNKS] + 4 < J.chunks.shape[0]
         and J.at[_N_CELLS] + cells + 8 < J.cells.shape[0]
         and J.at[J_DOSSIERS] + 8 < J.whose.shape[0]
@@ -242,11 +272,16 @@ def put_back(S, J):
         S.slots[i].key = np.uint64(0)
         S.slots[i].id = 0
         S.subjects[p] = J.blank_subject[0]
-        S.tallies[p] = J.blank_tally[0]
     for k in range(J.at[_SUBJECTS]):
         if J.who[k] < J.n[N_SUBJECTS]:
             S.subjects[J.who[k]] = J.subjects[k]
-            S.tallies[J.who[k]] = J.tallies[k]
+            if J.subjects[k].tally >= 0:
+                S.tallies[J.subjects[k].tally] = J.tallies[k]
+    for k in range(J.at[_N_KEPT]):
+        S.people[J.counted[k]] = J.people[k]
+    for i in range(J.n[N_PEOPLE], S.n[N_PEOPLE]):
+        if S.people[i].person < J.n[N_SUBJECTS]:
+            forget_person(S, np.int64(S.people[i].person))
     for c in range(J.at[_N_CHUNKS]):
         at = J.chunks[c, 2]
         for i in range(J.chunks[c, 0], J.chunks[c, 1]):

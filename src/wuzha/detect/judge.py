@@ -15,7 +15,7 @@ from .figures import features, run
 from .layout import N_ARGS, N_DIRTY, N_DOSSIERS, N_EVIDENCE, N_JUDGED, N_REFS
 from .owners import word_at
 from .snoozing import snoozed
-from .tallies import reckon, ruled_out
+from .tallies import possible
 
 #: Pieces that are weighed, and that a rule's cool-down is sought in: the newest ones.
 MOST_EVIDENCE = 64
@@ -242,6 +242,8 @@ def settle(S, B, d, kind, seen):
         if x.place == 0:
             x.place = j.place
         w = np.int64(j.next)
+    if S.subjects[x.subject].people >= 0:
+        S.people[S.subjects[x.subject].people].stirred = 1
     if x.open:
         x.restated = 1
         touch(S, d)
@@ -323,7 +325,18 @@ def _not_quiet(S, B, d, begin, n_rules, at, seen):
 
 
 @inlined
-def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, first, last, stack, seen, times, room):
+def _stirred(S, B, kind, s):
+    """Whether the money at risk of ``s`` may be more than when it was told last."""
+    if not B.still[kind]:
+        return True
+    if kind != K_PERSON:
+        return False
+    i = S.subjects[s].people
+    return i < 0 or S.people[i].stirred != 0
+
+
+@inlined
+def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, first, last, stack, seen, times, spans):
     """Run the rules that an event of ``code`` may fire for ``s``. Returns 1 where it turned suspect, else 0."""
     kind = np.int64(S.subjects[s].kind)
     n_rules = B.rule_n[kind, code]
@@ -335,20 +348,18 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     left = _not_quiet(S, B, d, begin, n_rules, at, seen)
     if B.snooze_key.shape[0] > 0:
         left -= snoozed(S, B, s, begin, n_rules, known, seen)
-    if left > 0:
-        reckon(S, B, s, room)
-        for i in range(begin, begin + n_rules):
-            r = B.rule_list[i]
-            if seen[r] == 0 and ruled_out(B, r, room):
-                seen[r] = 1
-                left -= 1
     c = np.int64(B.class_of[kind, code])
+    if left > 0:
+        left, one = possible(S, B, s, origin, at, begin, n_rules, spans, seen)
+        if left == 1:
+            c = np.int64(B.class_of_rule[one])
+    stirred = d >= 0 and S.dossiers[d].open and _stirred(S, B, kind, s)
+    if left == 0 and not stirred:
+        return 0
     if left == 0:
         c = np.int64(B.risk_of[kind])
-    if d >= 0 and S.dossiers[d].open:
+    if stirred:
         c = np.int64(B.guarded[c])
-    elif left == 0:
-        return 0
     as_of = features(S, B, c, kind, s, values, acc, most, bits, first, last, stack)
     gave = -1
     now = max(known, as_of)
@@ -393,8 +404,10 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     if d < 0:
         return 0
     x = S.dossiers[d]
-    if gave < 0 and not x.open:
+    if gave < 0 and not stirred:
         return 0
+    if kind == K_PERSON and S.subjects[s].people >= 0:
+        S.people[S.subjects[s].people].stirred = 0
     amount = np.int64(0)
     c = B.risk_of[kind]
     for i in range(B.base_at[c], B.base_at[c] + B.base_n[c]):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from .codes import (
-    BUCKET_US,
     K_ACCOUNT,
     K_APP,
     K_DEVICE,
@@ -25,10 +24,14 @@ from .codes import (
 )  # fmt: skip
 from .compiling import inlined, inner
 from .judge import dossier_of, judge, settle, touch
-from .layout import N_JOINED, N_MOVES, N_TASKS
-from .owners import person_at
-from .tallies import tally
+from .layout import N_ADDS, N_JOINED, N_MOVES, N_TASKS
+from .owners import owner_at, person_at
+from .tallies import tally, unheard
 from .windows import add_cell, add_contact
+
+#: So much less the number of a subject is the task of the person whose it is; a provisional one is made only when a
+#: rule may hold for them.
+WHOSE = -2
 
 
 @inlined
@@ -59,10 +62,16 @@ def task(S, subject, origin, code, hint, at, now, ref):
 
 
 @inlined
-def add(S, B, s, code, ts, value, counterpart, ref):
-    """One event into the windows of ``s``."""
-    add_cell(S.subjects, S.cells, S.free_cells, S.n, B.keep, s, code, ts, value, counterpart, ref)
-    tally(S.tallies, B.signal_at, B.signal_n, B.signal_list, B.span_at, s, code, ts // BUCKET_US, 1)
+def add(S, s, code, ts, value, counterpart, ref):
+    """One event into the windows of ``s``, before anybody is judged."""
+    a = S.added[S.n[N_ADDS]]
+    a.subject = s
+    a.code = code
+    a.ts = ts
+    a.value = value
+    a.other = counterpart
+    a.ref = ref
+    S.n[N_ADDS] += 1
 
 
 @inlined
@@ -73,11 +82,10 @@ def judge_later(S, B, seed, s, code, hint, ts, now, ref):
 
 
 @inlined
-def person_later(S, B, seed, s, code, hint, ts, now, ref):
+def person_later(S, B, s, code, hint, ts, now, ref):
     """Task of the person who had ``s`` at ``ts``."""
     if B.rule_n[K_PERSON, code] > 0:
-        p = person_at(S.subjects, S.slots, S.members, S.n, seed, s, ts)
-        task(S, p, s, code, hint, ts, now, ref)
+        task(S, WHOSE - s, s, code, hint, ts, now, ref)
 
 
 @inlined
@@ -90,11 +98,11 @@ def remember(S, s, other, met, ts, value, ref):
 def met(S, B, seed, s, suspect, met_type, ts, value, now, ref):
     """``s`` dealt with a suspect at ``ts``."""
     code = (met_type << TYPE_SHIFT) | np.int64(S.subjects[suspect].suspect)
-    add(S, B, s, code, ts, value, S.subjects[suspect].key, ref)
+    add(S, s, code, ts, value, S.subjects[suspect].key, ref)
     kind = S.subjects[s].kind
     if kind == K_ACCOUNT and B.rule_n[kind, code] > 0:
         task(S, s, s, code, 0, ts, now, ref)
-    person_later(S, B, seed, s, code, 0, ts, now, ref)
+    person_later(S, B, s, code, 0, ts, now, ref)
 
 
 @inner
@@ -110,14 +118,41 @@ def tell(S, B, seed, suspect, now):
 
 
 @inlined
-def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times, room):
+def come_in(S, B):
+    """The events that have been added come into their subjects' windows."""
+    for k in range(S.n[N_ADDS]):
+        a = S.added[k]
+        s, code, ts = np.int64(a.subject), np.int64(a.code), np.int64(a.ts)
+        add_cell(S.subjects, S.cells, S.free_cells, S.n, B.keep, s, code, ts, a.value, a.other, a.ref)
+        tally(S, B, s, code, ts)
+    S.n[N_ADDS] = 0
+
+
+@inlined
+def whose(S, B, seed, t, spans, seen):
+    """Person of the task of whoever has a subject; −1 where no rule can hold for them, and nobody is known."""
+    X = S.subjects
+    s = WHOSE - np.int64(t.subject)
+    known = X[s].kind == K_PERSON or X[s].provisional >= 0 or owner_at(X, S.members, s, t.at) >= 0
+    if not known and unheard(S, B, s, t.code, t.at, spans, seen):
+        return np.int64(-1)
+    return np.int64(person_at(X, S.slots, S.members, S.n, seed, s, t.at))
+
+
+@inlined
+def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times, spans):
     """Judge everything that waits, suspects' verdicts first, until nothing does."""
     for stage in range(2):
         i = 0
-        while i < S.n[N_TASKS]:
+        while True:
+            come_in(S, B)
+            if i >= S.n[N_TASKS]:
+                break
             t = S.tasks[i]
             i += 1
-            s = t.subject
+            s = np.int64(t.subject)
+            if s <= WHOSE and stage == 1:
+                s = whose(S, B, seed, t, spans, seen)
             if s < 0 or (stage == 0) == (S.subjects[s].kind == K_PERSON):
                 continue
             t.subject = -1
@@ -140,7 +175,7 @@ def drain(S, B, seed, values, acc, most, bits, first, last, stack, seen, times, 
                 stack,
                 seen,
                 times,
-                room,
+                spans,
             )
             if turned:
                 tell(S, B, seed, s, max(t.now, S.subjects[s].last_ts))
@@ -168,7 +203,7 @@ def name(S, B, seed, s, how, ts, now, ref):
         s = np.int64(S.subjects[s].device) - 1
     bump(S.subjects, s, ts)
     code = (Y_NAMED << TYPE_SHIFT) | how
-    add(S, B, s, code, ts, 0, np.uint64(ref), ref)
+    add(S, s, code, ts, 0, np.uint64(ref), ref)
     judge_later(S, B, seed, s, code, 0, ts, now, ref)
 
 
@@ -184,8 +219,8 @@ def seen_on(S, B, seed, s, device, away, ts, ref):
     bump(S.subjects, device, ts)
     out = (Y_DEVICE << TYPE_SHIFT) | flags
     back = out | (1 << SIDE_BIT)
-    add(S, B, s, out, ts, 0, S.subjects[device].key, ref)
-    add(S, B, device, back, ts, 0, S.subjects[s].key, ref)
+    add(S, s, out, ts, 0, S.subjects[device].key, ref)
+    add(S, device, back, ts, 0, S.subjects[s].key, ref)
     if flags & 1:
         judge_later(S, B, seed, s, out, 0, ts, ts, ref)
     judge_later(S, B, seed, device, back, 0, ts, ts, ref)

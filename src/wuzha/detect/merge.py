@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .codes import T_IDENTIFIERS, T_REPORTS
-from .encode import ARRAYS, WIDTH, Block
+from .encode import ARRAYS, Block
 from .ties import by_identity, first_bytes
 
 
@@ -19,6 +19,7 @@ def merge(blocks: Sequence[Block]) -> Block:
         raise ValueError("no blocks to merge")
     parts: list[pa.Table] = []
     columns: list[tuple[str | None, ...]] = []
+    width = max(block.keys.shape[1] for block in blocks)
     shifts: list[int] = []
     for block in blocks:
         shifts.append(len(parts))
@@ -39,10 +40,15 @@ def merge(blocks: Sequence[Block]) -> Block:
             continue
         # each block's rows go straight to their places; the log is never held a second time in another order
         first = getattr(blocks[0], name)
-        arrays[name] = np.empty((len(order), *first.shape[1:]), first.dtype)
+        if first.ndim == 1:
+            arrays[name] = np.empty(len(order), first.dtype)
+            for block, begin, end in zip(blocks, begins, begins[1:], strict=False):
+                arrays[name][place[begin:end]] = getattr(block, name)
+            continue
+        arrays[name] = np.zeros((len(order), width), first.dtype)
         for block, begin, end in zip(blocks, begins, begins[1:], strict=False):
-            arrays[name][place[begin:end]] = getattr(block, name)
-    assert arrays["keys"].shape[1] == WIDTH
+            here = getattr(block, name)
+            arrays[name][place[begin:end], : here.shape[1]] = here
     return Block(**arrays, parts=tuple(parts), columns=tuple(columns))
 
 

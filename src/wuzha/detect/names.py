@@ -24,7 +24,7 @@ class Names:
     def __getitem__(self, i: int) -> str:
         return self._data[self._offsets[i] : self._offsets[i + 1]].decode("utf-8")
 
-    def extend(self, data: bytes, lengths: npt.NDArray[np.int64]) -> None:
+    def extend(self, data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> None:
         """Add texts that stand one after the other in ``data``."""
         k = len(lengths)
         if self._n + k + 1 > len(self._offsets):
@@ -32,8 +32,13 @@ class Names:
             grown[: self._n + 1] = self._offsets[: self._n + 1]
             self._offsets = grown
         self._offsets[self._n + 1 : self._n + 1 + k] = len(self._data) + np.cumsum(lengths)
-        self._data += data
+        self._data += data.data
         self._n += k
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the texts and of where they begin."""
+        return len(self._data) + self._n * self._offsets.itemsize
 
     def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Bytes and offsets, copies."""

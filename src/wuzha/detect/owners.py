@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .codes import EVER, K_PERSON, NEVER
-from .compiling import inner
+from .compiling import entered, inner
 from .layout import N_MEMBERS, N_SUBJECTS, N_TWINS
 from .windows import find, new_subject
 
@@ -47,8 +47,15 @@ def provisional(subjects, slots, n, seed, s):
     p = slots[i].id
     subjects[p].provisional = s
     subjects[p].marks |= 1
+    subjects[subjects[p].root].people = -1  # what ``s`` has done is theirs too
     subjects[s].provisional = p
     return p
+
+
+@entered
+def provisional_of(subjects, slots, n, seed, s):
+    """Number of the provisional person of ``s``, made where there is none."""
+    return np.int64(provisional(subjects, slots, n, seed, s))
 
 
 @inner
@@ -116,6 +123,7 @@ def add_member(subjects, members, n, s, person, begin, end, rank, confidence, re
     c.person = person
     c.rank = rank
     c.confidence = confidence
+    c.people = -1
     c.next_of_subject = subjects[s].owner
     c.next_of_person = subjects[person].member
     subjects[s].owner = m

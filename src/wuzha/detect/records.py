@@ -13,6 +13,15 @@ from .judge import close, dossier_of
 from .layout import N_LINES, N_UNJOINED, N_WAITING
 from .meet import add, bump, join_warning, name, person_later, rehome
 from .owners import add_member, judge_twins, owner_at, person_at
+from .tallies import forget_person, recount_person, stirred
+
+
+@inner
+def _twins(S, a, b, alike):
+    """Two persons are one, or are not; what was counted of the circles that this changes is forgotten."""
+    forget_person(S, a)
+    forget_person(S, b)
+    judge_twins(S.subjects, S.twins, S.n, a, b, alike)
 
 
 @inner
@@ -26,12 +35,12 @@ def _numbered(S, B, seed, number, s, now, seen):
         return
     if X[number].provisional >= 0 and X[number].root == X[X[number].provisional].root:
         was = np.int64(X[number].root)
-        judge_twins(X, S.twins, S.n, number, X[number].provisional, 0)
+        _twins(S, number, np.int64(X[number].provisional), 0)
         rehome(S, B, seed, was, now, seen)
     X[number].provisional = s
     if X[number].dossier >= 0 or X[number].cells >= 0 or X[number].member >= 0:
         was, theirs = np.int64(X[number].root), np.int64(X[s].root)
-        judge_twins(X, S.twins, S.n, number, s, 1)
+        _twins(S, number, s, 1)
         rehome(S, B, seed, was, now, seen)
         rehome(S, B, seed, theirs, now, seen)
 
@@ -71,7 +80,7 @@ def relation(S, B, seed, E, i, seen):
     if rank >= 8:
         if X[a].kind == K_PERSON and X[b].kind == K_PERSON:
             ra, rb = np.int64(X[a].root), np.int64(X[b].root)
-            judge_twins(X, S.twins, S.n, a, b, 1 if rank == 8 else 0)
+            _twins(S, a, b, 1 if rank == 8 else 0)
             rehome(S, B, seed, ra, E.ts[i], seen)
             rehome(S, B, seed, rb, E.ts[i], seen)
         return
@@ -80,6 +89,8 @@ def relation(S, B, seed, E, i, seen):
     if X[b].kind != K_PERSON or X[a].kind == K_PERSON:
         return
     add_member(X, S.members, S.n, a, b, E.value[i], E.more[i], rank, np.int64(E.flags[i]) >> 8, E.ref[i])
+    recount_person(S, B, b)
+    stirred(S, a)
     # a word may be on any time: whoever ever had it may have what is another's now
     if X[a].provisional >= 0:
         rehome(S, B, seed, np.int64(X[X[a].provisional].root), E.ts[i], seen)
@@ -128,9 +139,9 @@ def report(S, B, seed, E, i):
     if E.ids[i, 1] >= 0:
         p = np.int64(E.ids[i, 1])
         code = Y_REPORT << TYPE_SHIFT
-        add(S, B, p, code, E.due[i], E.value[i], np.uint64(1), E.ref[i])
         bump(X, p, E.due[i])
-        person_later(S, B, seed, p, code, E.extra[i], E.due[i], E.due[i], E.ref[i])
+        add(S, p, code, E.due[i], E.value[i], np.uint64(1), E.ref[i])
+        person_later(S, B, p, code, E.extra[i], E.due[i], E.due[i], E.ref[i])
     left = 0
     for j in range(S.n[N_WAITING]):
         w = S.waiting[j]
@@ -213,8 +224,8 @@ def warning(S, B, seed, E, i):
         return
     code = (Y_WARNING << TYPE_SHIFT) | (f & 127)
     bump(S.subjects, s, ts)
-    add(S, B, s, code, ts, E.value[i], np.uint64(ref), ref)
+    add(S, s, code, ts, E.value[i], np.uint64(ref), ref)
     p = person_at(S.subjects, S.slots, S.members, S.n, seed, s, ts)
     d = dossier_of(S, p)
     join_warning(S, d, s, ref, ts, E.value[i], E.more[i])
-    person_later(S, B, seed, s, code, hint, ts, ts, ref)
+    person_later(S, B, s, code, hint, ts, ts, ref)

@@ -49,8 +49,10 @@ from .layout import (
     N_MEMBERS,
     N_MOVES,
     N_PAIRS,
+    N_PEOPLE,
     N_SEEN,
     N_SUBJECTS,
+    N_TALLIES,
     N_TWINS,
     N_WAITING,
     Array,
@@ -66,8 +68,8 @@ _FOREVER = 65535
 _PRINT = np.uint64(0x9E3779B97F4A7C15)
 _32 = np.uint64(32)
 #: Groups of first contacts by table.
-_GROUP = np.zeros(32, np.int64)
-_GROUP[T_CALLS], _GROUP[T_MESSAGES], _GROUP[T_VISITS], _GROUP[T_APP_EVENTS], _GROUP[T_TRANSFERS] = range(1, 6)
+GROUP = np.zeros(32, np.int64)
+GROUP[T_CALLS], GROUP[T_MESSAGES], GROUP[T_VISITS], GROUP[T_APP_EVENTS], GROUP[T_TRANSFERS] = range(1, 6)
 
 
 class Events(NamedTuple):
@@ -98,7 +100,7 @@ class Scratch(NamedTuple):
     stack: Array
     seen: Array
     times: Array
-    room: Array
+    spans: Array
 
 
 @inlined
@@ -107,7 +109,7 @@ def _room(S):
     n = S.n
     return (
         n[N_SUBJECTS] + 1024 <= S.subjects.shape[0]
-        and (n[N_SUBJECTS] + 1024) * 2 <= S.slots.shape[0]
+        and (n[N_SUBJECTS] + 1024) * 3 <= S.slots.shape[0] * 2
         and n[N_CELLS] + ROOM_CELLS <= S.cells.shape[0]
         and n[N_CONTACTS] + ROOM_CONTACTS <= S.contacts.shape[0]
         and n[N_MEMBERS] + 4 <= S.members.shape[0]
@@ -116,11 +118,14 @@ def _room(S):
         and n[N_EVIDENCE] + ROOM_EVIDENCE <= S.evidence.shape[0]
         and n[N_JOINED] + 16 <= S.joined.shape[0]
         and n[N_WAITING] + 4 <= S.waiting.shape[0]
+        and n[N_WAITING] + 1024 <= S.added.shape[0]
         and n[N_MOVES] + ROOM_SMALL <= S.moves.shape[0]
+        and n[N_PEOPLE] + ROOM_SMALL <= S.people.shape[0]
+        and n[N_TALLIES] + ROOM_SMALL <= S.tallies.shape[0]
         and n[N_TWINS] + 4 <= S.twins.shape[0]
-        and (n[N_SEEN] + 2) * 2 <= S.seen.shape[0]
-        and (n[N_HALVES] + 2) * 2 <= S.halves.shape[0]
-        and (n[N_PAIRS] + 4) * 2 <= S.pairs.shape[0]
+        and (n[N_SEEN] + 2) * 3 <= S.seen.shape[0] * 2
+        and (n[N_HALVES] + 2) * 3 <= S.halves.shape[0] * 2
+        and (n[N_PAIRS] + 4) * 3 <= S.pairs.shape[0] * 2
     )
 
 
@@ -168,7 +173,7 @@ def process(events, state, book, scratch, begin, end, seed):
     for i in range(begin, end):
         if not _room(S):
             return i
-        ask(E, S, i, end, _GROUP)
+        ask(E, S, i, end, GROUP)
         table = E.table[i]
         ts = E.ts[i]
         if S.n[N_DIRTY] > 0 and (
@@ -213,5 +218,5 @@ def process(events, state, book, scratch, begin, end, seed):
             identifier(S, B, seed, E, i)
         elif table == T_FINDINGS:
             finding(S, B, seed, E, i)
-        drain(S, B, seed, Z.values, Z.acc, Z.most, Z.bits, Z.first, Z.last, Z.stack, Z.seen, Z.times, Z.room)
+        drain(S, B, seed, Z.values, Z.acc, Z.most, Z.bits, Z.first, Z.last, Z.stack, Z.seen, Z.times, Z.spans)
     return end

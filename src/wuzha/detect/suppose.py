@@ -30,8 +30,19 @@ from .journal import (
     put_back,
 )
 from .judge import judge
-from .layout import N_CELLS, N_CONTACTS, N_DOSSIERS, N_EVIDENCE, N_MERGED, N_SUBJECTS, N_TASKS, Array
-from .meet import met
+from .layout import (
+    N_CELLS,
+    N_CONTACTS,
+    N_DOSSIERS,
+    N_EVIDENCE,
+    N_MERGED,
+    N_PEOPLE,
+    N_SUBJECTS,
+    N_TALLIES,
+    N_TASKS,
+    Array,
+)
+from .meet import WHOSE, come_in, met, whose
 from .owners import combined, owner_at
 from .windows import find, new_subject, pair_key, place_of
 
@@ -113,10 +124,15 @@ def _drain(S, B, J, seed, Z):
     """As `meet.drain`, with the journal."""
     for stage in range(2):
         i = 0
-        while i < S.n[N_TASKS]:
+        while True:
+            come_in(S, B)
+            if i >= S.n[N_TASKS]:
+                break
             t = S.tasks[i]
             i += 1
-            s = t.subject
+            s = np.int64(t.subject)
+            if s <= WHOSE and stage == 1:
+                s = whose(S, B, seed, t, Z.spans, Z.seen)
             if s < 0 or (stage == 0) == (S.subjects[s].kind == K_PERSON):
                 continue
             t.subject = -1
@@ -124,7 +140,7 @@ def _drain(S, B, J, seed, Z):
             note_dossier(S, J, s)
             turned = judge(
                 S, B, s, t.origin, t.code, t.hint, t.at, t.now, t.ref, Z.values, Z.acc, Z.most, Z.bits, Z.first,
-                Z.last, Z.stack, Z.seen, Z.times, Z.room,
+                Z.last, Z.stack, Z.seen, Z.times, Z.spans,
             )  # fmt: skip
             if turned:
                 _tell(S, B, J, seed, s, max(t.now, S.subjects[s].last_ts))
@@ -210,7 +226,7 @@ def _told(S, J, out, s, row, side, pieces, k):
 
 @inner
 def _room(S):
-    """Whether one transfer's records fit, as `stream.process` asks; tables are at most half full anyway."""
+    """Whether one transfer's records fit, as `stream.process` asks; tables have places free anyway."""
     n = S.n
     return (
         n[N_SUBJECTS] + 1024 <= S.subjects.shape[0]
@@ -218,6 +234,8 @@ def _room(S):
         and n[N_CONTACTS] + 4096 <= S.contacts.shape[0]
         and n[N_DOSSIERS] + 2048 <= S.dossiers.shape[0]
         and n[N_EVIDENCE] + 32768 <= S.evidence.shape[0]
+        and n[N_PEOPLE] + 2048 <= S.people.shape[0]
+        and n[N_TALLIES] + 2048 <= S.tallies.shape[0]
     )
 
 
@@ -228,7 +246,7 @@ def _ask(P, S, i, end):
     if j < end:
         for c in range(3):
             if P.keys[j, c] != np.uint64(0):
-                fetch(S.slots, place_of(S.slots, P.keys[j, c]), 0)
+                fetch(S.slots, np.int64(place_of(S.slots, P.keys[j, c])), 0)
     j = i + FAR
     if j < end:
         for c in range(3):
@@ -241,11 +259,9 @@ def _ask(P, S, i, end):
             if s >= 0:
                 for line in range(2):
                     fetch(S.subjects, s, line * 64)
-                for line in range(3):
-                    fetch(S.tallies, s, line * 64)
-        fetch(S.pairs, place_of(S.pairs, pair_key(P.keys[j, 0], P.keys[j, 1], 5)), 0)
+        fetch(S.pairs, np.int64(place_of(S.pairs, pair_key(P.keys[j, 0], P.keys[j, 1], 5))), 0)
         natural = combined(combined(P.keys[j, 0], P.keys[j, 1]), np.uint64(P.value[j]))
-        fetch(S.halves, place_of(S.halves, natural), 0)
+        fetch(S.halves, np.int64(place_of(S.halves, natural)), 0)
     j = i + NEAR
     if j < end and i >= NEAR:
         for c in range(2):
@@ -256,6 +272,8 @@ def _ask(P, S, i, end):
                     fetch(S.cells, np.int64(x.cells) + x.n_cells - 1, 0)
                 if x.owner >= 0:
                     fetch(S.members, x.owner, 0)
+                if x.tally >= 0:
+                    fetch(S.tallies, x.tally, 0)
                 if x.ring >= 0:
                     fetch(S.contacts, np.int64(x.ring) + x.n_ring, 0)
 

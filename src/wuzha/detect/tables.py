@@ -127,6 +127,7 @@ def _tables(book: RuleBook) -> Book:
                 feature_at[k, code], feature_n[k, code], rule_at[k, code], rule_n[k, code], set_of[k, code],
                 class_of[k, code],
             ) = seen[key]  # fmt: skip
+    alone = [classes.number(KIND[rule.subject], {index[name] for name in rule.program.features}) for rule in rules]
     guarded, risk_of = classes.with_risk()
     base_at, base_n, base_list = _csr(classes.base)
     derived_at, derived_n, derived_list = _csr(classes.derived)
@@ -145,15 +146,22 @@ def _tables(book: RuleBook) -> Book:
     for t, typology in enumerate(typologies):
         for name, w in typology.weights.items():
             weight[t, rule_index[name]] = w
+    at_risk = {k: [i for i in base_codes if features[i].risk and features[i].subject == KINDS[k]] for k in range(n_k)}
+    sums = all(features[i].op in ("sum", "max", "count") and skip[i] == 0 for i in at_risk[KIND["person"]])
+    still = [not mine or (k == KIND["person"] and sums) for k, mine in at_risk.items()]
+    stirs = member[at_risk[KIND["person"]]].any(axis=0)
+    spoken = [(rule.subject == "person", rule.program) for rule in rules]
     return Book(
         keep=keep, feature_at=feature_at, feature_n=feature_n, feature_list=_i4(feature_list), rule_at=rule_at,
-        rule_n=rule_n, rule_list=_i4(rule_list), set_of=set_of, class_of=class_of, guarded=guarded, risk_of=risk_of,
+        rule_n=rule_n, rule_list=_i4(rule_list), set_of=set_of, class_of=class_of,
+        class_of_rule=_i4(alone), guarded=guarded, risk_of=risk_of,
         reach=_i4(reach), need_at=need_at.reshape(shape), need_n=need_n.reshape(shape), need_list=need_list,
         base_at=base_at, base_n=base_n, base_list=base_list,
         op=_i4([BASE.index(f.op) for f in features]), width=width, skip=skip,
         attribute=_i4([REGISTER.index(f.attribute) if f.attribute else -1 for f in features]),
         formula_at=_i4(formula[0].tolist()), formula_n=_i4(formula[1].tolist()), derived_at=derived_at,
         derived_n=derived_n, derived_list=derived_list, risk=np.array([f.risk for f in features], np.uint8),
+        stirs=stirs.astype(np.uint8), still=np.array(still, np.uint8),
         code_op=_i4(code_op), code_arg=np.array(code_arg, np.float64), when_at=_i4(when[0].tolist()),
         when_n=_i4(when[1].tolist()), cooldown=np.array([r.cooldown_min * MINUTE_US for r in rules], np.int64),
         stage=_i4([STAGES.index(r.stage) for r in rules]), opens=_i4([int(r.opens) for r in rules]), args=args,
@@ -168,7 +176,7 @@ def _tables(book: RuleBook) -> Book:
         snooze_key=np.array([s[0] for s in snoozes], np.uint64),
         snooze_rule=np.array([s[1] for s in snoozes], np.int32),
         snooze_until=np.array([s[2] for s in snoozes], np.int64),
-        **vars(bounds([r.program for r in rules], Needs(features, index, reads), base_codes, width + skip)),
+        **vars(bounds(spoken, Needs(features, index, reads), base_codes, width + skip)),
     )  # fmt: skip
 
 

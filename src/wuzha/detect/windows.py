@@ -10,13 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from .codes import BUCKET_US, DAY_US, NEVER, STRANGER_US
-from .compiling import entered, inlined, inner
+from .compiling import entered, fetch, inlined, inner
 from .layout import N_CELLS, N_CONTACTS
 
 _U1 = np.uint64(1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _32 = np.uint64(32)
-_29 = np.uint64(29)
 _58 = np.uint64(58)
 #: Rows are known again, and wait for their other side, until this many days of the log after they came.
 MEMORY_DAYS = 8
@@ -32,17 +31,24 @@ def day(ts):
 
 @inlined
 def place_of(table, key):
-    """Where the search for ``key`` begins."""
-    return np.int64((key * _MIX >> _29) & np.uint64(table.shape[0] - 1))
+    """Where the search for ``key`` begins: entries stand in the order of their mixed keys, so a table grows in one
+    pass from front to back."""
+    return ((key * _MIX >> _32) * np.uint64(table.shape[0])) >> _32
+
+
+@inlined
+def after(table, i):
+    """The place after ``i``."""
+    i += _U1
+    return i if i < np.uint64(table.shape[0]) else np.uint64(0)
 
 
 @entered
 def find(table, key):
     """Slot of ``key`` in an open-addressing table, or the empty slot where it belongs."""
-    mask = np.uint64(table.shape[0] - 1)
-    i = (key * _MIX >> _29) & mask
+    i = place_of(table, key)
     while table[i].key != np.uint64(0) and table[i].key != key:
-        i = (i + _U1) & mask
+        i = after(table, i)
     return np.int64(i)
 
 
@@ -50,13 +56,12 @@ def find(table, key):
 def refill(old, new):
     """Every entry of ``old`` into the larger, empty ``new``; returns how many."""
     n = 0
-    mask = np.uint64(new.shape[0] - 1)
     for j in range(old.shape[0]):
         if old[j].key == np.uint64(0):
             continue
-        i = (old[j].key * _MIX >> _29) & mask
+        i = place_of(new, old[j].key)
         while new[i].key != np.uint64(0):
-            i = (i + _U1) & mask
+            i = after(new, i)
         new[i] = old[j]
         n += 1
     return n
@@ -66,16 +71,19 @@ def refill(old, new):
 def refill_since(old, new, since):
     """As `refill`, without entries that are done with or came before the day ``since``."""
     n = 0
-    mask = np.uint64(new.shape[0] - 1)
     for j in range(old.shape[0]):
         if old[j].key == np.uint64(0) or old[j].came < since or old[j].done != 0:
             continue
-        i = (old[j].key * _MIX >> _29) & mask
+        i = place_of(new, old[j].key)
         while new[i].key != np.uint64(0):
-            i = (i + _U1) & mask
+            i = after(new, i)
         new[i] = old[j]
         n += 1
     return n
+
+
+#: Keys between asking for a subject's slot and reading it.
+_AHEAD = 16
 
 
 @entered
@@ -85,22 +93,29 @@ def intern(keys, kinds, slots, subjects, n, out, fresh):
     Returns (subjects now, new ones). ``slots`` and ``subjects`` have room for every key of the block.
     """
     m = 0
-    width = keys.shape[1]
-    for r in range(keys.shape[0]):
+    rows, width = keys.shape
+    for r in range(rows + _AHEAD):
+        if r < rows:
+            for c in range(width):
+                if keys[r, c] != np.uint64(0):
+                    fetch(slots, np.int64(place_of(slots, keys[r, c])), 0)
+        if r < _AHEAD:
+            continue
+        q = r - _AHEAD
         for c in range(width):
-            key = keys[r, c]
+            key = keys[q, c]
             if key == np.uint64(0):
-                out[r, c] = -1
+                out[q, c] = -1
                 continue
             i = find(slots, key)
             if slots[i].key == np.uint64(0):
                 slots[i].key = key
                 slots[i].id = n
-                new_subject(subjects, n, key, kinds[r, c])
-                fresh[m] = r * width + c
+                new_subject(subjects, n, key, kinds[q, c])
+                fresh[m] = q * width + c
                 m += 1
                 n += 1
-            out[r, c] = slots[i].id
+            out[q, c] = slots[i].id
     return n, m
 
 
@@ -122,6 +137,8 @@ def new_subject(subjects, i, key, kind):
     s.root = i
     s.provisional = -1
     s.dossier = -1
+    s.people = -1
+    s.tally = -1
     s.device = 0
 
 
@@ -140,7 +157,7 @@ def bucket_of(ts):
     return ts // BUCKET_US
 
 
-@inner
+@inlined
 def add_cell(subjects, cells, free, n, keep, s, code, ts, value, counterpart, ref):
     """Add one event to subject ``s``: into the cell of (code, bucket), which is made where it is not there yet."""
     if keep[code] == 0:
