@@ -66,6 +66,26 @@ def detect_command(
     )
 
 
+@bench.command("stream")
+def stream_command(
+    subjects: int = typer.Option(1_000_000, "--subjects", min=10_000, help="Lines, accounts, persons and others."),
+    curve: int = typer.Option(10_000_000, "--curve", min=10_000, help="How many subjects the curve goes up to."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Strings to alerts on one core and two, by batch size and number of subjects, beside rivals with windows."""
+    from . import stream
+
+    say("generating a city and repeating its people; then a day is read, and the rivals keep the same figures")
+    emit(
+        stream.run(
+            subjects=20_000 if quick else subjects, curve=100_000 if quick else curve, seed=seed, quick=quick
+        ),
+        as_json=as_json,
+    )  # fmt: skip
+
+
 @bench.command("live")
 def live_command(
     rate: int = typer.Option(55_000, "--rate", min=100, help="Events offered a second."),
