@@ -66,7 +66,7 @@ class Crowd:
             self._rows[name] = rows
         known_by = self._rows["visits"].group_by("host").agg(pl.col("line").n_unique())
         self._large = set(known_by.filter(pl.col("line") > _LARGE)["host"])
-        self.begin = int(self._rows["calls"]["ts"].dt.epoch("us").min() or 0)  # type: ignore[call-overload]
+        self.begin = int(self._rows["calls"]["ts"].dt.epoch("us").to_numpy().min())
 
     def table(self, name: str, copies: range, begin_day: float = 0.0, end_day: float = 1e6) -> pa.Table:
         """The table's rows of some copies from one day of the city to another, in time order, as the log takes them."""

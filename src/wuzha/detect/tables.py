@@ -161,7 +161,7 @@ def _tables(book: RuleBook) -> Book:
         attribute=_i4([REGISTER.index(f.attribute) if f.attribute else -1 for f in features]),
         formula_at=_i4(formula[0].tolist()), formula_n=_i4(formula[1].tolist()), derived_at=derived_at,
         derived_n=derived_n, derived_list=derived_list, risk=np.array([f.risk for f in features], np.uint8),
-        stirs=stirs.astype(np.uint8), still=np.array(still, np.uint8),
+        stirs=np.asarray(stirs, np.uint8), still=np.array(still, np.uint8),
         code_op=_i4(code_op), code_arg=np.array(code_arg, np.float64), when_at=_i4(when[0].tolist()),
         when_n=_i4(when[1].tolist()), cooldown=np.array([r.cooldown_min * MINUTE_US for r in rules], np.int64),
         stage=_i4([STAGES.index(r.stage) for r in rules]), opens=_i4([int(r.opens) for r in rules]), args=args,
