@@ -71,7 +71,8 @@ def test_touching_the_state_changes_nothing():
     before = engine.snapshot()
     engine.touch(log)
     after = engine.snapshot()
-    assert all(before[name].tobytes() == after[name].tobytes() for name in ("subjects", "members", "seen", "halves", "pairs", "n"))
+    for name in ("subjects", "members", "seen", "halves", "pairs", "n"):
+        assert before[name].tobytes() == after[name].tobytes()
 
 
 def test_an_error_of_the_second_thread_is_raised_in_the_first():
