@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,8 +165,6 @@ def test_the_wall_is_one_page_of_which_nothing_is_cut(
     for width in (1920, 3840):
         page.set_viewport_size({"width": width, "height": width * 9 // 16})
         page.goto(f"{address}/wall")
-        if folder := os.environ.get("WUZHA_PICTURES"):
-            page.screenshot(path=str(Path(folder) / f"wall-{language}-{busy}-{width}.png"))
         faults += [f"{width}: {fault}" for fault in page.evaluate(FAULTS, width / 1920)]
         if busy:
             assert page.locator(".units tfoot").inner_text().split()[0] in ("共26个单位", "All")
