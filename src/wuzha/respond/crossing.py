@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 
+import psycopg
 import structlog
 
 from wuzha import store
@@ -19,6 +20,7 @@ from wuzha.events import clock
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
 from wuzha.store import exchange, forgetting, zone_keys
+from wuzha.store.embedded import ServerError
 
 from . import door_zone, verify, visits
 
@@ -43,6 +45,15 @@ def run() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    try:
+        _carry_until(stop)
+    except (psycopg.Error, OSError, ServerError) as error:
+        log.error("the exchange cannot go on", why=str(error))
+        return 1
+    return 0
+
+
+def _carry_until(stop: threading.Event) -> None:
     told: set[str] = set()
     with store.opened(upgrade=False) as db, db.connect("web") as conn:
         while not stop.wait(EVERY_S):
@@ -74,7 +85,6 @@ def run() -> int:
             if told and not troubles:
                 log.info("exchange goes on")
             told = troubles
-    return 0
 
 
 if __name__ == "__main__":
