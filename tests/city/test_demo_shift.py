@@ -47,13 +47,15 @@ def test_old_alerts_are_closed_by_what_the_city_knows_and_the_rest_is_left(
 
     assert work(web, city, now) == 18
     found = states(house)
+    waiting = {n for n, (state, _) in found.items() if state == "contacting"}
+    assert 0 < len(waiting) <= 3, "left to the automatic calls"
     for group, code in ((paid, "deceived"), (met, "dissuaded"), (innocent, "false_alarm")):
-        outcomes = {found[n] for n in group}
+        outcomes = {found[n] for n in group if n not in waiting}
         assert outcomes <= {("closed", code), ("closed", "not_reached")} and ("closed", code) in outcomes
     assert {n for n, (state, _) in found.items() if state == "new"} == left
     assert work(web, city, now) == 0
     [closes] = engine.execute("SELECT count(*) FROM log WHERE table_name = 'findings'").fetchall()
-    assert closes == (18,)
+    assert closes == (18 - len(waiting),)
 
 
 def test_without_its_login_nothing_happens(db: Database, engine: Connection, web: Connection, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.apart import apart
 from tests.eventlog import block
 from tests.eventlog import city as small_log
 
@@ -46,7 +47,7 @@ def ask(home: Path, transfers: list[tuple[str, str, int]], seconds: float = 5.0,
         await asker.stop()
         return list(found)
 
-    return asyncio.run(asking())
+    return apart(lambda: asyncio.run(asking()))
 
 
 def test_both_sides_owners_are_asked_and_each_answers_for_its_own(owners: list[Deciding], tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_question_is_asked_again_of_the_owner_that_comes_back(owners: list[Dec
         await asker.stop()
         return heard
 
-    assert {a.epoch for a in asyncio.run(asking()).by.values()} == {50}
+    assert {a.epoch for a in apart(lambda: asyncio.run(asking())).by.values()} == {50}
 
 
 def test_nonsense_on_the_socket_ends_that_connection_alone(owners: list[Deciding], tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_nonsense_on_the_socket_ends_that_connection_alone(owners: list[Deciding
         writer.write(b"\x00\x00\x00\x05hello")
         return await reader.read()
 
-    assert asyncio.run(noise()) == b""
+    assert apart(lambda: asyncio.run(noise())) == b""
     assert address(tmp_path, 0).stat().st_mode & 0o077 == 0
     assert ask(tmp_path, [(KNOWN[0], KNOWN[1], 5)])[0].missing == []
 
