@@ -121,6 +121,7 @@ def test_an_owner_that_lost_its_lease_decides_nothing(
         ({"payer": ""}, 422, "payer"),
         ({"payee": None}, 422, "payee"),
         ({"payer": " 62 "}, 422, "payer"),
+        ({"payer": "6\u00002"}, 422, "payer"),
         ({"channel": "pigeon"}, 422, "channel"),
         ({"ts": "2026-11-23T10:00:00"}, 422, "ts"),
         ({"ts": "2020-11-23T10:00:00Z"}, 422, "ts"),

@@ -62,6 +62,7 @@ def counted(home: Path) -> dict[str, int]:
         return {name: int(conn.execute(sql).fetchone()[0]) for name, sql in asked.items()}  # type: ignore[index]
 
 
+@pytest.mark.soak
 def test_the_demo_is_whole_goes_on_after_a_kill_and_ends_where_its_folder_is_removed(
     demo: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

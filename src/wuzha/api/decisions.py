@@ -44,7 +44,7 @@ _KEY_S = 30.0
 _KEYS_KEPT = 10_000
 _AHEAD = timedelta(days=1)
 
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^\S(?:.*\S)?$")]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00](?:[^\x00\n]*[^\s\x00])?$")]
 _CHANNELS = tuple(TABLES["transfers"].column("channel").values or ())
 
 

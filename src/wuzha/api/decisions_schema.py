@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-_TEXT = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^\S(?:.*\S)?$"}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^\s\x00](?:[^\x00\n]*[^\s\x00])?$"}
 _BOTH = {
     "type": "object",
     "properties": {"zh": {"type": "string"}, "en": {"type": "string"}},
