@@ -52,10 +52,13 @@
     });
   }
 
-  /* Orders. */
+  /* Orders. A list that was asked for before an order was opened here knows nothing of it, and is asked for again. */
+  var opens = 0;
   function refresh() {
+    var before = opens;
     return ask('/door/api/orders').then(function (got) {
       if (got.status !== 200) return;
+      if (opens !== before) return refresh();
       orders = got.told.orders;
       var here = {};
       return store.put('orders', orders.filter(function (o) { return !o.open; })).then(function () {
@@ -128,7 +131,7 @@
     door.say(words.opening);
     ask('/door/api/open', { now: new Date().toISOString(), id: door.id(), order: ref, at: new Date().toISOString() }).then(function (got) {
       if (got.status !== 200) { door.say(words.gone, 'bad'); return; }
-      door.say('');
+      door.say(''); opens += 1;
       orders = orders.filter(function (o) { return o.ref !== ref; }).concat([got.told]);
       return store.put('order:' + ref, got.told).then(function () { return store.put('orders', orders.filter(function (o) { return !o.open; })); }).then(render);
     }, function () { if (me) door.say(words.openNeedsNet, 'bad'); });
