@@ -125,11 +125,19 @@ class Appender:
             took = max(time.monotonic() - begun, 1e-3)
             if rows > 1000:
                 self._rate = 0.8 * self._rate + 0.2 * rows / took
-            with self._changed:
-                self._rows -= rows
             self.groups += 1
         if conn is not None:
             conn.close()
+
+    def _settle(self, waiting: _Waiting, result: Receipt | Exception) -> None:
+        """Its rows no longer wait, then its sender is told: whoever has an answer finds room for as much again."""
+        with self._changed:
+            self._rows -= waiting.batch.rows.num_rows
+        if isinstance(result, Exception):
+            waiting.future.set_exception(result)
+        else:
+            self.committed_rows += result.accepted
+            waiting.future.set_result(result)
 
     def _commit(
         self, conn: psycopg.Connection[Any] | None, group: Sequence[_Waiting]
@@ -143,14 +151,13 @@ class Appender:
                 with conn.transaction():
                     receipts = store_log.append(conn, [w.batch for w in group])
                 for waiting, receipt in zip(group, receipts, strict=True):
-                    self.committed_rows += receipt.accepted
-                    waiting.future.set_result(receipt)
+                    self._settle(waiting, receipt)
                 return conn
             except psycopg.errors.DiskFull as error:
                 # Nothing of the transaction stands, and waiting makes no room.
                 log.error("no room for the log", error=str(error))
                 for waiting in group:
-                    waiting.future.set_exception(error)
+                    self._settle(waiting, error)
                 return conn
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # The commit may or may not stand. Trying again is safe: what stands is then found as a duplicate.
@@ -159,13 +166,13 @@ class Appender:
                 conn = None
                 if time.monotonic() > until:
                     for waiting in group:
-                        waiting.future.set_exception(error)
+                        self._settle(waiting, error)
                     return None
                 time.sleep(0.1)
             except Exception as error:
                 if len(group) == 1:
                     log.error("batch refused by the log", table=group[0].batch.table, error=repr(error))
-                    group[0].future.set_exception(error)
+                    self._settle(group[0], error)
                     return conn
                 for waiting in group:
                     conn = self._commit(conn, [waiting])
