@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import signal
@@ -10,21 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
-import pyarrow as pa
 import pytest
 from tests.served import Served, ended, folder, free_port
 
-from wuzha.live import leaving
-from wuzha.live.results import RANK
-from wuzha.store import Connection, Database, keys, opened, sources
+from wuzha.bench.outcome import events, outcome, unsent
+from wuzha.bench.retrying import caught_up, post, registered
+from wuzha.store import Database
 from wuzha.store.embedded import Server
-from wuzha.store.settings import Settings
 
 from . import city
-from .outcome import events, outcome
 from .test_worker import fill, follow, settings
 
 
@@ -43,51 +37,12 @@ def served(enterable_tmp: Path) -> Iterator[Served]:
             yield running
 
 
-def registered(served: Served, sent: list[city.Sent]) -> dict[str, str]:
-    """A key for each sender."""
-    made = {}
-    with opened(Settings(home=served.home, dsn=None), upgrade=False) as db, db.connect("web") as conn:
-        for name in sorted({s.source for s in sent}):
-            number = sources.register(
-                conn, name=name, title=name, role="carrier", basis="holder_own", purpose="test", retention_days=3650,
-                tables=list(sources.SENDABLE), late_allowance={},
-            )  # fmt: skip
-            made[name] = keys.issue(conn, number).key
-    return made
-
-
-def post(served: Served, key: str, s: city.Sent) -> dict[str, Any]:
-    """Post until it is answered, as a sender does who must lose nothing."""
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, s.rows.schema) as out:
-        out.write_table(s.rows)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/vnd.apache.arrow.stream"}
-    end = time.monotonic() + 240
-    while time.monotonic() < end:
-        try:
-            answer = httpx.post(
-                f"{served.url}/v1/events/{s.table}",
-                content=sink.getvalue(),
-                headers=headers,
-                trust_env=False,
-                timeout=30,
-            )
-        except httpx.HTTPError:
-            time.sleep(0.05)
-            continue
-        if answer.status_code in (429, 503):
-            time.sleep(0.1)
-            continue
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-    raise AssertionError("never answered")
-
-
 def disturbed(served: Served, sent: list[city.Sent], kills: int, chance: random.Random) -> None:
     """Post ``sent`` while everything is killed ``kills`` times, then let the worker finish and stop."""
     served.start()
     served.ready()
-    made = registered(served, sent)
+    made = registered(served.database(), {s.source for s in sent})
+    place = served.url.removeprefix("http://")
     done = 0
     failed: list[BaseException] = []
 
@@ -95,7 +50,7 @@ def disturbed(served: Served, sent: list[city.Sent], kills: int, chance: random.
         nonlocal done
         try:
             for s in sent:
-                said = post(served, made[s.source], s)
+                said = post(place, made[s.source], s)
                 assert said["accepted"] + said["duplicates"] == s.rows.num_rows and not said["rejected"], said
                 done += 1
         except BaseException as error:
@@ -112,15 +67,7 @@ def disturbed(served: Served, sent: list[city.Sent], kills: int, chance: random.
         served.ready()
     thread.join(240)
     assert not failed and not thread.is_alive(), failed
-    with opened(Settings(home=served.home, dsn=None), upgrade=False) as db, db.connect("engine") as conn:
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            row = conn.execute(
-                "SELECT h.position, p.position FROM wuzha.log_head h, wuzha.partitions p WHERE partition = 0"
-            ).fetchone()
-            if row is not None and row[0] == row[1]:
-                break
-            time.sleep(0.1)
+    caught_up(served.database(), 120)
     assert served.stop() < 25
 
 
@@ -140,19 +87,7 @@ def compare(served: Served, whole: Database, sent: list[city.Sent], tmp_path: Pa
                 [],
             ), name
         assert events(shaken) == events(calm), "nothing lost, nothing twice"
-        _left(shaken)
-
-
-def _left(conn: Connection) -> None:
-    """Every alert's level has left, or waits to leave, as one warning."""
-    queued = [k for (k,) in conn.execute("SELECT key FROM wuzha.outbox")]
-    assert len(queued) == len(set(queued))
-    for person, episode, level in conn.execute(
-        "SELECT s.value, a.episode, a.level FROM wuzha.alerts a JOIN wuzha.subjects s ON s.subject_id = a.person_id"
-        " WHERE a.merged_into IS NULL AND a.level <> 'low'"
-        " AND NOT EXISTS (SELECT 1 FROM wuzha.audit u WHERE u.object = 'alert:' || a.alert_id)"
-    ):
-        assert leaving.number(person, episode, RANK[level]) in queued
+        assert unsent(shaken) == 0
 
 
 def test_killed_at_random_and_restarted_gives_the_same_alerts(

@@ -15,6 +15,7 @@ import pytest
 from tests.desks import Centre, centre
 
 from wuzha import detect
+from wuzha.bench.outcome import outcome
 from wuzha.command import rules
 from wuzha.command.public import Actor, Refused
 from wuzha.detect import drafts, reasons
@@ -24,7 +25,6 @@ from wuzha.live.worker import Worker, block_of
 from wuzha.store import Connection, Database
 from wuzha.store import log as store_log
 
-from .outcome import outcome
 from .rows import START, table
 from .test_worker import compiled, reached, wait
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.desks import Centre, centre
 
+from wuzha.bench.outcome import outcome
 from wuzha.command import rules
 from wuzha.command.public import Actor
 from wuzha.detect import drafts
@@ -19,7 +20,6 @@ from wuzha.live.past import Past
 from wuzha.live.settings import Settings
 from wuzha.store import Connection, Database
 
-from .outcome import outcome
 from .test_rulebooks import draft, given, running, send, text, warnings
 
 

@@ -19,6 +19,7 @@ import pytest
 from tests.refusing import refusing
 
 from wuzha import detect, text
+from wuzha.bench.outcome import outcome
 from wuzha.detect.files import Collected
 from wuzha.live import aside, snapshots, worker
 from wuzha.live.late import Watermarks
@@ -30,7 +31,6 @@ from wuzha.store import Connection, Database
 from wuzha.store import log as store_log
 
 from . import city
-from .outcome import outcome
 
 
 def fill(db: Database, sent: list[city.Sent]) -> int:

@@ -105,6 +105,27 @@ def live_command(
     )
 
 
+@bench.command("recovery")
+def recovery_command(
+    kills: int = typer.Option(60, "--kills", min=1, help="How often something is killed."),
+    people: int = typer.Option(20_000, "--people", min=200, help="Residents of the city whose events are sent."),
+    rate: float = typer.Option(10_000.0, "--rate", min=1.0, help="Events offered a second."),
+    seconds: float = typer.Option(0.0, "--seconds", min=0.0, help="Go on for so long; 0: as long as the kills take."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Everything killed at random under load; then log and alerts beside those of an undisturbed run."""
+    from . import recovery
+
+    if quick:
+        kills, people, rate, seconds = min(kills, 6), 500, 2_000.0, 0.0
+    emit(
+        recovery.run(kills=kills, people=people, rate=rate, seed=seed, seconds=seconds or None, say=say),
+        as_json=as_json,
+    )
+
+
 @bench.command("decisions")
 def decisions_command(
     rate: int = typer.Option(3_000, "--rate", min=10, help="Single questions offered a second."),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from .serving import called, works_on
+
 _EVERY_S = 0.5
-#: What stands in a command line, and what the figures call the process.
-_NAMES = {"wuzha.api.app": "doors", "wuzha.live.process": "engine", "wuzha.live.keeping": "keeping"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,9 @@ class Spending:
                 key = (p.pid, p.create_time())
                 seen = self._seen.get(key)
                 if seen is None:
-                    if not self._works_here(p):
+                    if not works_on(p, self._home):
                         continue
-                    seen = self._seen[key] = _Seen(_name(p), _figures(p) if first else (0.0, 0))
+                    seen = self._seen[key] = _Seen(called(p), _figures(p) if first else (0.0, 0))
                 cpu_s, written = _figures(p)
                 seen.cpu_s, seen.written = cpu_s - seen.before[0], written - seen.before[1]
                 resident[seen.name] += p.memory_info().rss - (p.memory_info().shared if seen.name == "database" else 0)
@@ -76,17 +76,7 @@ class Spending:
         for name, most in resident.items():
             self._memory[name] = max(self._memory.get(name, 0), most)
 
-    def _works_here(self, p: psutil.Process) -> bool:
-        return str(self._home) in p.cwd() or p.environ().get("WUZHA_HOME") == str(self._home)
-
 
 def _figures(p: psutil.Process) -> tuple[float, int]:
     times = p.cpu_times()
     return times.user + times.system, p.io_counters().write_bytes
-
-
-def _name(p: psutil.Process) -> str:
-    line = p.cmdline()
-    if line and "postgres" in line[0]:
-        return "database"
-    return next((name for module, name in _NAMES.items() if module in line), "others")
