@@ -147,6 +147,7 @@ def register(app: typer.Typer) -> None:
         ),
         basis_ref: str | None = typer.Option(None, "--basis-ref", help="The basis's document number."),
         basis_until: str | None = typer.Option(None, "--basis-until", help="The day on which the basis ends."),
+        places: bool = typer.Option(False, "--places", help="Also write places.parquet: file, sheet and row of each."),
         as_json: bool = JSON_OPTION,
     ) -> None:
         """Read files into event tables; what cannot be read goes to rejects, with its place and reason."""
@@ -171,7 +172,7 @@ def register(app: typer.Typer) -> None:
                 summary = import_files(
                     kind, files, out, source=source, as_of=when, mapping=mapping,
                     mapping_dir=mapping_dir.expanduser(), own_account=own_account, basis=basis, basis_ref=basis_ref,
-                    basis_until=basis_until, guide=_Terminal() if can_ask else None, progress=begun,
+                    basis_until=basis_until, places=places, guide=_Terminal() if can_ask else None, progress=begun,
                 )  # fmt: skip
         except WrongUse as error:
             say(f"wuzha: {error}")

@@ -24,7 +24,7 @@ app = typer.Typer(
 
 #: Modules of this package that define ``register(app)``.
 _OWN: tuple[str, ...] = (
-    "import_", "serve", "admin", "audit", "exchange", "doctor", "detect", "features", "rules", "text", "trace",
+    "import_", "serve", "admin", "audit", "exchange", "doctor", "detect", "features", "rules", "text", "trace", "paper",
     "decisions",
 )  # fmt: skip
 

@@ -152,7 +152,8 @@ def _time(text: str) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-def _theft(account: str, into: bool, at: str, amount: str) -> Theft:
+def theft_of(account: str, into: bool, at: str, amount: str) -> Theft:
+    """A theft as people tell it. ValueError says what is wrong."""
     from wuzha.events.money import parse_yuan
     from wuzha.trace import Theft
 
@@ -169,7 +170,7 @@ def _of_options(order: list[str], from_: list[str], into: list[str], at: list[st
         )
     left, right = iter(from_), iter(into)
     named = [(next(left), False) if option == "--from" else (next(right), True) for option in order]
-    return [_theft(account, to, t, a) for (account, to), t, a in zip(named, at, amount, strict=True)]
+    return [theft_of(account, to, t, a) for (account, to), t, a in zip(named, at, amount, strict=True)]
 
 
 def _of_file(path: Path) -> list[Theft]:
@@ -188,7 +189,7 @@ def _of_file(path: Path) -> list[Theft]:
         if bool(left) == bool(into):
             raise ValueError(f"{path} row {number}: name one of from and into")
         try:
-            out.append(_theft(left or into, not left, row.get("at") or "", row.get("amount_yuan") or ""))
+            out.append(theft_of(left or into, not left, row.get("at") or "", row.get("amount_yuan") or ""))
         except ValueError as error:
             raise ValueError(f"{path} row {number}: {error}") from error
     if not out:

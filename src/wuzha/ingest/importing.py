@@ -84,11 +84,13 @@ def import_files(
     basis_ref: str | None = None,
     basis_until: str | None = None,
     guide: Guide | None = None,
+    places: bool = False,
     progress: Callable[[str, int], None] | None = None,
 ) -> Summary:
     """Import ``files`` (files, folders, zip, gz) as ``kind`` (``statements`` or a table) into the folder ``out``.
 
     ``as_of`` dates register rows that tell no time; without it they are of when their file was last changed.
+    ``places`` also writes ``places.parquet``: in which file, sheet and row each event stands, a row a place.
     ``progress`` is told each file's name and bytes as it is begun. ImportFailed where nothing could be read or written,
     WrongUse where the call itself is wrong, MappingError where a mapping file is.
     """
@@ -123,8 +125,7 @@ def import_files(
             read(run, item)
     if run.files == 0:
         raise ImportFailed("文件夹或压缩包里没有文件")
-    summary = _finish(run, out, metadata, started)
-    return summary
+    return _finish(run, out, metadata, started, places=places)
 
 
 def total_bytes(files: list[Path]) -> int:
@@ -154,7 +155,7 @@ def _basis(basis: str | None, ref: str | None, until: str | None) -> dict[str, s
     return told
 
 
-def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Summary:
+def _finish(run: Run, out: Path, metadata: dict[str, str], started: float, *, places: bool) -> Summary:
     for path, text in run.drafts:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,12 +177,15 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
         ]
         raise ImportFailed("没有一个文件能读：\n" + "\n".join(lines))
     tables: dict[str, pl.DataFrame] = {}
+    stand: list[pl.DataFrame] = []
     duplicates = merged = accepted = 0
     for name in run.tables:
         if name not in run.batches:
             continue
         table = TABLES[name]
-        settled = settle(table, pl.concat(run.batches.pop(name), how="diagonal"))
+        settled = settle(table, pl.concat(run.batches.pop(name), how="diagonal"), placed=places)
+        if settled.places is not None:
+            stand.append(settled.places.with_columns(table=pl.lit(name)))
         duplicates += settled.duplicates
         merged += settled.merged
         accepted += settled.rows.height
@@ -202,7 +206,7 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
     rejects = pl.concat(run.rejects) if run.rejects else pl.DataFrame(schema=REJECT_COLUMNS)
     rejects = rejects.sort("file", "sheet", "row", maintain_order=True)
     try:
-        output.write(out, run.kind, tables, rejects, metadata)
+        output.write(out, run.kind, tables, rejects, metadata, _places(run, stand) if places else None)
     except OSError as error:
         raise ImportFailed(f"写不进 {out}：{error.strerror or error}；没有写下任何文件") from error
     return Summary(
@@ -212,6 +216,23 @@ def _finish(run: Run, out: Path, metadata: dict[str, str], started: float) -> Su
         seconds=round(time.perf_counter() - started, 3), tables={name: rows.height for name, rows in tables.items()},
         out=str(out), not_taken=run.not_taken, notes=run.notes,
     )  # fmt: skip
+
+
+def _places(run: Run, stand: list[pl.DataFrame]) -> pl.DataFrame:
+    """Where each event stands, in the order of the files."""
+    units = pl.DataFrame(
+        {"_unit": range(len(run.units)), "file": [f for f, _ in run.units], "sheet": [s for _, s in run.units]},
+        schema={"_unit": pl.Int64, "file": pl.String, "sheet": pl.String},
+    )
+    if not stand:
+        return pl.DataFrame(schema=output.PLACES)
+    return (
+        pl.concat(stand)
+        .join(units, on="_unit", how="left", maintain_order="left")
+        .rename({"_row": "row"})
+        .sort("_unit", "row", maintain_order=True)
+        .select(list(output.PLACES))
+    )
 
 
 def _conflicts(run: Run, refused: pl.DataFrame) -> None:

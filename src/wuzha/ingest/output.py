@@ -41,11 +41,19 @@ _HEADINGS = (
 _BLOCKS = b"wuzha.rejects"
 
 
+#: Where events stand in the files that were read: a row a place, rows sent twice and both sides' too.
+PLACES: dict[str, Any] = {
+    "table": pl.String, "source": pl.String, "event_id": pl.String, "file": pl.String, "sheet": pl.String,
+    "row": pl.Int64,
+}  # fmt: skip
+
+
 def write(
-    out: Path, kind: str, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, metadata: dict[str, str]
-) -> None:
-    """Write ``tables`` and ``rejects`` of an import of ``kind`` to the folder ``out``, all or nothing. OSError where it
-    cannot be written."""
+    out: Path, kind: str, tables: dict[str, pl.DataFrame], rejects: pl.DataFrame, metadata: dict[str, str],
+    places: pl.DataFrame | None = None,
+) -> None:  # fmt: skip
+    """Write ``tables`` and ``rejects`` of an import of ``kind`` to the folder ``out``, all or nothing, and the
+    ``places`` where they are asked for. OSError where it cannot be written."""
     made = _made(out)
     try:
         _sweep(out)
@@ -58,6 +66,9 @@ def write(
         for name, rows in tables.items():
             _write_table(work / f"{name}.parquet", name, rows, metadata)
             names.append(f"{name}.parquet")
+        if places is not None:
+            places.write_parquet(work / "places.parquet")
+            names.append("places.parquet")
         blocks = _others(out / "rejects.parquet", kind)
         if rejects.height:
             blocks[kind] = rejects_table(rejects)

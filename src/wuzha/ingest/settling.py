@@ -33,19 +33,37 @@ class Settled:
     duplicates: int
     merged: int
     refused: pl.DataFrame
+    #: ``source``, ``event_id``, ``_unit``, ``_row``: every row that was read as that event, where it was asked for.
+    places: pl.DataFrame | None = None
 
 
-def settle(table: Table, rows: pl.DataFrame) -> Settled:
+def settle(table: Table, rows: pl.DataFrame, *, placed: bool = False) -> Settled:
     """``rows``: the table's columns and ``_unit`` (sheet), ``_row``; of statements also ``_own``, ``_balance``,
-    ``_reversal``; of call records ``_side``; of registers ``_undated`` (``ts`` is the file's)."""
+    ``_reversal``; of call records ``_side``; of registers ``_undated`` (``ts`` is the file's). ``placed``: tell the
+    places, of rows sent twice and of both sides too."""
     if rows.height == 0:
         return Settled(rows=_ordered(table, rows), duplicates=0, merged=0, refused=_nothing())
     rows = _with_ids(table, _as_of_latest(table, rows))
+    places = rows.select("source", "event_id", "_unit", "_row") if placed else None
     rows, duplicates, refused = _once(rows)
     if "_own" in rows.columns:
         rows = _undone(_in_sequence(rows))
-    rows, merged = _both_sides(table, rows)
-    return Settled(rows=_ordered(table, rows), duplicates=duplicates, merged=merged, refused=refused)
+    rows, merged, gone = _both_sides(table, rows)
+    if places is not None:
+        if refused.height:
+            places = places.join(refused, on=["_unit", "_row", "event_id"], how="anti")
+        for pairs in gone:
+            places = _renamed(places, pairs)
+    return Settled(rows=_ordered(table, rows), duplicates=duplicates, merged=merged, refused=refused, places=places)
+
+
+def _renamed(places: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """The places of merged rows are those of the row that stays."""
+    found = places.join(pairs, on=["source", "event_id"], how="left", maintain_order="left")
+    return found.select(
+        pl.coalesce("_now_source", "source").alias("source"), pl.coalesce("_now", "event_id").alias("event_id"),
+        "_unit", "_row",
+    )  # fmt: skip
 
 
 def _nothing() -> pl.DataFrame:
@@ -238,18 +256,23 @@ def _undone(rows: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(reverses=pl.coalesce("reverses", "_undoes")).drop("_undoes")
 
 
-def _both_sides(table: Table, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Rows of two sides that tell of one event, merged: the first side's row stays, the second fills its blanks."""
+def _both_sides(table: Table, rows: pl.DataFrame) -> tuple[pl.DataFrame, int, list[pl.DataFrame]]:
+    """Rows of two sides that tell of one event, merged: the first side's row stays, the second fills its blanks. Also
+    whose identity became whose (``source``, ``event_id``, ``_now_source``, ``_now``), a table a way of pairing."""
+    gone: list[pl.DataFrame] = []
     if not table.natural_key:
-        return rows, 0
+        return rows, 0, gone
     merged = 0
     for choose in _sides(table, rows):
         side = rows.select(choose.fill_null(-1).cast(pl.Int8)).to_series().to_numpy()
         partner = _partners(table, rows, side)
         if partner is not None:
             merged += int(((partner >= 0) & (side == 1)).sum())
+            first = np.flatnonzero((partner >= 0) & (side == 0))
+            stays = rows.select(_now_source="source", _now="event_id")[first]
+            gone.append(rows.select("source", "event_id")[partner[first]].hstack(stays))
             rows = _filled(table, rows, partner, side)
-    return rows, merged
+    return rows, merged, gone
 
 
 def _sides(table: Table, rows: pl.DataFrame) -> list[pl.Expr]:

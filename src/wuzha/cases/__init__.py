@@ -1,0 +1,1 @@
+"""Reports, cases, suspects and directives, and the analyst's workbench."""
