@@ -116,6 +116,31 @@ class Tracer:
     ) -> Result:  # fmt: skip
         view = self.index.view()
         claims, notes, order = self._claims(thefts, view)
+        z = self._walked(view, claims, thefts, policy, until, hours, levels, follow_hubs, hub_neighbours)
+        return _told(self.index, view, z, claims, thefts, order, policy, to, notes)
+
+    def held_for(
+        self, account: str, thefts: Sequence[Theft], *, policy: Policy = "fifo", until: int | None = None,
+    ) -> list[int]:  # fmt: skip
+        """Fen that ``account`` holds of each theft, in their order, as `follow` without limits tells their sum."""
+        with self.index.lock:
+            view = self.index.view()
+            claims, _, order = self._claims(thefts, view)
+            z = self._walked(view, claims, thefts, policy, until, None, None, False, HUB_NEIGHBOURS)
+            number = self.index.number(account)
+            held = [0 if number >= 0 or t.account != account or not t.into else t.amount_fen for t in thefts]
+            slot = int(z.slot_of[number]) if number >= 0 else -1
+            parcel = int(z.slots["head"][slot]) if slot >= 0 else -1
+            while parcel >= 0:
+                owner, amount, parcel = (int(x) for x in z.parcels[parcel][["owner", "amount", "next"]])
+                if owner != layout.CLEAN:
+                    held[order[owner]] += amount
+            return held
+
+    def _walked(
+        self, view: View, claims: Claims, thefts: Sequence[Theft], policy: Policy, until: int | None,
+        hours: float | None, levels: int | None, follow_hubs: bool, hub_neighbours: int,
+    ) -> Scratch:  # fmt: skip
         last = view.accounts and max((int(t[-1]) for t in view.ts if t.shape[0]), default=0)
         cut = last if until is None else until
         until_key = 2 * view.rank_at(cut + 1)
@@ -130,7 +155,7 @@ class Tracer:
             slots = z.slots[: z.n[layout.N_SLOTS]]
             beyond = slots["account"][slots["level"] >= levels].astype(np.int64)
             z = self.walk(claims, view, policy=policy, until=until_key, end=end, hub=hub, stopped=beyond)
-        return _told(self.index, view, z, claims, thefts, order, policy, to, notes)
+        return z
 
     def _claims(self, thefts: Sequence[Theft], view: View) -> tuple[Claims, list[str], list[int]]:
         """The thefts as claims in order of time; the place of each claim's theft; what could not be found."""
