@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.store.rows import BASE, append_all, batch, calls
 
 from wuzha.events import TABLES
-from wuzha.store import Connection, Database, fingerprints, log
+from wuzha.store import Connection, Database, fingerprint_kernels, fingerprints, log
 
 _numbers = itertools.count()
 
@@ -233,7 +233,7 @@ def test_a_sorted_run_is_searched_as_a_plain_set_is(data: st.DataObject) -> None
     ts = np.array([t for _, t in asked], np.int64)
     out = np.zeros(len(asked), np.uint8)
     rkeys, rts = np.ascontiguousarray(held["key"]), np.ascontiguousarray(held["ts"])
-    fingerprints._find_sorted(rkeys, rts, keys, ts, out)
+    fingerprint_kernels.find_sorted(rkeys, rts, keys, ts, out)
     known = {k for k, _ in pairs}
     for pair, verdict in zip(asked, out.tolist(), strict=True):
         expected = fingerprints.DUPLICATE if pair in set(pairs) else fingerprints.DIFFERS if pair[0] in known else 0

@@ -266,7 +266,7 @@ class Numbers:
         if self._of is None:
             # Only lines may be blank; broken ones are among the rejects.
             blank: set[int] = set()
-            if self._kind in ingest.body.JSON_LINES:
+            if self._kind in ingest.JSON_LINES:
                 blank = {k for k, line in enumerate(self._body.split(b"\n")) if not line.strip()}
             self._of = []
             k = 0

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wuzha.events.hashing import _hash_bytes as hash_bytes
+from wuzha.events.hash_kernels import hash_bytes
 from wuzha.events.hashing import combine, text_hash
 
 from . import layout

@@ -6,7 +6,6 @@ Kept true here: the hash of a text is the same on every machine, version and bat
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,34 +17,6 @@ _MIX2 = np.uint64(0xC4CEB9FE1A85EC53)
 _33 = np.uint64(33)
 
 U64 = npt.NDArray[np.uint64]
-
-
-@nb.njit(cache=True, inline="always")
-def _mix(h):  # type: ignore[no-untyped-def]
-    h ^= h >> _33
-    h *= _MIX1
-    h ^= h >> _33
-    h *= _MIX2
-    h ^= h >> _33
-    return h if h != np.uint64(0) else np.uint64(1)
-
-
-@nb.njit(cache=True, nogil=True)
-def _hash_bytes(data, offsets, valid, out):  # type: ignore[no-untyped-def]
-    for i in range(out.shape[0]):
-        if not (valid[i >> 3] >> (i & 7)) & 1:
-            out[i] = np.uint64(0)
-            continue
-        h = _OFFSET
-        for j in range(offsets[i], offsets[i + 1]):
-            h = (h ^ np.uint64(data[j])) * _PRIME
-        out[i] = _mix(h)
-
-
-@nb.njit(cache=True, nogil=True)
-def _combine(a, b, out):  # type: ignore[no-untyped-def]
-    for i in range(out.shape[0]):
-        out[i] = _mix((a[i] * _PRIME) ^ b[i])
 
 
 def hash_text(column: pa.Array | pa.ChunkedArray) -> U64:
@@ -72,14 +43,18 @@ def hash_text(column: pa.Array | pa.ChunkedArray) -> U64:
         bits = np.full((n + 7) // 8, 255, np.uint8)
     else:
         bits = np.packbits(column.is_valid().to_numpy(zero_copy_only=False), bitorder="little")
-    _hash_bytes(raw, off, bits, out)
+    from .hash_kernels import hash_bytes
+
+    hash_bytes(raw, off, bits, out)
     return out
 
 
 def combine(a: U64, b: U64) -> U64:
     """Hash of each pair; order matters."""
+    from .hash_kernels import combine as combined
+
     out = np.empty(a.shape[0], np.uint64)
-    _combine(a, b, out)
+    combined(a, b, out)
     return out
 
 

@@ -12,15 +12,16 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wuzha.detect.figures import run
-from wuzha.detect.predicate import PredicateError, Program, compile_text
 from wuzha.events.datafile import DataFile, parse
 from wuzha.events.scam_types import scam_types
 from wuzha.text import patterns
+
+if TYPE_CHECKING:  # the engine takes a second to import: only a policy that is read is worth it
+    from wuzha.detect.predicate import Program
 
 #: From the mildest.
 ACTIONS = ("allow", "warn", "delay", "hold")
@@ -124,6 +125,8 @@ def ends_at(step: Step | None, now: datetime) -> datetime | None:
 
 
 def _holds(program: Program, values: dict[str, float]) -> bool:
+    from wuzha.detect.figures import run
+
     ops, args = np.array(program.ops, np.int64), np.array(program.args, np.float64)
     given = np.array([values[name] for name in program.features] or [0.0])
     return bool(run(ops, args, 0, len(ops), given, np.zeros(64)) == 1.0)
@@ -155,6 +158,8 @@ def _grounds(d: DataFile, name: str) -> dict[str, Ground]:
 
 
 def _step(d: DataFile, i: int, row: Any, since: date, grounds: dict[str, dict[str, Ground]]) -> Step:
+    from wuzha.detect.predicate import PredicateError, compile_text
+
     table = f"step[{i}]"
     row = _row(
         d, table, row, {"id": str, "action": str, "when": str, "zh": str, "en": str},
@@ -250,7 +255,16 @@ def shipped() -> Policy:
     return read((files(__package__) / "decisions.toml").read_text("utf-8"), "decisions.toml")
 
 
+def _own(home: Path) -> Policy | None:
+    own = home / "decisions.toml"
+    return read(own.read_text("utf-8"), str(own)) if own.is_file() else None
+
+
 def of(home: Path) -> Policy:
     """A deployment's own policy (``decisions.toml`` in its data folder), else the shipped one."""
-    own = home / "decisions.toml"
-    return read(own.read_text("utf-8"), str(own)) if own.is_file() else shipped()
+    return _own(home) or shipped()
+
+
+def check(home: Path) -> None:
+    """DataFileError where a deployment's own policy has a mistake."""
+    _own(home)

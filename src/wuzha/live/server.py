@@ -41,7 +41,7 @@ _NAMED = {"telephone": "WUZHA_SIP_SERVER", "texts": "WUZHA_SMPP_SERVER"}
 _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
 _KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
-_TRIALS = ("trials", "wuzha.live.trials", 8.0)
+_TRIALS = ("trials", "wuzha.live.trying", 8.0)
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
@@ -82,7 +82,7 @@ def serve(
     secure = _certified(settings)
     make_home(settings.home)
     try:
-        decision_policy.of(settings.home)
+        decision_policy.check(settings.home)
     except DataFileError as error:
         raise CannotServe(f"the policy of decisions is wrong: {error}") from error
     with _alone(settings.home) as there, ExitStack() as databases:

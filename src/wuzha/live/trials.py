@@ -1,8 +1,8 @@
 """Trials of rules, beside the live stream and never in it: shadows that follow the log, backtests that are asked for.
 
-A process of its own with an engine of its own, because a rule that only looks would else share the live one's places
-for evidence and cool-downs. It starts from the worker's newest snapshot and runs at the lowest priority: where the
-machine is busy it falls behind, and says how far.
+In a process of its own (`wuzha.live.trying`) with an engine of its own, because a rule that only looks would else
+share the live one's places for evidence and cool-downs. It starts from the worker's newest snapshot and runs at the
+lowest priority: where the machine is busy it falls behind, and says how far.
 
 Kept true here: nothing of this writes what the worker writes; a subject stands in what is kept by its number alone; a
 trial that fails says why and stops nothing.
@@ -10,9 +10,6 @@ trial that fails says why and stops nothing.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import threading
 from datetime import datetime
 from typing import Any
@@ -29,16 +26,13 @@ from wuzha.events import clock
 from wuzha.events.datafile import DataFileError
 from wuzha.events.subjects import split_key
 from wuzha.store import log as store_log
-from wuzha.store import opened
-from wuzha.store.embedded import ServerError
 
 from . import rulebooks, snapshots
 from .cited import read_words
 from .late import Watermarks
 from .lease import Connect
-from .logs import configure
 from .past import Past
-from .settings import Settings, settings
+from .settings import Settings
 from .subjects import Numbers
 from .worker import block_of, under
 
@@ -199,7 +193,7 @@ def forget(conn: psycopg.Connection[Any], before: datetime) -> None:
     conn.execute("UPDATE wuzha.rule_backtests SET state = 'waiting' WHERE state = 'running'")
 
 
-# ---------------------------------------------------------------- the process
+# ---------------------------------------------------------------- both, side by side
 
 
 def _loop(connect: Connect, stop: threading.Event, work: Any, idle_s: float) -> None:
@@ -220,31 +214,12 @@ def _loop(connect: Connect, stop: threading.Event, work: Any, idle_s: float) -> 
         conn.close()
 
 
-def run() -> int:
-    """Work until SIGTERM. Returns the exit code."""
-    configure("trials")
-    os.nice(15)
-    given, stop = settings(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        with opened(upgrade=False) as db:
-
-            def connect() -> psycopg.Connection[Any]:
-                return db.connect("engine")
-
-            with connect() as conn:
-                forget(conn, clock.now() - clock.stretch(30 * 86400))
-            tests = threading.Thread(
-                target=_loop, args=(connect, stop, lambda conn: run_waiting(conn, given), _LOOK_S), daemon=True
-            )
-            tests.start()
-            _loop(connect, stop, Follower(given).follow, _IDLE_S)
-    except ServerError as error:
-        log.error("no database", why=str(error))
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run())
+def run(connect: Connect, given: Settings, stop: threading.Event) -> None:
+    """Follow the shadows and run what is asked for, until ``stop``."""
+    with connect() as conn:
+        forget(conn, clock.now() - clock.stretch(30 * 86400))
+    tests = threading.Thread(
+        target=_loop, args=(connect, stop, lambda conn: run_waiting(conn, given), _LOOK_S), daemon=True
+    )
+    tests.start()
+    _loop(connect, stop, Follower(given).follow, _IDLE_S)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pyarrow as pa
@@ -18,11 +18,9 @@ import pyarrow.compute as pc
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from wuzha import ingest
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
-from wuzha.ingest import books as reading
-from wuzha.ingest.books import Book, Sheet
-from wuzha.ingest.grids import Unreadable
 from wuzha.ingest.mapping import shipped
 from wuzha.live import late
 from wuzha.store import audit, log, sources
@@ -30,6 +28,9 @@ from wuzha.store.sources import Source
 
 from . import layouts
 from .reveal import check_purpose
+
+if TYPE_CHECKING:
+    from wuzha.ingest.books import Book, Sheet
 
 #: A workbook's bytes at most; a list of 100,000 warnings has about ten million.
 LIMIT = 32 * 1024 * 1024
@@ -76,9 +77,9 @@ def drop(
     if source and source not in open_to:
         raise Refused("unknown_code", code=source)
     try:
-        book = reading.read_book(name, data, source=_READ_AS, mappings=[m for m, _ in layouts.saved(conn).values()],
-                                 now=now)  # fmt: skip
-    except Unreadable as error:
+        saved = [mapping for mapping, _ in layouts.saved(conn).values()]
+        book = ingest.books.read_book(name, data, source=_READ_AS, mappings=saved, now=now)
+    except ingest.grids.Unreadable as error:
         raise Refused("book_unreadable", why=str(error), unreadable=error.code) from error
     if not book.sheets:
         raise Refused("book_unreadable", why="；".join(book.notes) or "没有找到表头")
@@ -153,7 +154,7 @@ def preview(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int) -> li
     one(conn, actor, workbook_id)
     name, data = content(conn, workbook_id)
     known = [m for m, _ in layouts.saved(conn).values()]
-    return reading.read_book(name, data, source=_READ_AS, mappings=known, now=clock.now()).sheets
+    return ingest.books.read_book(name, data, source=_READ_AS, mappings=known, now=clock.now()).sheets
 
 
 def explain(
@@ -186,7 +187,7 @@ def explain(
         if chosen is None:
             left_out.append(sheet.name)
             continue
-        allowed = {*reading.offered(), *(f"answer.{p}" for p in reading_parts())}
+        allowed = {*ingest.books.offered(), *(f"answer.{p}" for p in reading_parts())}
         chosen = {c: t for c, t in chosen.items() if c in sheet.names and t in allowed}
         if not {"victim_line", "victim_account", "victim_device", "victim_id"} & set(chosen.values()):
             raise Refused("no_line")
@@ -212,8 +213,9 @@ def unknown_words(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int)
     out: dict[str, dict[str, list[str]]] = {}
     for r in book["rejects"]:
         sheet = by_sheet.get(r["sheet"] or "")
-        target = sheet["fills"].get(reading.plain(r["column"])) if sheet and r["reason"] == "unknown_value" else None
-        if sheet is not None and target in reading.WORDED and r["value"]:
+        unknown = sheet is not None and r["reason"] == "unknown_value"
+        target = sheet["fills"].get(ingest.books.plain(r["column"])) if sheet and unknown else None
+        if sheet is not None and target in ingest.books.WORDED and r["value"]:
             words = out.setdefault(sheet["layout"], {}).setdefault(target, [])
             if r["value"] not in words and len(words) < 60:
                 words.append(r["value"])
@@ -258,7 +260,7 @@ def _take(conn: psycopg.Connection[Any], actor: Actor, workbook_id: int, source_
     _own_layouts(conn, actor, workbook_id, source_name, name, data, now)
     known = [m for m, of in layouts.saved(conn).values() if of == source_name]
     known += [m for m, of in layouts.saved(conn).values() if of != source_name]
-    book = reading.read_book(name, data, source=source_name, mappings=known, now=now)
+    book = ingest.books.read_book(name, data, source=source_name, mappings=known, now=now)
     rejects = list(book.rejects)
     rows = _dated(conn, book, source_name)
     rows, ahead = _not_ahead(rows, now)
@@ -310,7 +312,7 @@ def _own_layouts(
     known = layouts.saved(conn)
     own = [m for m, _ in known.values()]
     seen: set[str] = set()
-    for sheet in reading.read_book(name, data, source=_READ_AS, mappings=own, now=now).sheets:
+    for sheet in ingest.books.read_book(name, data, source=_READ_AS, mappings=own, now=now).sheets:
         mapping = sheet.mapping
         header = "|".join(sheet.names)
         if mapping is None or header in seen or mapping.name not in shipped():
@@ -328,9 +330,9 @@ def _kept(sheet: Sheet) -> dict[str, Any]:
     for target, listed in mapping.columns.items():
         for source in listed:
             if isinstance(source, str):
-                fills[reading.plain(source)] = target
+                fills[ingest.books.plain(source)] = target
     # A column that is both a code and its meaning: its words are those of the meaning.
-    fills |= {reading.plain(s): "scam_type" for s in mapping.columns.get("scam_type", ()) if isinstance(s, str)}
+    fills |= {ingest.books.plain(s): "scam_type" for s in mapping.columns.get("scam_type", ()) if isinstance(s, str)}
     return {"name": sheet.name, "header": sheet.header, "names": sheet.names, "layout": mapping.name, "fills": fills}
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from wuzha import ingest
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 from wuzha.ingest.answering import ANSWERS
-from wuzha.ingest.books import WORDED, Sheet, offered
 from wuzha.ingest.mapping import Mapping, MappingError, parse, shipped
 from wuzha.store import audit
 
 from . import ways
+
+if TYPE_CHECKING:
+    from wuzha.ingest.books import Sheet
 
 
 def saved(conn: psycopg.Connection[Any]) -> dict[str, tuple[Mapping, str]]:
@@ -91,7 +94,7 @@ def written(name: str, sheet: Sheet, chosen: dict[str, str]) -> str:
         by_target.setdefault(target, []).append(column)
     lines += ["", "[columns]"]
     for target, columns in by_target.items():
-        if target in offered():
+        if target in ingest.books.offered():
             lines.append(f"{target} = [{', '.join(_q(c) for c in columns)}]")
     for other, target in (("source_no", "event_id"), ("type_code", "scam_type")):
         if other in by_target:
@@ -111,7 +114,7 @@ def extending(name: str, base: str, names: list[str]) -> str:
 
 def with_words(text: str, target: str, words: dict[str, str]) -> str:
     """``text`` with more words for ``target``; all else stays as it was written."""
-    if target not in WORDED:
+    if target not in ingest.books.WORDED:
         raise ValueError(f"{target!r} has no words")
     new = [f"{_q(word)} = {_q(value)}" for word, value in words.items()]
     lines = text.rstrip("\n").split("\n")

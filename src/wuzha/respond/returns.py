@@ -7,20 +7,22 @@ sent, once; a sheet without a column for the result gets its own at the right.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from wuzha import ingest
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock, money
 from wuzha.events.clock import zone
-from wuzha.ingest import books as reading
-from wuzha.ingest.filling import CannotFill, Filled, fill
 from wuzha.ingest.mapping import Mapping
 
 from . import answers, books, feedback, layouts, ways
 from .reveal import check_purpose
+
+if TYPE_CHECKING:
+    from wuzha.ingest.filling import Filled
 
 
 def results_of(conn: psycopg.Connection[Any], ids: dict[int, int]) -> dict[int, dict[str, str]]:
@@ -120,8 +122,8 @@ def filled(
                 cells[r["sheet"]][r["row"], column] = said[part]
     name, data = books.content(conn, workbook_id)
     try:
-        done = fill(name, data, {s: c for s, c in cells.items() if c})
-    except CannotFill as error:
+        done = ingest.filling.fill(name, data, {s: c for s, c in cells.items() if c})
+    except ingest.filling.CannotFill as error:
         raise Refused("cannot_fill", why=str(error)) from error
     what: list[tuple[Any, ...]] = []
     if mark and way.way not in ("api", "pull"):
@@ -137,15 +139,15 @@ def filled(
 def _columns(names: list[str], mapping: Mapping | None) -> tuple[dict[str, int], dict[int, str]]:
     """Part of an answer → its column; and the headings of columns that have to be added at the right."""
     usual = ways.defaults()
-    plain = [reading.plain(n) for n in names]
+    plain = [ingest.books.plain(n) for n in names]
     taken = set() if mapping is None else {
-        reading.plain(s) for listed in mapping.columns.values() for s in listed if isinstance(s, str)
+        ingest.books.plain(s) for listed in mapping.columns.values() for s in listed if isinstance(s, str)
     }  # fmt: skip
     out: dict[str, int] = {}
     for part in books.reading_parts():
         own = mapping.feedback.columns.get(part, ()) if mapping is not None and mapping.feedback is not None else ()
-        wanted = [*own, *(n for n in usual.columns.get(part, ()) if reading.plain(n) not in taken)]
-        column = next((plain.index(reading.plain(n)) for n in wanted if reading.plain(n) in plain), None)
+        wanted = [*own, *(n for n in usual.columns.get(part, ()) if ingest.books.plain(n) not in taken)]
+        column = next((plain.index(ingest.books.plain(n)) for n in wanted if ingest.books.plain(n) in plain), None)
         if column is not None:
             out[part] = column
     if "result" in out:

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 import psycopg
-import xlsxwriter
 from psycopg.rows import dict_row
 
 from wuzha.command.public import Actor, Refused, require
@@ -181,6 +180,8 @@ def _csv(lines: list[tuple[str, ...]]) -> bytes:
 
 def as_xlsx(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
     """A workbook for a platform: headings and text cells, the last column wide."""
+    import xlsxwriter
+
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_numbers": False, "strings_to_urls": False}) as book:
         sheet = book.add_worksheet("名单")

@@ -13,22 +13,24 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from wuzha import ingest
 from wuzha.command.public import Actor, Refused, machine, require
 from wuzha.events import clock
-from wuzha.ingest.grids import Grid, Unreadable, text_grid, workbook_grids
 from wuzha.ingest.sources import Item
-from wuzha.ingest.times import parse_time
 from wuzha.store import audit
 
 from . import callbacks, robot
 from .codes import codes
 from .robot_words import COLUMNS, plain, words
 from .step import record
+
+if TYPE_CHECKING:
+    from wuzha.ingest.grids import Grid
 
 #: Rows that one file may hold, and bytes.
 MOST, BYTES = 20_000, 16 * 1024 * 1024
@@ -89,7 +91,7 @@ def take(db: Db, actor: Actor, name: str, content: bytes, *, now: datetime | Non
         raise Refused("robot_file", why=f"超过 {BYTES >> 20} MiB / more than {BYTES >> 20} MiB")
     try:
         results, rejects = _read(name, content)
-    except Unreadable as error:
+    except ingest.grids.Unreadable as error:
         raise Refused("robot_file", why=str(error), unreadable=error.code) from error
     rows = len(results) + len(rejects)
     taken = repeated = 0
@@ -133,12 +135,14 @@ def _known(conn: psycopg.Connection[Any], results: list[Result], now: datetime) 
 def _read(name: str, content: bytes) -> tuple[list[Result], list[Refusal]]:
     item = Item(name=name, data=content, changed=None)
     book = content[:4] == b"PK\x03\x04" or content[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-    grids = workbook_grids(item) if book else [text_grid(item)]
+    grids = ingest.grids.workbook_grids(item) if book else [ingest.grids.text_grid(item)]
     for grid in grids:
         for i, head in enumerate(grid.head):
             if (columns := _columns(head)) is not None:
                 return _rows(grid, i, len(head), columns)
-    raise Unreadable("no_header", "找不到表头：需要有“编号”和“结果”两列 / no heading for reference and result")
+    raise ingest.grids.Unreadable(
+        "no_header", "找不到表头：需要有“编号”和“结果”两列 / no heading for reference and result"
+    )
 
 
 def _columns(head: list[str]) -> dict[str, int] | None:
@@ -155,7 +159,7 @@ def _rows(grid: Grid, header: int, width: int, columns: dict[str, int]) -> tuple
         for x in cells.refused
     ]
     if cells.frame.height > MOST:
-        raise Unreadable("too_many_rows", f"行数超过 {MOST} / more than {MOST} rows")
+        raise ingest.grids.Unreadable("too_many_rows", f"行数超过 {MOST} / more than {MOST} rows")
     return list(_cells(cells.frame.rows(), cells.row.to_list(), columns)), rejects
 
 
@@ -185,6 +189,8 @@ def _judge(result: Result, row: dict[str, Any] | None, now: datetime) -> Refusal
     if not result.at:
         return code, row["made_at"]  # a platform without times: one result of each kind a row
     try:
+        from wuzha.ingest.times import parse_time
+
         at = parse_time(result.at)[0]
     except ValueError:
         return refuse("外呼时间", result.at, "bad_time", "不是时间")

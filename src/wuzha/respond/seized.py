@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.types.json import Jsonb
 
+from wuzha import ingest
 from wuzha.command.public import Actor, Refused, require
 from wuzha.events import TABLES, batch, clock
 from wuzha.ingest import mapping
-from wuzha.ingest.books import read_book
-from wuzha.ingest.grids import Unreadable
 from wuzha.store import log
 
 from . import waves
@@ -59,8 +58,8 @@ def take(
     now = now or clock.now()
     mark = f"list:{case_no.strip()}"
     try:
-        book = read_book(name, data, source=SOURCE, mappings=[_layout()], now=now)
-    except Unreadable as error:
+        book = ingest.books.read_book(name, data, source=SOURCE, mappings=[_layout()], now=now)
+    except ingest.grids.Unreadable as error:
         raise Refused("book_unreadable", why=str(error), unreadable=error.code) from error
     rows = book.rows
     named = [pc.is_valid(rows[column]) for column in _NAMED]

@@ -21,7 +21,6 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import psycopg
@@ -51,89 +50,6 @@ _CHUNK = 256
 _FOLDING = 0x77757A6869
 
 
-@nb.njit(cache=True, nogil=True)
-def _find(tkeys, tts, keys, ts, out):  # type: ignore[no-untyped-def]
-    mask = np.uint64(tkeys.shape[0] - 1)
-    for i in range(keys.shape[0]):
-        if out[i] == DUPLICATE:
-            continue
-        at = keys[i] & mask
-        while tkeys[at] != 0:
-            if tkeys[at] == keys[i]:
-                if tts[at] == ts[i]:
-                    out[i] = DUPLICATE
-                    break
-                out[i] = DIFFERS
-            at = (at + np.uint64(1)) & mask
-
-
-@nb.njit(cache=True, nogil=True)
-def _insert(tkeys, tts, keys, ts):  # type: ignore[no-untyped-def]
-    mask = np.uint64(tkeys.shape[0] - 1)
-    added = 0
-    for i in range(keys.shape[0]):
-        at = keys[i] & mask
-        while tkeys[at] != 0 and not (tkeys[at] == keys[i] and tts[at] == ts[i]):
-            at = (at + np.uint64(1)) & mask
-        if tkeys[at] == 0:
-            tkeys[at] = keys[i]
-            tts[at] = ts[i]
-            added += 1
-    return added
-
-
-@nb.njit(cache=True, nogil=True)
-def _take(tkeys, tts, keys, ts, out):  # type: ignore[no-untyped-def]
-    """Rows still new are sought in the table and, where new there too, put into it: the first of a batch counts."""
-    mask = np.uint64(tkeys.shape[0] - 1)
-    for i in range(keys.shape[0]):
-        if out[i] != NEW:
-            continue
-        at = keys[i] & mask
-        while tkeys[at] != 0:
-            if tkeys[at] == keys[i]:
-                out[i] = DUPLICATE if tts[at] == ts[i] else DIFFERS
-                if out[i] == DUPLICATE:
-                    break
-            at = (at + np.uint64(1)) & mask
-        if out[i] == NEW:
-            tkeys[at] = keys[i]
-            tts[at] = ts[i]
-
-
-@nb.njit(cache=True, nogil=True)
-def _find_sorted(rkeys, rts, keys, ts, out):  # type: ignore[no-untyped-def]
-    n = rkeys.shape[0]
-    for i in range(keys.shape[0]):
-        if out[i] == DUPLICATE:
-            continue
-        key = keys[i]
-        # Keys are hashes, so where one stands follows from how large it is, give or take a few hundred.
-        low = np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
-        high, step = low, np.int64(32)
-        while low > 0 and rkeys[low - 1] >= key:
-            high = low
-            low = max(low - step, np.int64(0))
-            step *= 2
-        step = np.int64(32)
-        while high < n and rkeys[high] < key:
-            low = high + 1
-            high = min(high + step, n)
-            step *= 2
-        while low < high:
-            middle = (low + high) >> 1
-            if rkeys[middle] < key:
-                low = middle + 1
-            else:
-                high = middle
-        while low < n and rkeys[low] == key:
-            if rts[low] == ts[i]:
-                out[i] = DUPLICATE
-                break
-            out[i] = DIFFERS
-            low += 1
-
-
 class Known:
     """A set of (key, ts): open addressing over two arrays, at most half full."""
 
@@ -153,13 +69,17 @@ class Known:
         keys, ts = self.keys, self.ts
         self._make(2 * (self.rows + more))
         used = keys != 0
-        _insert(self.keys, self.ts, keys[used], ts[used])
+        from .fingerprint_kernels import insert
+
+        insert(self.keys, self.ts, keys[used], ts[used])
 
     def add(self, pairs: Pairs) -> None:
         """Adds fingerprints."""
+        from .fingerprint_kernels import insert
+
         self.room(len(pairs))
         self.rows += int(
-            _insert(self.keys, self.ts, np.ascontiguousarray(pairs["key"]), np.ascontiguousarray(pairs["ts"]))
+            insert(self.keys, self.ts, np.ascontiguousarray(pairs["key"]), np.ascontiguousarray(pairs["ts"]))
         )
 
 
@@ -226,16 +146,18 @@ class Fingerprints:
     def judge(self, conn: psycopg.Connection[Any], call: Known, keys: U64, ts: I64) -> U8:
         """For each row NEW, DUPLICATE or DIFFERS (same identity, another ts); new ones are remembered in ``call``.
         `look_up_runs` has been asked for its time."""
+        from .fingerprint_kernels import find, find_sorted, take
+
         out = np.zeros(len(keys), np.uint8)
         with self._mutex:
-            _find(self._known.keys, self._known.ts, keys, ts, out)
+            find(self._known.keys, self._known.ts, keys, ts, out)
             for rkeys, rts, rows in self._runs_for(conn, ts):
                 part = out[rows]
-                _find_sorted(rkeys, rts, keys[rows], ts[rows], part)
+                find_sorted(rkeys, rts, keys[rows], ts[rows], part)
                 out[rows] = part
             call.room(len(keys))
             before = int((out == NEW).sum())
-            _take(call.keys, call.ts, keys, ts, out)
+            take(call.keys, call.ts, keys, ts, out)
             call.rows += before
         return out
 

@@ -6,7 +6,6 @@ import io
 from functools import partial
 from typing import Any
 
-import xlsxwriter
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
@@ -131,6 +130,8 @@ def table(wave_id: int, ctx: Context = Depends(signed_in)) -> Response:
 
     def when(at: Any) -> str:
         return words.full(at) if at else ""
+
+    import xlsxwriter
 
     sink = io.BytesIO()
     with xlsxwriter.Workbook(sink, {"in_memory": True, "strings_to_formulas": False}) as book:

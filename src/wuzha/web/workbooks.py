@@ -11,11 +11,11 @@ import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
+from wuzha import ingest
 from wuzha.command.public import Refused, require
 from wuzha.events import LEVELS
 from wuzha.events.scam_types import scam_types
 from wuzha.events.warnings import STAGES
-from wuzha.ingest.books import offered
 from wuzha.respond import books, layouts, returns, ways
 from wuzha.respond.codes import codes
 
@@ -63,8 +63,8 @@ def _show(ctx: Context, number: int, *, said: Refused | None = None, status: int
             sheets=books.preview(conn, ctx.actor, number) if asking else [],
             senders=books.senders(conn) if asking else [],
             words=books.unknown_words(conn, ctx.actor, number), owed=returns.owed(conn, ctx.actor, number),
-            targets=offered(), parts=books.reading_parts(), meanings=_meanings(), form=ctx.form, may=ctx.actor.may,
-            guessed=_guessed, value=_value, codes=codes(),
+            targets=ingest.books.offered(), parts=books.reading_parts(), meanings=_meanings(), form=ctx.form,
+            may=ctx.actor.may, guessed=_guessed, value=_value, codes=codes(),
         )  # fmt: skip
 
 
