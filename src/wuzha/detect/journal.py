@@ -18,7 +18,7 @@ from .tallies import forget_person
 from .windows import after, find
 
 # by the module's name: kernels here are part of no others, so that a change here need not compile the engine anew
-inner = compiling.inner
+inlined = compiling.inlined
 
 #: Subjects that one transfer may touch before telling others of a new suspect is cut short, and their records.
 _MOST, _CELLS, _CHUNKS, _PIECES = 2048, 1 << 17, 8192, 1 << 15
@@ -75,7 +75,7 @@ def journal() -> Journal:
     )  # fmt: skip
 
 
-@inner
+@inlined
 def begin(S, J):
     """Nothing is kept yet. What is added meanwhile is taken from the arenas' ends, not from regions that were freed."""
     for i in range(J.at.shape[0]):
@@ -89,7 +89,7 @@ def begin(S, J):
         S.free_contacts[i] = -1
 
 
-@inner
+@inlined
 def note_half(S, J, key):
     """Keep the rows of one transfer that wait for their other side, and the place where this one would wait."""
     i = np.uint64(find(S.halves, key))
@@ -105,7 +105,7 @@ def note_half(S, J, key):
     J.halves[k + 1, 0] = -1
 
 
-@inner
+@inlined
 def note(S, J, s):
     """Keep the record and the counts of subject ``s``, once. Returns their place in the journal."""
     k = J.at[_SUBJECTS]
@@ -121,7 +121,7 @@ def note(S, J, s):
     return k
 
 
-@inner
+@inlined
 def _count(S, J, i):
     """Keep record ``i`` of the persons' counts, once."""
     k = J.at[_N_KEPT]
@@ -133,7 +133,7 @@ def _count(S, J, i):
     J.at[_N_KEPT] = k + 1
 
 
-@inner
+@inlined
 def _note_people(S, J, s):
     """Keep the counts of everybody whose ``s`` may be."""
     x = S.subjects[s]
@@ -146,7 +146,7 @@ def _note_people(S, J, s):
         m = np.int64(S.members[m].next_of_subject)
 
 
-@inner
+@inlined
 def _keep(S, J, begin, end):
     """Keep cells begin … end−1."""
     if end <= begin:
@@ -162,7 +162,7 @@ def _keep(S, J, begin, end):
     J.at[_N_CELLS] = at
 
 
-@inner
+@inlined
 def note_cells(S, J, s, bucket):
     """Keep the windows of ``s`` that events from ``bucket`` on may change; asked again, all of them."""
     k = note(S, J, s)
@@ -188,7 +188,7 @@ def note_cells(S, J, s, bucket):
     J.high[k] = high
 
 
-@inner
+@inlined
 def note_person(S, J, seed, s):
     """Keep the person who may become the provisional one of ``s`` and stands already under that name."""
     if S.subjects[s].provisional < 0:
@@ -197,7 +197,7 @@ def note_person(S, J, seed, s):
             note(S, J, np.int64(S.slots[i].id))
 
 
-@inner
+@inlined
 def note_ring(S, J, s):
     """Keep the places where ``s`` may remember two more counterparts."""
     x = S.subjects[s]
@@ -220,7 +220,7 @@ def note_ring(S, J, s):
     J.at[_N_CONTACTS] = at
 
 
-@inner
+@inlined
 def note_dossier(S, J, s):
     """Keep the dossier of ``s`` and what a judgement may change of its pieces."""
     d = np.int64(S.subjects[s].dossier)
@@ -248,7 +248,7 @@ def note_dossier(S, J, s):
     J.at[_N_PIECES] = p
 
 
-@inner
+@inlined
 def fits(S, J, s):
     """Whether one more subject can be kept whole, with its dossier and its person's."""
     x = S.subjects[s]
@@ -264,7 +264,7 @@ def fits(S, J, s):
     )
 
 
-@inner
+@inlined
 def put_back(S, J):
     """Everything as the journal has it."""
     for p in range(S.n[N_SUBJECTS] - 1, J.n[N_SUBJECTS] - 1, -1):

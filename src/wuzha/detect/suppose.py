@@ -147,7 +147,7 @@ def _drain(S, B, J, seed, Z):
     S.n[N_TASKS] = 0
 
 
-@inner
+@inlined
 def _id(S, key, kind):
     """Number of a subject, given to it where it was never seen; −1 for no key."""
     if key == np.uint64(0):
@@ -162,7 +162,7 @@ def _id(S, key, kind):
     return np.int64(S.slots[i].id)
 
 
-@inner
+@inlined
 def _person(S, s, ts):
     """Root person behind an account at ``ts``; −1 where nobody is known, also not as a provisional one."""
     if s < 0:
@@ -173,7 +173,7 @@ def _person(S, s, ts):
     return np.int64(-1) if p < 0 else np.int64(S.subjects[p].root)
 
 
-@inner
+@inlined
 def _told(S, J, out, s, row, side, pieces, k):
     """One side's answer as it stands now. Returns how many pieces are in the pool."""
     out.subject = s
@@ -224,7 +224,7 @@ def _told(S, J, out, s, row, side, pieces, k):
     return k
 
 
-@inner
+@inlined
 def _room(S):
     """Whether one transfer's records fit, as `stream.process` asks; tables have places free anyway."""
     n = S.n
