@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wuzha.detect import Engine, shipped
 from wuzha.detect.bounds import Needs
 from wuzha.detect.figures import run
-from wuzha.detect.layout import N_OWN, N_SIGNALS
+from wuzha.detect.layout import N_OWN, N_PLANS, N_SIGNALS
 from wuzha.detect.predicate import compile_text
 from wuzha.detect.rulebook import Feature
 from wuzha.detect.tables import tables
@@ -62,6 +62,10 @@ def test_a_rule_that_holds_has_what_it_needs(data: st.DataObject) -> None:
     if holds:
         for clause in NEEDS.of(rule.program):
             assert any(counts[f] >= k for f, k in clause), (rule.id, clause)
+        assert all(counts[f] <= most for f, most in NEEDS.at_most(rule.program)), rule.id
+        plan = next((values[f] for f in named if FEATURES[f].attribute == "plan"), math.nan)
+        if math.isnan(plan) or 1 <= plan < N_PLANS:
+            assert NEEDS.plans(rule.program) >> (0 if math.isnan(plan) else int(plan)) & 1, rule.id
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,14 @@ def test_a_rule_that_holds_has_what_it_needs(data: st.DataObject) -> None:
 def test_needs_of_one_condition(text: str, needs: list[tuple[str, int]]) -> None:
     program = compile_text(text, set(INDEX), predicate=True)
     assert [(FEATURES[f].name, k) for clause in NEEDS.of(program) for f, k in clause] == needs
+
+
+def test_what_a_rule_has_at_most_and_which_plans_it_speaks_of() -> None:
+    program = compile_text("line_in_72h <= 1 AND line_plan IN (2, 3) AND line_out_24h >= 5", set(INDEX), predicate=True)
+    assert [(FEATURES[f].name, k) for f, k in NEEDS.at_most(program)] == [("line_in_72h", 1)]
+    assert NEEDS.plans(program) == 1 << 2 | 1 << 3
+    unknown = compile_text("COALESCE(line_plan, 1) IN (1, 7)", set(INDEX), predicate=True)
+    assert NEEDS.plans(unknown) == 1 << 0 | 1 << 1 | 1 << 7
 
 
 def test_shipped_rules_have_room_for_all_that_they_ask() -> None:

@@ -13,7 +13,10 @@ from wuzha.detect.pipeline import changes
 def _all_judged(engine):
     """The engine without short cuts: no rule is ever ruled out, money at risk is always looked at again."""
     tables = engine._book
-    engine._book = tables._replace(clause_n=np.zeros_like(tables.clause_n), still=np.zeros_like(tables.still))
+    engine._book = tables._replace(
+        clause_n=np.zeros_like(tables.clause_n), must=np.zeros_like(tables.must), plans=np.full_like(tables.plans, -1),
+        cap_n=np.zeros_like(tables.cap_n), still=np.zeros_like(tables.still),
+    )  # fmt: skip
     return engine
 
 

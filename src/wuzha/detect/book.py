@@ -94,3 +94,12 @@ class Book(NamedTuple):
     atom_signal: Array
     atom_span: Array
     atom_least: Array
+    must: Array
+    span_bits: Array
+    plans: Array
+    cap_at: Array
+    cap_n: Array
+    cap_signal: Array
+    cap_span: Array
+    cap_both: Array
+    cap_most: Array

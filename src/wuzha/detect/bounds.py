@@ -31,7 +31,7 @@ from .book import (
     I_OR,
     I_SUB,
 )
-from .layout import N_OWN, N_SIGNALS, SPANS, Array
+from .layout import N_OWN, N_PLANS, N_SIGNALS, N_SPANS, OWN_SPANS, SPANS, Array
 from .predicate import Program
 from .rulebook import Feature
 
@@ -169,6 +169,10 @@ def _joined(op: int, x: Range, y: Range) -> Range:
     return Range(0.0 if false else 1.0, 1.0 if true else 0.0, x.null or y.null)
 
 
+def _conjuncts(node: Node) -> list[Node]:
+    return [c for part in node.inner for c in _conjuncts(part)] if node.op == I_AND else [node]
+
+
 class Needs:
     """The clauses of rules over one book's features."""
 
@@ -180,6 +184,41 @@ class Needs:
     def of(self, program: Program) -> list[Clause]:
         """What must be met for the program to be true."""
         return list(dict.fromkeys(self._clauses(tree(program, self._index))))
+
+    def at_most(self, program: Program) -> list[Atom]:
+        """Features, each with the most events of it with which the program may be true."""
+        out: list[Atom] = []
+        for part in _conjuncts(tree(program, self._index)):
+            for f in sorted({f for name in self._named(part) for f in self._reads[name]}):
+                if self._features[f].op == "count" and self._features[f].skip_min == 0:
+                    most = next(
+                        (k for k in range(MOST) if not self._may(part, {f: Range(k + 1.0, math.inf, False)})), None
+                    )
+                    out += [] if most is None else [(f, most)]
+        return out
+
+    def plans(self, program: Program) -> int:
+        """Bits of the plans with which the program may be true."""
+        node = tree(program, self._index)
+        read = {f for name in self._named(node) for f in self._reads[name] if self._features[f].attribute == "plan"}
+        return sum(
+            1 << plan
+            for plan in range(N_PLANS)
+            if self._may(node, dict.fromkeys(read, Range(plan, plan, False) if plan else _NULL))
+        )
+
+    def _may(self, node: Node, given: dict[int, Range]) -> bool:
+        """Whether the node may be true where features are as ``given``, all others whatever they may be."""
+        known = dict(given)
+
+        def of(i: int) -> Range:
+            if i not in known:
+                formula = self._formulas.get(i)
+                known[i] = figure(self._features[i], math.inf) if formula is None else possible(formula, of)
+            return known[i]
+
+        r = possible(node, of)
+        return r.some and r.high >= 1.0
 
     def _clauses(self, node: Node) -> list[Clause]:
         if node.op == I_AND:
@@ -213,17 +252,7 @@ class Needs:
 
     def _true(self, node: Node, few: list[int], most: int) -> bool:
         """Whether the node may be true where at most so many events of each of ``few`` lie in their windows."""
-        known: dict[int, Range] = {}
-
-        def of(i: int) -> Range:
-            if i not in known:
-                formula = self._formulas.get(i)
-                bound = float(most) if i in few else math.inf
-                known[i] = figure(self._features[i], bound) if formula is None else possible(formula, of)
-            return known[i]
-
-        r = possible(node, of)
-        return r.some and r.high >= 1.0
+        return self._may(node, {f: figure(self._features[f], float(most)) for f in few})
 
 
 @dataclass(frozen=True)
@@ -244,6 +273,15 @@ class Bounds:
     atom_signal: Array
     atom_span: Array
     atom_least: Array
+    must: Array  # [rule, 2] bits of signals without any of which it cannot hold
+    span_bits: Array  # [group, span, 2] bits of the span's signals
+    plans: Array  # rule -> bits of the plans with which it may hold
+    cap_at: Array  # rule -> begin in caps: counts above which it cannot hold
+    cap_n: Array
+    cap_signal: Array
+    cap_span: Array
+    cap_both: Array  # 1: the window holds what was counted in the span before too
+    cap_most: Array
 
 
 def bounds(
@@ -255,13 +293,23 @@ def bounds(
     Where there are more signals than the state has room for, clauses that want them fall away.
     """
     wanted = [(0 if person else 1, needs.of(program)) for person, program in rules]
+    capped = [[] if person else needs.at_most(program) for person, program in rules]
     asked: tuple[dict[tuple[int, bytes], int], ...] = ({}, {})
     signal_of: dict[int, tuple[int, bytes]] = {}
     for group, clauses in wanted:
         for f, _ in (atom for clause in clauses for atom in clause):
-            span = next((i for i, width in enumerate(SPANS) if reach[f] <= width), len(SPANS))
+            here = OWN_SPANS if group else range(len(SPANS))
+            span = next((i for i in here if reach[f] <= SPANS[i]), len(SPANS))
             signal_of[f] = (span, codes_of[f].tobytes())
             asked[group][signal_of[f]] = asked[group].get(signal_of[f], 0) + 1
+    cap_of: dict[int, tuple[tuple[int, bytes], bool]] = {}
+    for f, _ in (cap for caps in capped for cap in caps):
+        # two spans that the window is sure to hold, or this one of the window's own width
+        inside = [(i, True) for i in OWN_SPANS if 2 * SPANS[i] <= reach[f]]
+        inside = inside[-1:] or [(i, False) for i in OWN_SPANS if SPANS[i] == reach[f]]
+        for span, both in inside:
+            cap_of[f] = ((span, codes_of[f].tobytes()), both)
+            asked[1].setdefault(cap_of[f][0], 0)
     n_codes = len(next(iter(codes_of.values()))) if codes_of else 1
     at, n, flat = np.zeros((2, n_codes), np.int32), np.zeros((2, n_codes), np.int32), list[int]()
     spans: list[int] = []
@@ -290,10 +338,31 @@ def bounds(
                 atom_n.append(len(clause))
                 atoms += [(known[signal_of[f]], signal_of[f][0], k) for f, k in clause]
         rule_n.append(len(atom_at) - rule_at[-1])
+    must, span_bits = np.zeros((len(rules), 2), np.uint64), np.zeros((2, N_SPANS, 2), np.uint64)
+    for r, (group, clauses) in enumerate(wanted):
+        for f in (clause[0][0] for clause in clauses if len(clause) == 1 and signal_of[clause[0][0]] in number[group]):
+            must[r] |= _bit(number[group][signal_of[f]])
+    for group in range(2):
+        for (span, _), i in number[group].items():
+            span_bits[group, span] |= _bit(i)
+    cap_at, caps = list[int](), list[tuple[int, int, int, int]]()
+    for mine in capped:
+        cap_at.append(len(caps))
+        known = [(*cap_of[f], most) for f, most in mine if f in cap_of and cap_of[f][0] in number[1]]
+        caps += [(number[1][signal], signal[0], int(both), most) for signal, both, most in known]
+    plans = [(1 << N_PLANS) - 1 if person else needs.plans(program) for person, program in rules]
     return Bounds(
         at, n, _i4(flat), _i4(spans), _i4(rule_at), _i4(rule_n), _i4(atom_at), _i4(atom_n),
         _i4([signal for signal, _, _ in atoms]), _i4([span for _, span, _ in atoms]), _i4([k for _, _, k in atoms]),
+        must, span_bits, np.array(plans, np.int64), _i4(cap_at), _i4(np.diff([*cap_at, len(caps)]).tolist()),
+        *(_i4([cap[i] for cap in caps]) for i in range(4)),
     )  # fmt: skip
+
+
+def _bit(signal: int) -> Array:
+    out = np.zeros(2, np.uint64)
+    out[signal // 64] = 1 << (signal % 64)
+    return out
 
 
 def _i4(values: list[int]) -> np.ndarray:

@@ -301,14 +301,9 @@ def _forget_oldest(S, d):
 
 
 @inlined
-def _not_quiet(S, B, d, begin, n_rules, at, seen):
-    """Mark in ``seen`` the rules that spoke on this dossier within their cool-down; how many others there are."""
-    for i in range(begin, begin + n_rules):
-        seen[B.rule_list[i]] = 0
-    if d < 0:
-        return n_rules
-    x = S.dossiers[d]
-    e = x.evidence
+def _not_quiet(S, B, d, at, seen):
+    """Mark in ``seen`` the rules that spoke on this dossier within their cool-down."""
+    e = S.dossiers[d].evidence
     weighed = MOST_EVIDENCE
     while e >= 0 and weighed > 0:
         weighed -= 1
@@ -317,11 +312,17 @@ def _not_quiet(S, B, d, begin, n_rules, at, seen):
         if r >= 0 and abs(at - v.at) < B.cooldown[r]:
             seen[r] = 1
         e = v.next
-    left = 0
+
+
+@inlined
+def _left(B, begin, n_rules, seen):
+    """How many rules are not marked in ``seen``, and the last one of them."""
+    left, one = np.int64(0), np.int64(-1)
     for i in range(begin, begin + n_rules):
         if seen[B.rule_list[i]] == 0:
             left += 1
-    return left
+            one = np.int64(B.rule_list[i])
+    return left, one
 
 
 @inlined
@@ -345,12 +346,14 @@ def judge(S, B, s, origin, code, hint, at, known, ref, values, acc, most, bits, 
     S.n[N_JUDGED] += 1
     begin = B.rule_at[kind, code]
     d = S.subjects[s].dossier
-    left = _not_quiet(S, B, d, begin, n_rules, at, seen)
-    if B.snooze_key.shape[0] > 0:
-        left -= snoozed(S, B, s, begin, n_rules, known, seen)
     c = np.int64(B.class_of[kind, code])
+    left = possible(S, B, s, origin, at, begin, n_rules, spans, seen)
     if left > 0:
-        left, one = possible(S, B, s, origin, at, begin, n_rules, spans, seen)
+        if d >= 0:
+            _not_quiet(S, B, d, at, seen)
+        if B.snooze_key.shape[0] > 0:
+            snoozed(S, B, s, begin, n_rules, known, seen)
+        left, one = _left(B, begin, n_rules, seen)
         if left == 1:
             c = np.int64(B.class_of_rule[one])
     stirred = d >= 0 and S.dossiers[d].open and _stirred(S, B, kind, s)

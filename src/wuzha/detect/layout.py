@@ -141,19 +141,28 @@ TWIN = np.dtype([("a", "i4"), ("b", "i4"), ("alike", "i4")], align=True)
 #: Spans in buckets (2, 6, 24, 72 hours, a week; what is wider has no end) in which events are counted by signal.
 SPANS = (12, 36, 144, 432, 1008)
 N_SPANS = len(SPANS) + 1
+#: Those in which what a subject does itself is counted: what is wider than the last has no end.
+OWN_SPANS = range(1, 4)
 #: Signals of rules on persons, and of rules on all others; a record fills whole lines.
-N_SIGNALS, N_OWN = 83, 22
+N_SIGNALS, N_OWN = 77, 24
 EPOCH = 1 << 27
+#: Plans of lines and kinds of accounts that rules may be bound to; the last one stands for all others.
+N_PLANS = 32
 #: What all that a person has may have done, by span and signal.
 PEOPLE = np.dtype(
     [("epoch", "i4", (len(SPANS),)),
      ("person", "i4"),  # root
+     ("some", "u4", (3,)),  # bits of signals with any count
      ("now", "u1", (N_SIGNALS,)), ("before", "u1", (N_SIGNALS,)),
      ("stirred", "u1")],  # the money at risk may have grown
     align=True,
 )  # fmt: skip
-#: The same of one subject, for rules on it.
-TALLY = np.dtype([("epoch", "i4", (len(SPANS),)), ("now", "u1", (N_OWN,)), ("before", "u1", (N_OWN,))], align=True)
+#: The same of one subject, for rules on it. The bit `AHEAD` of ``some``: an event came that is later than its newest.
+TALLY = np.dtype(
+    [("epoch", "i4", (len(OWN_SPANS),)), ("some", "u4", (1,)), ("now", "u1", (N_OWN,)), ("before", "u1", (N_OWN,))],
+    align=True,
+)
+AHEAD = 1 << 31
 
 #: Counters of the state.
 COUNTERS = (

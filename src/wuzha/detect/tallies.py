@@ -13,7 +13,20 @@ import numpy as np
 from .codes import BUCKET_US, K_PERSON
 from .compiling import entered, inlined, inner
 from .figures import newest
-from .layout import EPOCH, N_MEMBERS, N_OWN, N_PEOPLE, N_SIGNALS, N_SPANS, N_SUBJECTS, N_TALLIES, SPANS
+from .layout import (
+    AHEAD,
+    EPOCH,
+    N_MEMBERS,
+    N_OWN,
+    N_PEOPLE,
+    N_PLANS,
+    N_SIGNALS,
+    N_SPANS,
+    N_SUBJECTS,
+    N_TALLIES,
+    OWN_SPANS,
+    SPANS,
+)
 
 _SPAN_0, _SPAN_1, _SPAN_2, _SPAN_3, _SPAN_4 = SPANS
 _ENDLESS = len(SPANS)
@@ -23,6 +36,14 @@ _NONE, _NOW, _BOTH, _ANY = range(4)
 FEW = 2
 #: Begin of the subjects' own spans in ``span_at``.
 _OWN = N_SPANS + 1
+_OWN_FIRST, _OWN_END = OWN_SPANS.start, OWN_SPANS.stop
+#: Bit of all plans that no rule names.
+_OTHER_PLAN = N_PLANS - 1
+_ALL = np.uint32(0xFFFFFFFF)
+_AHEAD = np.uint32(AHEAD)
+_1 = np.uint32(1)
+_32 = np.uint64(32)
+_NOTHING = np.uint64(0)
 
 
 @inlined
@@ -40,8 +61,9 @@ def _epoch(span, bucket):
 
 
 @inner
-def _into(counts, i, signal_list, begin, n, span_at, base, bucket, events):
-    """So many events of the signals ``begin`` … into record ``i``. ``base``: where its spans begin in ``span_at``."""
+def _into(counts, i, signal_list, begin, n, span_at, base, first, bucket, events):
+    """So many events of the signals ``begin`` … into record ``i``. ``base``: where its spans begin in ``span_at``;
+    ``first``: the span of its first epoch."""
     t = counts[i]
     span = np.int64(-1)
     end = np.int64(0)
@@ -55,18 +77,22 @@ def _into(counts, i, signal_list, begin, n, span_at, base, bucket, events):
                 age = np.int64(0)
             elif g < end:
                 e = _epoch(span, bucket)
-                age = t.epoch[span] - e
+                age = t.epoch[span - first] - e
                 if age < 0:
                     low = span_at[base + span]
                     for k in range(low, end):
                         t.before[k] = t.now[k] if age == -1 else np.uint8(0)
                         t.now[k] = 0
-                    t.epoch[span] = e
+                        if t.before[k] == 0:
+                            t.some[k >> 5] &= ~(_1 << np.uint32(k & 31))
+                    t.epoch[span - first] = e
                     age = 0
         if age == 0:
             t.now[g] = min(np.int64(t.now[g]) + events, 255)
         elif age == 1:
             t.before[g] = min(np.int64(t.before[g]) + events, 255)
+        if age == 0 or age == 1:
+            t.some[g >> 5] |= _1 << np.uint32(g & 31)
 
 
 @inner
@@ -76,6 +102,8 @@ def _unsure(people, i, bucket):
     for g in range(N_SIGNALS):
         t.now[g] = 255
         t.before[g] = 255
+    for w in range(3):
+        t.some[w] = _ALL
     for span in range(_ENDLESS):
         t.epoch[span] = max(np.int64(t.epoch[span]), _epoch(span, bucket))
 
@@ -84,8 +112,9 @@ def _unsure(people, i, bucket):
 def _count_own(S, B, s, i):
     """The counts of ``s`` itself from its windows, into record ``i`` of ``tallies``."""
     t = S.tallies[i]
-    for span in range(_ENDLESS):
-        t.epoch[span] = 0
+    for span in range(_OWN_FIRST, _OWN_END):
+        t.epoch[span - _OWN_FIRST] = 0
+    t.some[0] = 0
     for g in range(N_OWN):
         t.now[g] = 0
         t.before[g] = 0
@@ -97,7 +126,9 @@ def _count_own(S, B, s, i):
         n = np.int64(B.signal_n[1, c.code])
         if n > 0:
             at = np.int64(B.signal_at[1, c.code])
-            _into(S.tallies, i, B.signal_list, at, n, B.span_at, _OWN, np.int64(c.bucket), np.int64(c.n))
+            _into(S.tallies, i, B.signal_list, at, n, B.span_at, _OWN, _OWN_FIRST, np.int64(c.bucket), np.int64(c.n))
+            if c.bucket > me.last_ts // BUCKET_US:
+                t.some[0] |= _AHEAD
 
 
 @inlined
@@ -115,7 +146,10 @@ def tally(S, B, s, code, ts):
     if n > 0 and X[s].kind != K_PERSON:
         if X[s].tally >= 0:
             i = np.int64(X[s].tally)
-            _into(S.tallies, i, B.signal_list, np.int64(B.signal_at[1, code]), n, B.span_at, _OWN, bucket, 1)
+            at = np.int64(B.signal_at[1, code])
+            _into(S.tallies, i, B.signal_list, at, n, B.span_at, _OWN, _OWN_FIRST, bucket, 1)
+            if ts > X[s].last_ts:
+                S.tallies[i].some[0] |= _AHEAD
         elif X[s].n_cells > FEW:
             X[s].tally = S.n[N_TALLIES]
             S.n[N_TALLIES] += 1
@@ -132,7 +166,7 @@ def tally(S, B, s, code, ts):
             if ts > X[s].last_ts:
                 _unsure(S.people, i, bucket)
             else:
-                _into(S.people, i, B.signal_list, at, n, B.span_at, 0, bucket, 1)
+                _into(S.people, i, B.signal_list, at, n, B.span_at, 0, 0, bucket, 1)
         return
     m = np.int64(X[s].owner)
     while m >= 0:
@@ -143,7 +177,7 @@ def tally(S, B, s, code, ts):
             if ts < c.begin or ts > X[s].last_ts:
                 _unsure(S.people, i, bucket)
             elif not _told(S, s, m, i, ts):
-                _into(S.people, i, B.signal_list, at, n, B.span_at, 0, bucket, 1)
+                _into(S.people, i, B.signal_list, at, n, B.span_at, 0, 0, bucket, 1)
         m = np.int64(c.next_of_subject)
     i = np.int64(X[s].people)
     if X[s].provisional >= 0 and i >= 0:
@@ -151,7 +185,7 @@ def tally(S, B, s, code, ts):
         if ts > X[s].last_ts:
             _unsure(S.people, i, bucket)
         else:
-            _into(S.people, i, B.signal_list, at, n, B.span_at, 0, bucket, 1)
+            _into(S.people, i, B.signal_list, at, n, B.span_at, 0, 0, bucket, 1)
 
 
 @inlined
@@ -184,13 +218,15 @@ def _cells_into(S, B, s, m, i, latest):
             _unsure(S.people, i, bucket)
         else:
             at = np.int64(B.signal_at[0, c.code])
-            _into(S.people, i, B.signal_list, at, n, B.span_at, 0, bucket, np.int64(c.n))
+            _into(S.people, i, B.signal_list, at, n, B.span_at, 0, 0, bucket, np.int64(c.n))
 
 
 @inner
 def _clear(people, i):
     t = people[i]
     t.stirred = 1
+    for w in range(3):
+        t.some[w] = 0
     for span in range(_ENDLESS):
         t.epoch[span] = 0
     for g in range(N_SIGNALS):
@@ -271,14 +307,16 @@ def forget_person(S, person):
 
 
 @inner
-def _rule_out(counts, i, spans, rules, begin, n, clause_at, clause_n, atom_at, atom_n, signal, least, span_of, seen):
-    """Mark in ``seen`` the rules that cannot hold by the counts of record ``i``; how many are left, and the last one.
+def _rule_out(
+    counts, i, spans, rules, begin, n, clause_at, clause_n, atom_at, atom_n, signal, least, span_of, cap_at, cap_n,
+    cap_signal, cap_span, cap_both, cap_most, seen,
+):  # fmt: skip
+    """Mark in ``seen`` the rules that cannot hold by the counts of record ``i``; how many are left.
 
     ``spans``: by span, what of its counts a window may hold.
     """
     t = counts[i]
     left = np.int64(0)
-    one = np.int64(-1)
     for k in range(begin, begin + n):
         r = rules[k]
         if seen[r] != 0:
@@ -302,30 +340,57 @@ def _rule_out(counts, i, spans, rules, begin, n, clause_at, clause_n, atom_at, a
             if not met:
                 holds = False
                 break
+        for c in range(cap_at[r], cap_at[r] + (cap_n[r] if holds else 0)):
+            # all that is counted here lies in the window
+            g = cap_signal[c]
+            sure = np.int64(t.now[g]) + (np.int64(t.before[g]) if cap_both[c] else np.int64(0))
+            if spans[cap_span[c]] == _BOTH and sure > cap_most[c]:
+                holds = False
+                break
         if holds:
             left += 1
-            one = np.int64(r)
         else:
             seen[r] = 1
-    return left, one
+    return left
+
+
+@inlined
+def _left_by(B, counts, i, low, high, plan, spans, begin, n, seen):
+    """As `_rule_out`, which is asked only where some rule may hold by the bits ``low`` and ``high`` of signals of which
+    there may be any, and by ``plan``."""
+    left = np.int64(0)
+    for k in range(begin, begin + n):
+        r = B.rule_list[k]
+        out = (B.must[r, 0] & ~low) | (B.must[r, 1] & ~high) != _NOTHING or not (B.plans[r] >> plan) & 1
+        seen[r] = 1 if out else 0
+        left += 0 if out else 1
+    if left == 0:
+        return left
+    return _rule_out(
+        counts, i, spans, B.rule_list, begin, n, B.clause_at, B.clause_n, B.atom_at, B.atom_n, B.atom_signal,
+        B.atom_least, B.atom_span, B.cap_at, B.cap_n, B.cap_signal, B.cap_span, B.cap_both, B.cap_most, seen,
+    )  # fmt: skip
 
 
 @inlined
 def _by_person(S, B, i, bucket, sure, begin, n, spans, seen):
     """As `possible`, by record ``i`` of ``people``."""
+    t = S.people[i]
+    low = np.uint64(t.some[0]) | np.uint64(t.some[1]) << _32
+    high = np.uint64(t.some[2])
     spans[_ENDLESS] = _BOTH
     for span in range(_ENDLESS):
-        age = np.int64(S.people[i].epoch[span]) - _epoch(span, bucket)
+        age = np.int64(t.epoch[span]) - _epoch(span, bucket)
         spans[span] = _BOTH if age >= 0 or not sure else _NOW if age == -1 else _NONE
-    return _rule_out(
-        S.people, i, spans, B.rule_list, begin, n, B.clause_at, B.clause_n, B.atom_at, B.atom_n, B.atom_signal,
-        B.atom_least, B.atom_span, seen,
-    )  # fmt: skip
+        if spans[span] == _NONE:
+            low &= ~B.span_bits[0, span, 0]
+            high &= ~B.span_bits[0, span, 1]
+    return _left_by(B, S.people, i, low, high, np.int64(0), spans, begin, n, seen)
 
 
 @inlined
 def possible(S, B, s, origin, at, begin, n, spans, seen):
-    """Mark in ``seen`` the rules that cannot hold for ``s``; how many are left, and the last one of them.
+    """Mark in ``seen`` which of the rules ``begin`` … cannot hold for ``s``; how many are left.
 
     ``at``: an event of ``origin`` that is theirs. A person's newest event is no older, and no older than the newest
     that was counted: so counts that an event later than their epoch would have moved on are still enough.
@@ -340,15 +405,19 @@ def possible(S, B, s, origin, at, begin, n, spans, seen):
     if i < 0:
         i = np.int64(0)
         _count_own(S, B, s, i)
+    t = S.tallies[i]
+    low = np.uint64(t.some[0])
     bucket = np.int64(X[s].last_ts // BUCKET_US)
     spans[_ENDLESS] = _BOTH
-    for span in range(_ENDLESS):
-        age = np.int64(S.tallies[i].epoch[span]) - _epoch(span, bucket)
-        spans[span] = _ANY if age > 0 else _BOTH if age == 0 else _NOW if age == -1 else _NONE
-    return _rule_out(
-        S.tallies, i, spans, B.rule_list, begin, n, B.clause_at, B.clause_n, B.atom_at, B.atom_n, B.atom_signal,
-        B.atom_least, B.atom_span, seen,
-    )  # fmt: skip
+    for span in range(_OWN_FIRST, _OWN_END):
+        age = np.int64(t.epoch[span - _OWN_FIRST]) - _epoch(span, bucket)
+        spans[span] = _ANY if age > 0 or t.some[0] & _AHEAD else _BOTH if age == 0 else _NOW if age == -1 else _NONE
+        if spans[span] == _NONE:
+            low &= ~B.span_bits[1, span, 0]
+        elif spans[span] == _ANY:
+            low |= B.span_bits[1, span, 0]
+    plan = np.int64(X[s].plan)
+    return _left_by(B, S.tallies, i, low, _NOTHING, min(plan, _OTHER_PLAN), spans, begin, n, seen)
 
 
 @inlined
@@ -361,10 +430,7 @@ def unheard(S, B, s, code, at, spans, seen):
     sure = S.subjects[s].last_ts >= at
     _cells_into(S, B, s, -1, 0, np.int64(S.subjects[s].last_ts // BUCKET_US))
     begin, n = np.int64(B.rule_at[K_PERSON, code]), np.int64(B.rule_n[K_PERSON, code])
-    for k in range(begin, begin + n):
-        seen[B.rule_list[k]] = 0
-    left, _ = _by_person(S, B, np.int64(0), bucket, sure, begin, n, spans, seen)
-    return left == 0
+    return _by_person(S, B, np.int64(0), bucket, sure, begin, n, spans, seen) == 0
 
 
 @entered
