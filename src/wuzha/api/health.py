@@ -65,8 +65,9 @@ def ready(request: Request) -> Ready:
 def _state(d: Doors) -> tuple[int, int, bool]:
     with d.pool.connection(timeout=5) as conn:
         row = conn.execute(
-            "SELECT h.position, coalesce(p.position, 0), coalesce(p.leased_until > clock_timestamp(), false)"
-            " FROM wuzha.log_head h LEFT JOIN wuzha.partitions p ON p.partition = 0"
+            "SELECT greatest(h.position, p.reached), p.reached, p.leased FROM wuzha.log_head h,"
+            " (SELECT coalesce(min(position), 0) AS reached,"
+            " coalesce(bool_or(leased_until > clock_timestamp()), false) AS leased FROM wuzha.partitions) AS p"
         ).fetchone()
     assert row is not None
     return row[0], row[1], row[2]

@@ -75,6 +75,7 @@ def findings(data: Path | None) -> Iterator[Finding]:
     yield _tiers()
     yield from doctor_lines.telephone()
     yield from doctor_lines.texts()
+    yield from doctor_lines.stream()
     yield _space(settings.home)
     yield from _database(settings)
     yield _browser()

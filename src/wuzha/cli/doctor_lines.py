@@ -1,4 +1,4 @@
-"""What the doctor finds of the lines to people: the exchange that calls go over, and the gateway for texts.
+"""What the doctor finds of lines to others: the exchange that calls go over, the gateway for texts, the log's servers.
 
 Kept true here: nothing is called, texted or logged in to; no word of a password is told.
 """
@@ -6,6 +6,7 @@ Kept true here: nothing is called, texted or logged in to; no word of a password
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 from pydantic import ValidationError
@@ -70,3 +71,54 @@ def texts() -> Iterator[Finding]:
     yield Finding(
         name="texts", state="ok", words=f"the message gateway {settings.server} is reached; we enter as {entered}"
     )
+
+
+def stream() -> Iterator[Finding]:
+    """The log's own servers, where WUZHA_LOG names them."""
+    from wuzha.store import log_nodes
+    from wuzha.store.jetstream import LogAway, LogUnsound, Place, Stream, unsound
+
+    said = os.environ.get("WUZHA_LOG")
+    if not said:
+        return
+    mend = "docs/many.md says how the nodes are set up"
+    try:
+        there = Stream(Place.read(said))
+        try:
+            state = there.state(patience_s=3.0)
+        finally:
+            there.close()
+    except (ValueError, LogUnsound) as error:
+        yield Finding(name="log", state="fail", words=str(error), mend=mend)
+        return
+    except ModuleNotFoundError:
+        yield Finding(name="log", state="fail", words="nats-py is missing", mend="pip install 'wuzha[many]'")
+        return
+    except LogAway as error:
+        yield Finding(name="log", state="fail", words=str(error), mend="is it running, and reached from here?")
+        return
+    wrong = unsound(state)
+    words = f"stream {there.place.name}, positions {state.first} to {state.last}, {state.replicas} replicas"
+    if wrong:
+        yield Finding(name="log", state="fail", words=f"{words}; {'; '.join(wrong)}", mend=mend)
+    elif len(state.current) < len(state.peers):
+        behind = ", ".join(sorted(set(state.peers) - set(state.current)))
+        yield Finding(
+            name="log", state="warn", words=f"{words}; behind or away: {behind}",
+            mend="start it again: until then one more node that fails stops the log",
+        )  # fmt: skip
+    else:
+        yield Finding(name="log", state="ok", words=f"{words}, all up to date")
+    told = log_nodes.nodes()
+    if not told:
+        yield Finding(
+            name="log nodes", state="warn", words="whether each write is synced cannot be seen",
+            mend="name their monitoring pages in WUZHA_LOG_NODES: http://host-1:8222,…",
+        )  # fmt: skip
+    for node in told:
+        named = f"{node.name} ({node.address})"
+        if node.wrong is None:
+            yield Finding(name="log node", state="ok", words=f"{named}, nats-server {node.version}, syncs each write")
+        else:
+            away = node.version == "?"
+            yield Finding(name="log node", state="warn" if away else "fail", words=f"{named}: {node.wrong}", mend=mend)

@@ -148,8 +148,7 @@ class Appender:
             try:
                 if conn is None or conn.closed:
                     conn = self._connect()
-                with conn.transaction():
-                    receipts = store_log.append(conn, [w.batch for w in group])
+                receipts = store_log.commit(conn, [w.batch for w in group])
                 for waiting, receipt in zip(group, receipts, strict=True):
                     self._settle(waiting, receipt)
                 return conn

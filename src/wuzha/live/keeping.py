@@ -26,6 +26,7 @@ from wuzha.store.embedded import ServerError
 from . import history
 from .aside import Aside
 from .cited import read_words
+from .indexing import Indexing
 from .logs import configure
 from .settings import Settings, settings
 from .steady import Steady
@@ -41,13 +42,15 @@ _LOCK = 0x77757A6868
 def run() -> int:
     """Keep every few seconds until SIGTERM, behind everything else that wants the processor. Returns the exit code."""
     configure("keeping")
-    os.nice(10)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     told = settings()
     try:
         with opened(upgrade=False) as db:
+            indexing = Indexing(lambda: db.connect("engine"))
+            indexing.start()  # before this thread steps back: what it does is waited for
+            os.nice(10)
             rounds, steady = 0, Steady(told.home)
             while not stop.wait(_EVERY_S):
                 try:
@@ -59,6 +62,7 @@ def run() -> int:
                     rounds += 1
                 except Exception as error:
                     log.warning("keeping put off", error=repr(error)[:200])
+            indexing.stop()
     except ServerError as error:
         log.error("no database", why=str(error))
         return 1

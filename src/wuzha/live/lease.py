@@ -36,6 +36,8 @@ class Lease:
     position: int
     name: str
     seconds: float
+    #: Of how many partitions it is one.
+    parts: int = 1
 
 
 def worker_name() -> str:
@@ -76,23 +78,25 @@ def take(conn: psycopg.Connection[Any], partition: int, name: str, seconds: floa
     A dead worker's lease on this host is taken at once: the epoch, not the time, keeps the old one out.
     """
     with conn.transaction():
-        conn.execute("INSERT INTO wuzha.partitions (partition) VALUES (%s) ON CONFLICT DO NOTHING", [partition])
+        if partition == 0:  # the first is made here, others by doubling
+            conn.execute("INSERT INTO wuzha.partitions (partition) VALUES (0) ON CONFLICT DO NOTHING")
         row = conn.execute(
             "SELECT leased_by, leased_until > clock_timestamp() FROM wuzha.partitions WHERE partition = %s FOR UPDATE",
             [partition],
         ).fetchone()
-        assert row is not None
+        if row is None:
+            return None
         holder, running = row
         if running and holder != name and not is_dead(holder):
             return None
         taken = conn.execute(
             "UPDATE wuzha.partitions SET epoch = epoch + 1, leased_by = %s,"
             " leased_until = clock_timestamp() + make_interval(secs => %s) WHERE partition = %s"
-            " RETURNING epoch, position",
+            " RETURNING epoch, position, parts",
             [name, seconds, partition],
         ).fetchone()
         assert taken is not None
-        return Lease(partition=partition, epoch=taken[0], position=taken[1], name=name, seconds=seconds)
+        return Lease(partition=partition, epoch=taken[0], position=taken[1], name=name, seconds=seconds, parts=taken[2])
 
 
 def guard(conn: psycopg.Connection[Any], lease: Lease, position: int) -> None:

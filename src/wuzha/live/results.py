@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -88,11 +89,16 @@ class Scribe:
     outward_rank: int = 0
 
 
-def write(conn: psycopg.Connection[Any], lease: leases.Lease, position: int, found: Found, scribe: Scribe) -> int:
-    """Commit ``found`` with ``position``; returns how many alerts are new or changed. LeaseLost writes nothing."""
+def write(
+    conn: psycopg.Connection[Any], lease: leases.Lease, position: int, found: Found, scribe: Scribe,
+    also: Callable[[psycopg.Connection[Any]], None] = lambda _: None,
+) -> int:  # fmt: skip
+    """Commit ``found`` with ``position``; returns how many alerts are new or changed. LeaseLost writes nothing.
+    ``also``: what else must hold once the partition is this transaction's."""
     try:
         with conn.transaction():
             leases.guard(conn, lease, position)
+            also(conn)
             _registers(conn, scribe.numbers, found)
             carry(conn, scribe.numbers, found.moves, found.evidence)
             _names(conn, found, scribe)

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_S = 0.5
+_NOTING = 0x77757A686A
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +184,11 @@ class Books:
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
         self._line = [c for c in changes(conn) if c.position is not None]
+        self.known = frozenset(c.change_id for c in self._line)
+
+    def since(self, known: frozenset[int]) -> int | None:
+        """The first place of a change that is not among ``known``."""
+        return min((c.position or 0 for c in self._line if c.change_id not in known), default=None)
 
     def at(self, position: int) -> RuleBook:
         """The book that judges what comes after ``position``."""
@@ -204,13 +210,14 @@ def note_shipped(conn: psycopg.Connection[Any], now: datetime) -> None:
     beginning, later ones from where they are taken up."""
     texts = shipped_texts()
     mark = digest(texts)
-    newest = conn.execute(
-        "SELECT t.digest FROM wuzha.rule_changes c JOIN wuzha.rule_texts t USING (base_id) ORDER BY c.change_id DESC"
-        " LIMIT 1"
-    ).fetchone()
-    if newest is not None and newest[0] == mark:
-        return
     with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", [_NOTING])  # several workers start at once
+        newest = conn.execute(
+            "SELECT t.digest FROM wuzha.rule_changes c JOIN wuzha.rule_texts t USING (base_id)"
+            " ORDER BY c.change_id DESC LIMIT 1"
+        ).fetchone()
+        if newest is not None and newest[0] == mark:
+            return
         conn.execute(
             "INSERT INTO wuzha.rule_texts (digest, files, at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
             [mark, Jsonb(texts), now],

@@ -23,8 +23,10 @@ import httpx
 import psycopg
 
 from wuzha.events.datafile import DataFileError
-from wuzha.store import Database, opened, zone_keys
+from wuzha.store import Database, log_index, log_nodes, opened, zone_keys
+from wuzha.store import log as store_log
 from wuzha.store.embedded import ServerError
+from wuzha.store.jetstream import LogAway, LogUnsound
 from wuzha.store.settings import Settings as StoreSettings
 from wuzha.store.settings import make_home
 
@@ -59,6 +61,8 @@ PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
     "public": (("doors", "wuzha.web.public", 8.0), _EXCHANGE),
     "phone": (("doors", "wuzha.web.door", 8.0), _EXCHANGE),
 }
+#: Roles with a log.
+_LOGGING = ("holder", "centre")
 #: What the first unit of a new deployment is called, where the role has units.
 FIRST_UNIT = {"centre": "反诈中心", "holder": "数据持有单位"}
 #: The very first start on a machine compiles the engine's kernels.
@@ -88,7 +92,7 @@ def serve(
     with _alone(settings.home) as there, ExitStack() as databases:
         _free_port(host, port)
         supervisor = Supervisor(say)
-        environment = _environment(settings)
+        environment = environment_of(settings)
         try:
             say(f"Database: starting (data in {settings.home})")
             if not StoreSettings().dsn:  # before the database, which so has a keeper as long as it runs
@@ -97,6 +101,9 @@ def serve(
             db = databases.enter_context(opened())
             with db.connect("web") as conn:
                 refuse_unsafe(conn)
+            if settings.role in _LOGGING:
+                say_log(db, say)
+            with db.connect("web") as conn:
                 if settings.role in FIRST_UNIT:
                     first_unit(conn, FIRST_UNIT[settings.role])
             later: list[Child] = []
@@ -110,6 +117,9 @@ def serve(
                     continue
                 say(f"{name.capitalize()}: starting")
                 supervisor.start(child)
+                if name == "engine":
+                    for more in others(settings.workers - 1, environment):
+                        supervisor.start(more)
 
             def look() -> None:
                 """The folder must be there; letters are carried as soon as the zone has its keys."""
@@ -172,7 +182,14 @@ def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def _environment(settings: Settings) -> Mapping[str, str]:
+def others(count: int, environment: Mapping[str, str]) -> list[Child]:
+    """More workers beside the first."""
+    _, module, stop_s = _ENGINE
+    return [Child(f"engine {n}", _python(module), environment, stop_s=stop_s) for n in range(2, count + 2)]
+
+
+def environment_of(settings: Settings) -> Mapping[str, str]:
+    """What a server's children are told."""
     said = {
         "WUZHA_HOME": str(settings.home),
         "WUZHA_ROLE": settings.role,
@@ -192,6 +209,29 @@ def refuse_unsafe(conn: psycopg.Connection[Any]) -> None:
                 f"PostgreSQL runs with {name} = {row[0]}: an acknowledged event could be lost in a crash."
                 f" Set {name} = on and start again; wuzha doctor says more."
             )
+
+
+def say_log(db: Database, say: Callable[[str], None]) -> None:
+    """See that the log can go on where it stands. CannotServe where it cannot, or where it could lose something."""
+    try:
+        elsewhere = store_log.stream()
+        with db.connect("engine") as conn:
+            log_index.settle(conn)
+    except (LogUnsound, LogAway, ValueError) as error:
+        raise CannotServe(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise CannotServe("WUZHA_LOG needs the extra `many`: pip install 'wuzha[many]'") from error
+    if elsewhere is None:
+        return
+    say(f"Log: the stream {elsewhere.stream.place.name} on {elsewhere.stream.place.shown}")
+    told = log_nodes.nodes()
+    for node in told:
+        if node.wrong is not None and node.version != "?":
+            raise CannotServe(f"the log's node {node.name} ({node.address}): {node.wrong}")
+        if node.wrong is not None:
+            say(f"Log: {node.address}: {node.wrong}")
+    if not told:
+        say("Log: whether its nodes sync each write cannot be seen; name their monitoring pages in WUZHA_LOG_NODES")
 
 
 @contextmanager

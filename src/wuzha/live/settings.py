@@ -53,6 +53,8 @@ class Settings(BaseSettings):
 
     #: A worker that has not renewed its lease for so long may be replaced.
     lease_s: float = Field(default=5.0, gt=0)
+    #: Worker processes of this machine; beyond the partitions that are free they wait, ready to take one over.
+    workers: int = Field(default=1, gt=0)
     #: A snapshot is due after so many events or so long after the last one, whichever is first.
     snapshot_events: int = Field(default=2_000_000, gt=0)
     snapshot_s: float = Field(default=120.0, gt=0)

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from wuzha.events.subjects import split_key
 
+from .lease import Connect
+
 Key = tuple[str, str]
 #: Numbers remembered; beyond it the memory starts anew, since the table is the truth.
 _REMEMBERED = 2_000_000
@@ -25,6 +27,20 @@ class Numbers:
     def __init__(self) -> None:
         self._known: dict[Key, int] = {}
         self._fresh: dict[Key, int] = {}
+        self._connect: Connect | None = None
+        self._own: psycopg.Connection[Any] | None = None
+
+    def apart(self, connect: Connect) -> None:
+        """Add subjects by a connection of its own from now on, each statement a transaction: where several workers meet
+        the same new subjects, none waits for another's results."""
+        self._connect = connect
+
+    def _adding(self, conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+        if self._connect is None:
+            return conn
+        if self._own is None or self._own.closed:
+            self._own = self._connect()
+        return self._own
 
     def of(self, conn: psycopg.Connection[Any], keys: Iterable[Key]) -> dict[Key, int]:
         """The numbers of all ``keys``; unknown subjects are added."""
@@ -34,7 +50,7 @@ class Numbers:
         if missing:
             kinds, values = [k for k, _ in missing], [v for _, v in missing]
             # Sorted, so that two transactions that add the same subjects wait for each other in one order.
-            conn.execute(
+            self._adding(conn).execute(
                 "INSERT INTO wuzha.subjects (kind, value) SELECT * FROM unnest(%s::text[], %s::text[])"
                 " ON CONFLICT DO NOTHING",
                 [kinds, values],

@@ -112,9 +112,11 @@ class Standing:
 def standing(conn: psycopg.Connection[Any]) -> Standing:
     """As the database knows it. Roles wuzha_engine, wuzha_web."""
     row = conn.execute(
-        "SELECT h.position, coalesce(p.position, 0), coalesce(p.leased_until > clock_timestamp(), false),"
-        " (SELECT l.received_at FROM wuzha.log l WHERE l.position > coalesce(p.position, 0)"
-        " ORDER BY l.position LIMIT 1) FROM wuzha.log_head h LEFT JOIN wuzha.partitions p ON p.partition = 0"
+        "SELECT greatest(h.position, p.reached), p.reached, p.leased,"
+        " (SELECT l.received_at FROM wuzha.log l WHERE l.position > p.reached ORDER BY l.position LIMIT 1)"
+        " FROM wuzha.log_head h, (SELECT coalesce(min(position), 0) AS reached,"
+        " coalesce(bool_and(coalesce(leased_until > clock_timestamp(), false)), false) AS leased"
+        " FROM wuzha.partitions) AS p"
     ).fetchone()
     assert row is not None
     told = conn.execute(

@@ -25,7 +25,7 @@ from wuzha.events import clock
 from wuzha.store import log as store_log
 
 from . import lease as leases
-from . import results, rulebooks, snapshots, tracing
+from . import results, rulebooks, share, snapshots, tracing
 from .aside import Aside
 from .cited import Cited, read_words
 from .deciding import Deciding
@@ -63,8 +63,9 @@ def under(engine: Any, book: detect.RuleBook) -> Any:
 class Worker:
     """One partition's worker. `run` returns when asked to stop; LeaseLost where another has taken over."""
 
-    def __init__(self, connect: Connect, settings: Settings, *, partition: int = 0) -> None:
-        self._connect, self._settings, self._partition = connect, settings, partition
+    def __init__(self, connect: Connect, settings: Settings, *, partition: int | None = None) -> None:
+        self._connect, self._settings, self._wanted = connect, settings, partition
+        self._share = share.Share()
         self.stop_asked = threading.Event()
         self._cited = Cited(settings.history)
         self._units = Units()
@@ -76,8 +77,6 @@ class Worker:
             outward=self._outward,
             outward_rank=results.RANK[settings.leaving_level],
         )
-        self._aside = Aside(settings.home)
-        self._deciding = Deciding(settings.home, partition)
         self.events = 0
         #: What the worker tells of itself, and how often each rule gave evidence since it started.
         self._figures: dict[str, Any] = {"replaying": False, "position": 0, "subjects": 0, "snapshot": {}}
@@ -92,9 +91,10 @@ class Worker:
         """Take the lease, restore, follow the log."""
         self._warm()
         conn = self._connect()
-        lease = self._wait_for_lease(conn)
+        lease = share.claim(conn, leases.worker_name(), self._settings.lease_s, self._wanted, self.stop_asked)
         if lease is None:
             return
+        self._settle_in(lease)
         log.info("lease taken", partition=lease.partition, epoch=lease.epoch, position=lease.position)
         renewal = leases.Renewal(self._connect, lease)
         renewal.start()
@@ -103,7 +103,7 @@ class Worker:
         rulebooks.learn(conn)
         watch = rulebooks.Watch(self._connect)
         watch.start()
-        telling = Telling(self._connect, f"engine:{self._partition}", self._told)
+        telling = Telling(self._connect, f"engine:{lease.partition}", self._told)
         telling.start()
         try:
             self._follow(conn, lease, renewal, forwarder, watch)
@@ -123,17 +123,17 @@ class Worker:
 
         warm(say)
 
-    def _wait_for_lease(self, conn: psycopg.Connection[Any]) -> leases.Lease | None:
-        name = leases.worker_name()
-        while not self.stop_asked.is_set():
-            lease = leases.take(conn, self._partition, name, self._settings.lease_s)
-            if lease is not None:
-                return lease
-            self.stop_asked.wait(0.2)
-        return None
+    def _settle_in(self, lease: leases.Lease) -> None:
+        self._share = share.Share(partition=lease.partition, parts=lease.parts)
+        self._home = share.home_of(self._settings.home, lease.partition)
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._aside = Aside(self._home)
+        self._deciding = Deciding(self._settings.home, lease.partition)
+        if lease.parts > 1:
+            self._scribe.numbers.apart(self._connect)
 
     def _forwarder(self) -> Forwarder | None:
-        if self._outward is None:
+        if self._outward is None or self._share.partition:  # one sends, in order
             return None
         if self._settings.centre_url is None or self._settings.centre_key_file is None:
             raise ValueError("a holder's centre needs both its address and the key that it gave")
@@ -144,7 +144,8 @@ class Worker:
     # ------------------------------------------------------------ state
 
     def _restore(self, lease: leases.Lease, books: rulebooks.Books) -> tuple[Any, Watermarks, int]:
-        snapshot, passed = snapshots.newest(self._settings.snapshots, not_after=lease.position)
+        home = self._settings.home
+        snapshot, passed = share.newest(home, lease.partition, not_after=lease.position)
         for why in passed:
             log.warning("snapshot passed over", why=why)
         while snapshot is not None:
@@ -153,15 +154,19 @@ class Worker:
                 return engine, Watermarks(snapshot.meta.get("marks")), snapshot.position
             except (ValueError, KeyError) as error:
                 log.warning("snapshot not understood", position=snapshot.position, error=repr(error))
-                snapshot, _ = snapshots.newest(self._settings.snapshots, not_after=snapshot.position - 1)
+                snapshot, _ = share.newest(home, lease.partition, not_after=snapshot.position - 1)
         return detect.Engine(books.at(0)), Watermarks(), 0
 
     def _take_up(self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, at: int, ready: Any) -> Any:
-        """From here on the changed book judges; the engine that does."""
+        """From their place on the changed book judges: the engine that does, where that is here."""
         with conn.transaction():
             leases.guard(conn, lease, at)
-            rulebooks.give_place(conn, ready.ids, at)
-        log.info("rules taken up", position=at, changes=len(ready.ids))
+            place = share.furthest(conn, self._share, at)
+            rulebooks.give_place(conn, ready.ids, place)
+        log.info("rules taken up", position=place, changes=len(ready.ids))
+        self._books = rulebooks.Books(conn)
+        if place > at:
+            return engine
         with self._deciding.turns.feeding():
             return under(engine, ready.book)
 
@@ -177,7 +182,7 @@ class Worker:
 
         try:
             with self._deciding.turns.feeding():  # the copy is of a state at rest
-                self._writing = snapshots.begin(self._settings.snapshots, at, take)
+                self._writing = snapshots.begin(self._home / "snapshots", at, take)
         except OSError as error:  # no memory for a copy: the older snapshots and the log still make the state
             log.error("snapshot put off", position=at, error=str(error))
         else:
@@ -235,7 +240,7 @@ class Worker:
         self, conn: psycopg.Connection[Any], lease: leases.Lease, renewal: leases.Renewal, forwarder: Forwarder | None,
         watch: rulebooks.Watch,
     ) -> None:  # fmt: skip
-        books = rulebooks.Books(conn)
+        books = self._books = rulebooks.Books(conn)
         engine, marks, at = self._restore(lease, books)
         turns = books.next(at)
         committed, units_read = lease.position, 0.0
@@ -246,10 +251,14 @@ class Worker:
             if renewal.lost.is_set():
                 raise LeaseLost("the lease is another worker's")
             self._snapshot_over(conn, lease)
-            if at >= committed and turns is not None:  # every place that is recorded lies behind now
-                engine, turns = under(engine, books.at(at)), None
-            if at >= committed and (ready := watch.take()) is not None:
+            if at >= committed and turns is not None and turns <= at:
+                engine, turns = self._turned(engine, books, at)
+            if at >= committed and not self._share.partition and (ready := watch.take()) is not None:
                 engine = self._take_up(conn, lease, engine, at, ready)
+                books, turns = self._books, self._books.next(at)
+            if at >= committed and (fresh := share.news(conn, self._share, books, at)) is not None:
+                books = self._books = fresh
+                engine, turns = self._turned(engine, books, at)
             if at >= committed:
                 self._deciding.open(engine, lease.epoch, at)
             # Replay ends exactly where results are committed: beyond it everything found is written.
@@ -269,8 +278,7 @@ class Worker:
             found = results.Found()
             for batch in batches:
                 if turns is not None and batch.position > turns:
-                    engine = under(engine, books.at(batch.position - 1))
-                    turns = books.next(batch.position - 1)
+                    engine, turns = self._turned(engine, books, batch.position - 1)
                 if (why := self._aside.why(batch.position)) is not None:
                     if not replaying:
                         found.aside.append((batch, why))
@@ -280,7 +288,8 @@ class Worker:
                     changes = self._feed(engine, marks, batch)
                 self._unsaved += batch.rows.num_rows
                 self._figures |= {"position": batch.position, "subjects": changes.counts.get("subjects", 0)}
-                if changes.moves and not replaying and at > committed:
+                alone = not replaying and self._share.together(changes, batch.table)
+                if (changes.moves or alone) and not replaying and at > committed:
                     # A person's alert must stand before it can go along with them.
                     with self._blamed(committed + 1, at):
                         conn = self._write(conn, lease, at, found)
@@ -289,6 +298,11 @@ class Worker:
                 if batch.table in results.REGISTERS:
                     found.registers.append((batch.table, batch.rows))
                 at = batch.position
+                if alone:
+                    share.wait(conn, self._share, committed, at, lambda: self._over(renewal))
+                    with self._blamed(at, at):
+                        conn = self._write(conn, lease, at, found, whole=True)
+                    committed, found = at, results.Found()
             if not replaying:
                 if time.monotonic() - units_read > _UNITS_S:
                     self._units.refresh(conn)
@@ -306,8 +320,18 @@ class Worker:
         if at >= committed and (self._unsaved or self._writing is not None):
             self._last(conn, lease, engine, marks, at)
 
+    def _turned(self, engine: Any, books: rulebooks.Books, at: int) -> tuple[Any, int | None]:
+        """The engine under the book that holds after ``at``, and the next place at which it changes."""
+        with self._deciding.turns.feeding():
+            return under(engine, books.at(at)), books.next(at)
+
+    def _over(self, renewal: leases.Renewal) -> bool:
+        return self.stop_asked.is_set() or renewal.lost.is_set()
+
     def _brake(self, conn: psycopg.Connection[Any], book: detect.RuleBook, found: results.Found) -> None:
         """Rules that have just given more than their cap are to go out."""
+        if self._share.partition:
+            return
         fired = {e.rule for e in found.evidence} | {r for s in found.suspects.values() for r in s.args}
         for rule, given, cap in rulebooks.over_cap(conn, book, fired, self._settings.rule_cap):
             log.error("rule braked", rule=rule.id, version=rule.version, given=given, cap=cap)
@@ -359,12 +383,18 @@ class Worker:
         }  # fmt: skip
 
     def _write(
-        self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found
+        self, conn: psycopg.Connection[Any], lease: leases.Lease, at: int, found: results.Found, *, whole: bool = False
     ) -> psycopg.Connection[Any]:
-        """Write until it stands: a connection that breaks leaves open whether the commit did."""
+        """Write until it stands: a connection that breaks leaves open whether the commit did. ``whole``: partition 0
+        writes all of it, the others nothing; else each what is its own."""
+        if whole and self._share.partition:
+            found = results.Found()
+        elif not whole:
+            found = self._share.of(found)
+        also = share.same_book(self._share, self._books)
         for attempt in range(_TRIES):
             try:
-                results.write(conn, lease, at, found, self._scribe)
+                results.write(conn, lease, at, found, self._scribe, also)
                 return conn
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if attempt + 1 == _TRIES:

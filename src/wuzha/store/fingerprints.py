@@ -190,7 +190,8 @@ class Fingerprints:
         opened = self._runs.get(run)
         if opened is None:
             row = conn.execute(q("log.runs"), {"runs": [run]}, binary=True).fetchone()
-            assert row is not None  # the log's lock is held, so nobody merges runs now
+            if row is None:  # never where the log's lock is held: nobody merges runs then
+                raise RunGone
             pairs = np.frombuffer(row[1], PAIR)
             opened = (np.ascontiguousarray(pairs["key"]), np.ascontiguousarray(pairs["ts"]))
             self._runs[run] = opened

@@ -1,107 +1,69 @@
 """The log: batches of events at positions 1, 2, 3 …, in commit order and without gaps.
 
-Kept true here: positions are given under one lock that is held until the commit, so a reader who has seen a position
-has seen every smaller one; an event (source, event_id) stands in the log once; a batch is exactly its table's schema.
-An event ref is ``position << 20 | row``.
+It stands in the database, or, where ``WUZHA_LOG`` names one, in a stream of its own (`stream_log`), of which the
+database then holds an index (`log_index`): the same rows with an empty payload, a moment behind.
+
+Kept true here: positions are given in one order, so a reader who has seen a position has seen every smaller one; an
+event (source, event_id) stands in the log once; a batch is exactly its table's schema. An event ref is
+``position << 20 | row``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from wuzha.events import BASES, TABLES, clock
-from wuzha.events.batch import Reject, conform
+from wuzha.events import clock
+from wuzha.events.batch import Reject
 from wuzha.events.hashing import identity
 
 from . import fingerprints
-from .fingerprints import DIFFERS, DUPLICATE, NEW, PAIR
+from .log_rows import MAX_ROWS as MAX_ROWS
+from .log_rows import Appended as Appended
+from .log_rows import Batch as Batch
+from .log_rows import LogBatch as LogBatch
+from .log_rows import Taken, taken, unpack
+from .log_rows import prepared as prepared
 from .queries import q
-
-#: Rows of one batch at most: the row's part of an event ref has 20 bits.
-MAX_ROWS = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ZSTD = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
+from .stream_log import StreamLog
+from .stream_log import of as stream_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Checked rows (`events.batch.conform`, `check`) of one table from one source, and the basis they are held on."""
-
-    table: str
-    rows: pa.Table
-    source: str
-    basis: str
-    basis_ref: str | None = None
-    basis_until: datetime | None = None
-    #: The deployment's time; None: now.
-    received_at: datetime | None = None
-    #: What `prepared` has worked out, so that others need not wait for it.
-    ready: Ready | None = None
+def stream() -> StreamLog | None:
+    """The log where it stands in a stream (``WUZHA_LOG``), None where it stands in the database."""
+    place = os.environ.get("WUZHA_LOG")
+    return stream_of(place) if place else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """Identity hashes and times (µs) of a batch's rows, and all of them as they stand in the log."""
-
-    keys: npt.NDArray[np.uint64]
-    ts: npt.NDArray[np.int64]
-    payload: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Appended:
-    """What became of one batch. Row numbers are those of the batch that was given."""
-
-    #: None where nothing of it was new.
-    position: int | None
-    accepted: int
-    duplicates: list[int] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogBatch:
-    """One batch of the log, opened."""
-
-    position: int
-    table: str
-    source: str
-    rows: pa.Table
-    min_ts: datetime
-    max_ts: datetime
-    received_at: datetime
-    basis: str
-    basis_ref: str | None
-    basis_until: datetime | None
-
-
-def prepared(batch: Batch) -> Batch:
-    """``batch`` checked, hashed and packed: what `append` would do with it while other appenders wait. Needs no
-    database. Raises ValueError as `append` does."""
-    _check(batch)
-    ts = batch.rows.column("ts").cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
-    return replace(batch, ready=Ready(keys=identity(batch.rows), ts=ts, payload=_pack(batch.rows)))
+def commit(conn: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[Appended]:
+    """Puts the batches into the log, in order, each durable when this returns. In a transaction of its own; what else
+    must stand or fall with them is `append`'s. Roles: wuzha_engine, wuzha_web."""
+    elsewhere = stream()
+    if elsewhere is not None:
+        return elsewhere.append(conn, batches)
+    with conn.transaction():
+        return append(conn, batches)
 
 
 def append(conn: psycopg.Connection[Any], batches: Batch | Sequence[Batch]) -> list[Appended]:
-    """Puts the batches into the log, in order, inside the caller's transaction (or one of its own).
+    """Puts the batches into the log, in order, inside the caller's transaction (or one of its own). Where the log
+    stands in a stream they go there once that transaction stands, and have no position yet.
 
     Rows that the log holds already are left out and named as duplicates; the same identity with another ts is a reject
     (``ts_differs``). Other appenders wait from here to the commit, so let it be the last thing a transaction does.
     Roles: wuzha_engine, wuzha_web. Raises ValueError for a batch that is not as `events.batch` leaves it.
     """
-    given = [b if b.ready else prepared(b) for b in ([batches] if isinstance(batches, Batch) else batches)]
+    given = [prepared(b) for b in ([batches] if isinstance(batches, Batch) else batches)]
     if not given:
         return []
+    outgoing = stream() is not None
     with conn.transaction():
         row = conn.execute(q("log.lock")).fetchone()
         assert row is not None
@@ -112,15 +74,20 @@ def append(conn: psycopg.Connection[Any], batches: Batch | Sequence[Batch]) -> l
         call = seen.catch_up(conn, {b.source for b in given}, head=head, folded=folded)
         seen.look_up_runs(conn, [b.ready.ts for b in given if b.ready is not None])
         results: list[Appended] = []
-        inserts: list[dict[str, Any]] = []
+        parts: list[Taken] = []
         for batch in given:
-            result, insert = _judge(conn, seen, call, batch, head + len(inserts) + 1)
-            results.append(result)
-            if insert is not None:
-                inserts.append(insert)
-        if inserts:
-            conn.cursor().executemany(q("log.insert"), inserts)
-            conn.execute(q("log.advance"), {"position": head + len(inserts)})
+            assert batch.ready is not None
+            verdict = seen.judge(conn, call, batch.ready.keys, batch.ready.ts)
+            result, part = taken(batch, verdict, head + len(parts) + 1)
+            results.append(replace(result, position=None) if outgoing else result)
+            if part is not None:
+                parts.append(part)
+        if parts and outgoing:
+            conn.cursor().executemany(q("log.leave"), [row_of(p) for p in parts])
+        elif parts:
+            rows = [{**row_of(p), "position": head + i} for i, p in enumerate(parts, start=1)]
+            conn.cursor().executemany(q("log.insert"), rows)
+            conn.execute(q("log.advance"), {"position": head + len(parts)})
     return results
 
 
@@ -129,78 +96,25 @@ def warm() -> None:
     identity(pa.table({"source": ["warm"], "event_id": ["warm"]}))
 
 
-def _check(batch: Batch) -> None:
-    table = TABLES[batch.table]
-    if batch.rows.num_rows > MAX_ROWS:
-        raise ValueError(f"{batch.rows.num_rows} rows in one batch; {MAX_ROWS} at the most")
-    if batch.basis not in BASES:
-        raise ValueError(f"unknown basis {batch.basis!r}; one of {', '.join(BASES)}")
-    if [(f.name, f.type) for f in batch.rows.schema] != [(f.name, f.type) for f in table.schema]:
-        raise ValueError(f"the batch has not the columns of {table.name}")
-    if batch.rows.num_rows:
-        if batch.rows.column("event_id").null_count or batch.rows.column("ts").null_count:
-            raise ValueError(f"{table.name}: rows without event_id or ts are not checked rows")
-        if pc.unique(batch.rows.column("source")).to_pylist() != [batch.source]:
-            raise ValueError(f"rows of another source in a batch of {batch.source!r}")
-
-
-def _judge(
-    conn: psycopg.Connection[Any],
-    seen: fingerprints.Fingerprints,
-    call: fingerprints.Known,
-    batch: Batch,
-    position: int,
-) -> tuple[Appended, dict[str, Any] | None]:
-    rows, ready = batch.rows, batch.ready
-    if not rows.num_rows or ready is None:
-        return Appended(position=None, accepted=0), None
-    keys, ts = ready.keys, ready.ts
-    verdict = seen.judge(conn, call, keys, ts)
-    new = verdict == NEW
-    rejects = [
-        Reject(
-            row=int(i), column="ts", value=(_EPOCH + timedelta(microseconds=int(ts[i]))).isoformat(),
-            reason="ts_differs", message="同一来源、同一事件编号已有记录，时间不同",
-        )
-        for i in np.flatnonzero(verdict == DIFFERS)
-    ]  # fmt: skip
-    duplicates = np.flatnonzero(verdict == DUPLICATE).tolist()
-    accepted = int(new.sum())
-    if not accepted:
-        return Appended(position=None, accepted=0, duplicates=duplicates, rejects=rejects), None
-    payload = ready.payload
-    if accepted < rows.num_rows:
-        keys, ts, payload = keys[new], ts[new], _pack(rows.filter(pa.array(new)))
-    pairs = np.empty(accepted, PAIR)
-    pairs["key"], pairs["ts"] = keys, ts
-    insert = {
-        "position": position,
-        "table": batch.table,
-        "version": TABLES[batch.table].version,
-        "source": batch.source,
-        "n": accepted,
-        "min_ts": _EPOCH + timedelta(microseconds=int(ts.min())),
-        "max_ts": _EPOCH + timedelta(microseconds=int(ts.max())),
-        "received_at": batch.received_at or clock.now(),
-        "basis": batch.basis,
-        "basis_ref": batch.basis_ref,
-        "basis_until": batch.basis_until,
-        "payload": payload,
-        "fingerprints": pairs.tobytes(),
-    }
-    return Appended(position=position, accepted=accepted, duplicates=duplicates, rejects=rejects), insert
-
-
-def _pack(rows: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema, options=_ZSTD) as writer:
-        writer.write_table(rows.combine_chunks())
-    packed: bytes = sink.getvalue().to_pybytes()
-    return packed
+def row_of(part: Taken) -> dict[str, Any]:
+    """A part of a batch as the database holds it, without its position."""
+    return {
+        "table": part.table, "version": part.version, "source": part.source, "n": part.n, "min_ts": part.min_ts,
+        "max_ts": part.max_ts, "received_at": part.received_at, "basis": part.basis, "basis_ref": part.basis_ref,
+        "basis_until": part.basis_until, "payload": part.payload, "fingerprints": part.pairs.tobytes(),
+    }  # fmt: skip
 
 
 def head(conn: psycopg.Connection[Any]) -> int:
     """The newest committed position; 0 for an empty log."""
+    elsewhere = stream()
+    if elsewhere is not None:
+        return elsewhere.head()
+    return indexed(conn)
+
+
+def indexed(conn: psycopg.Connection[Any]) -> int:
+    """The newest position that the database knows of."""
     row = conn.execute(q("log.head")).fetchone()
     assert row is not None
     return int(row[0])
@@ -211,6 +125,10 @@ def read(
 ) -> Iterator[LogBatch]:
     """Batches after position ``after`` (up to ``until``) in order, until ``limit_rows`` rows are reached; at least one
     batch where there is one. Role wuzha_engine."""
+    elsewhere = stream()
+    if elsewhere is not None:
+        yield from elsewhere.read(after, limit_rows=limit_rows, until=until)
+        return
     newest = np.iinfo(np.int64).max if until is None else until
     positions = [
         row[0] for row in conn.execute(q("log.span"), {"after": after, "until": int(newest), "rows": limit_rows})
@@ -222,15 +140,15 @@ def at(conn: psycopg.Connection[Any], positions: Sequence[int]) -> Iterator[LogB
     """The batches at these positions, in order; those that have been trimmed are left out."""
     if not positions:
         return
+    elsewhere = stream()
+    if elsewhere is not None:
+        yield from elsewhere.at(positions)
+        return
     for row in conn.execute(q("log.read"), {"positions": sorted(positions)}, binary=True):
         position, table, version, source, _, min_ts, max_ts, received_at, basis, basis_ref, basis_until, payload = row
-        with pa.ipc.open_stream(payload) as reader:
-            rows = reader.read_all()
-        if version != TABLES[table].version or rows.schema.names != TABLES[table].schema.names:
-            rows = conform(TABLES[table], rows)
         yield LogBatch(
-            position=position, table=table, source=source, rows=rows, min_ts=min_ts, max_ts=max_ts,
-            received_at=received_at, basis=basis, basis_ref=basis_ref, basis_until=basis_until,
+            position=position, table=table, source=source, rows=unpack(table, version, payload), min_ts=min_ts,
+            max_ts=max_ts, received_at=received_at, basis=basis, basis_ref=basis_ref, basis_until=basis_until,
         )  # fmt: skip
 
 
@@ -246,19 +164,26 @@ def fold(conn: psycopg.Connection[Any], *, rows: int = fingerprints.FOLD_ROWS) -
 def trim(conn: psycopg.Connection[Any], until: int) -> int:
     """Drops log rows up to ``until`` (history holds them by now) and returns how many; duplicates of them are still
     found. Role wuzha_engine."""
-    until = min(until, head(conn))
+    until = min(until, indexed(conn))
     _folded_to(conn, until)
+    elsewhere = stream()
+    if elsewhere is not None and until:
+        elsewhere.stream.purge(until)
     return int(conn.execute(q("log.trim"), {"until": until}).rowcount)
 
 
 def drop_over(conn: psycopg.Connection[Any], floor: int, now: datetime) -> int:
     """Drops log rows up to ``floor`` whose basis is over at ``now`` and returns how many; that they have been is still
     known, so none is taken again. Role wuzha_engine."""
-    row = conn.execute(q("log.over"), {"until": min(floor, head(conn)), "now": now}).fetchone()
+    row = conn.execute(q("log.over"), {"until": min(floor, indexed(conn)), "now": now}).fetchone()
     last = row[0] if row is not None else None
     if last is None:
         return 0
     _folded_to(conn, last)
+    elsewhere = stream()
+    if elsewhere is not None:
+        for (position,) in conn.execute(q("log.over_at"), {"until": last, "now": now}).fetchall():
+            elsewhere.stream.delete(position)
     return int(conn.execute(q("log.drop_over"), {"until": last, "now": now}).rowcount)
 
 

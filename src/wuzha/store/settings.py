@@ -2,7 +2,8 @@
 
 Read from the environment: ``WUZHA_HOME`` (folder of this deployment), ``WUZHA_DATABASE`` (name), and for a server of
 one's own ``WUZHA_DSN`` (libpq string without user and password), ``WUZHA_PASSWORDS`` (a 0600 JSON file, login name →
-password) and, only to set it up, ``WUZHA_ADMIN_DSN`` (a role that may make roles and databases).
+password) and, only to set it up, ``WUZHA_ADMIN_DSN`` (a role that may make roles and databases). ``WUZHA_LOG``
+names the servers of a log that stands in a stream of its own, ``WUZHA_LOG_NODES`` their monitoring pages.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     dsn: str | None = None
     passwords: Path | None = None
     admin_dsn: str | None = None
+    log: str | None = None
+    log_nodes: str | None = None
 
     @property
     def heads_file(self) -> Path:

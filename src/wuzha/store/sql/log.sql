@@ -31,6 +31,39 @@ SELECT position FROM (
 SELECT position, table_name, schema_version, source, n, min_ts, max_ts, received_at, basis, basis_ref, basis_until, payload
   FROM wuzha.log WHERE position = ANY(%(positions)s) ORDER BY position;
 
+-- name: log.leave
+-- One batch that goes to the stream once this transaction stands.
+INSERT INTO wuzha.log_outgoing (table_name, schema_version, source, n, min_ts, max_ts, received_at, basis, basis_ref,
+                                basis_until, payload, fingerprints)
+VALUES (%(table)s, %(version)s, %(source)s, %(n)s, %(min_ts)s, %(max_ts)s, %(received_at)s, %(basis)s, %(basis_ref)s,
+        %(basis_until)s, %(payload)s, %(fingerprints)s);
+
+-- name: log.leaving
+-- Batches that wait to go to the stream, the oldest first.
+SELECT number, table_name, schema_version, source, received_at, basis, basis_ref, basis_until, payload
+  FROM wuzha.log_outgoing ORDER BY number LIMIT %(limit)s;
+
+-- name: log.left
+-- Batches that stand in the stream now.
+DELETE FROM wuzha.log_outgoing WHERE number = ANY(%(numbers)s);
+
+-- name: log.carrying
+-- Takes the one carrier's lock, held until the transaction ends; false where another carries.
+SELECT pg_try_advisory_xact_lock(%(lock)s);
+
+-- name: log.place
+-- Where this deployment's log stands: the stream's name, null for the database; and how far log, runs and results reach.
+SELECT h.stream, h.position, h.folded, (SELECT coalesce(max(p.position), 0) FROM wuzha.partitions p)
+  FROM wuzha.log_head h FOR UPDATE;
+
+-- name: log.stands
+-- Records where the log stands.
+UPDATE wuzha.log_head SET stream = %(stream)s;
+
+-- name: log.over_at
+-- Positions whose basis is over.
+SELECT position FROM wuzha.log WHERE position <= %(until)s AND basis_until <= %(now)s ORDER BY position;
+
 -- name: log.fingerprints
 -- Fingerprints after a position for the sources asked for (null for others), and whether the row is this transaction's.
 SELECT position, xact = pg_current_xact_id(), CASE WHEN source = ANY(%(sources)s) THEN fingerprints END
@@ -58,6 +91,12 @@ SELECT h.position, (SELECT coalesce(sum(n), 0) FROM wuzha.log l WHERE l.position
 -- Which runs of these days may hold events between two times.
 SELECT run, day, n, first_ts, last_ts FROM wuzha.log_runs
  WHERE day = ANY(%(days)s) AND (first_ts IS NULL OR first_ts <= %(last)s AND last_ts >= %(first)s);
+
+-- name: log.folded_and_runs
+-- How far the runs reach, and which of these days may hold events between two times: both at one moment.
+SELECT h.folded, r.run, r.day, r.first_ts, r.last_ts FROM wuzha.log_head h
+  LEFT JOIN wuzha.log_runs r ON r.day = ANY(%(days)s)
+   AND (r.first_ts IS NULL OR r.first_ts <= %(last)s AND r.last_ts >= %(first)s);
 
 -- name: log.runs_not_full
 -- Runs of a day that others are merged into.
