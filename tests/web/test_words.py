@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.desks import Centre
 from tests.furnished import furnish
+from tests.money import chased
 from tests.pages import addresses
 
 from wuzha.command.public import ROLES, Actor
@@ -67,6 +68,8 @@ def patterns(language: str) -> tuple[frozenset[str], re.Pattern[str]]:
 
 def pages(house: Centre, wang: Actor, zhao: Actor) -> Iterator[tuple[str, str]]:
     ids = furnish(house, wang, zhao)
+    chased(house, wang)
+    yield from (("all", f"/cases/1/money/part?at={at}") for at in (0, 400))
     yield from (
         ("wang", path) for path in ("/desk", "/desk?level=low&q=没有这个人", f"/alerts/{ids['rich']}", "/password")
     )
@@ -127,7 +130,7 @@ def test_every_reason_of_a_refusal_has_its_sentence() -> None:
     root = Path(wuzha.__file__).parent
     reasons = {
         reason
-        for folder in ("respond", "command", "web")
+        for folder in ("respond", "command", "orders", "cases", "web")
         for file in (root / folder).glob("*.py")
         for reason in re.findall(r'Refused\(\s*"(\w+)"', file.read_text("utf-8"))
     }

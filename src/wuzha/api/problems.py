@@ -73,6 +73,7 @@ _WORDS = {
     403: "Not allowed for this key",
     404: "There is no such thing",
     405: "Not this method",
+    409: "Not possible as things stand",
     413: "The body is too large",
     415: "The body's type is none that is read",
     422: "A parameter is wrong",

@@ -1,1 +1,1 @@
-"""Reports, cases, suspects and directives, and the analyst's workbench."""
+"""Reports of victims and their cases; pursuit of the money while it is still moving; the analyst's workbench."""

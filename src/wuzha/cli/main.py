@@ -25,7 +25,7 @@ app = typer.Typer(
 #: Modules of this package that define ``register(app)``.
 _OWN: tuple[str, ...] = (
     "import_", "serve", "admin", "audit", "exchange", "doctor", "detect", "features", "rules", "text", "trace", "paper",
-    "decisions", "partitions",
+    "decisions", "partitions", "cases",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from wuzha.events import clock
 
-ROLES = ("admin", "commander", "dissuader", "station", "analyst", "auditor")
+ROLES = ("admin", "commander", "dissuader", "station", "analyst", "auditor", "sealer")
 
 #: Roles that do the desk's work.
 WORKING = ("commander", "dissuader", "station")
@@ -43,15 +43,39 @@ MAY: dict[str, frozenset[str]] = {
             "rules.read",
             "rules.write",
             "rules.promote",
+            "cases.read",
+            "cases.write",
+            "orders.draft",
+            "orders.enter",
+            "orders.approve",
         }
     ),
-    "dissuader": frozenset({"desk.read", "desk.act", "desk.take_over", "reveal", "wall.read", "phrases.review"}),
-    "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read", "door.pair"}),
-    "analyst": frozenset({"desk.read", "reveal", "wall.read", "rules.read", "rules.write", "rules.promote"}),
-    "auditor": frozenset({"desk.read", "wall.read", "audit.read", "rules.read"}),
+    "dissuader": frozenset(
+        {
+            "desk.read",
+            "desk.act",
+            "desk.take_over",
+            "reveal",
+            "wall.read",
+            "phrases.review",
+            "cases.read",
+            "cases.write",
+            "orders.draft",
+            "orders.enter",
+        }
+    ),
+    "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read", "door.pair", "cases.read", "cases.write"}),
+    "analyst": frozenset(
+        {"desk.read", "reveal", "wall.read", "rules.read", "rules.write", "rules.promote", "cases.read", "orders.draft"}
+    ),
+    "auditor": frozenset({"desk.read", "wall.read", "audit.read", "rules.read", "cases.read"}),
+    # Whoever keeps the seal: nothing on money leaves without their name.
+    "sealer": frozenset({"cases.read", "reveal", "orders.draft", "orders.enter", "orders.seal"}),
 }
-#: What runs by itself may move work on, and never open a file's names.
-_MACHINE = frozenset({"desk.read", "desk.act", "desk.take_over"})
+#: What runs by itself may move work on and draft; it never opens a file's names, approves, or sets a seal.
+_MACHINE = frozenset(
+    {"desk.read", "desk.act", "desk.take_over", "cases.read", "cases.write", "orders.draft", "orders.enter"}
+)
 ACTS = frozenset().union(*MAY.values())
 
 

@@ -50,6 +50,10 @@ _CHUNK = 256
 _FOLDING = 0x77757A6869
 
 
+class RunGone(Exception):
+    """A run was merged into another while it was looked for; look the runs up again."""
+
+
 class Known:
     """A set of (key, ts): open addressing over two arrays, at most half full."""
 

@@ -31,6 +31,7 @@ from . import (
     alert,
     audit,
     callbacks,
+    cases,
     context,
     desk,
     duty,
@@ -40,8 +41,11 @@ from . import (
     live,
     login,
     measures,
+    money,
+    orders,
     phones,
     phrases,
+    platform,
     reasons,
     render,
     robot,
@@ -81,6 +85,10 @@ PAGES = (
     phones,
     health,
     rules,
+    cases,
+    money,
+    platform,  # before orders, whose addresses take a number in its place
+    orders,
 )
 
 

@@ -21,7 +21,13 @@ router = APIRouter()
 #: What the desk says once: after a step that took the file out of sight, or where nobody is left to sign for.
 _TOLD = {"returned": "transfer.told_returned", "raised": "transfer.told_raised", "empty": "refused.queue_empty"}
 #: The first page that each right opens, in order.
-_HOMES = (("desk.read", "/desk"), ("users.write", "/admin/units"), ("audit.read", "/audit"), ("wall.read", "/wall"))
+_HOMES = (
+    ("desk.read", "/desk"),
+    ("cases.read", "/cases"),
+    ("users.write", "/admin/units"),
+    ("audit.read", "/audit"),
+    ("wall.read", "/wall"),
+)
 
 
 @router.get("/")

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from wuzha.cases import listing
 from wuzha.command import sessions
 from wuzha.command.public import Refused
 from wuzha.events import clock
@@ -60,8 +61,11 @@ def _looks(ctx: Context) -> Looks:
     return found
 
 
-def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, str, str, str] | None:
-    """Fingerprints of the queue, of one alert, of who else has it open, of the calls; None: the session has ended."""
+def _look(
+    ctx: Context, alert_id: int | None, case_id: int | None, *, watching: bool
+) -> tuple[str, str, str, str] | None:
+    """Fingerprints of the queue, of one alert or case, of who else has it open, of the calls; None: the session has
+    ended."""
     with ctx.pool.connection() as conn, conn.transaction():
         if sessions.find(conn, ctx.token, touch=watching) is None:
             return None
@@ -76,6 +80,8 @@ def _look(ctx: Context, alert_id: int | None, *, watching: bool) -> tuple[str, s
                 (alert_id,),
             ).fetchone()
             one, people = str(row), "、".join(presence.others(conn, ctx.actor, alert_id))
+        elif case_id is not None:
+            one = listing.fingerprint(conn, case_id)
         return _looks(ctx).of(ctx, conn), one, people, incoming.fingerprint(conn, now=clock.now())
 
 
@@ -94,11 +100,12 @@ def _leave(ctx: Context, alert_id: int, last: datetime) -> None:
 
 @router.get("/live")
 async def live(
-    request: Request, alert: int | None = None, wall: int = 0, ctx: Context = Depends(signed_in)
-) -> Response:
+    request: Request, alert: int | None = None, case: int | None = None, wall: int = 0,
+    ctx: Context = Depends(signed_in),
+) -> Response:  # fmt: skip
     """Events ``queue`` and ``file`` when what the officer may see has changed, ``people`` when others open or leave the
     file, ``phone`` when a call has come or changed, ``ended`` when the session is over."""
-    if not {"desk.read", "wall.read"} & ctx.actor.may:
+    if not {"desk.read", "wall.read", "cases.read"} & ctx.actor.may:
         raise Refused("forbidden")
 
     beats: list[datetime] = []
@@ -107,13 +114,13 @@ async def live(
         begun = said = beaten = time.monotonic()
         if alert is not None:
             beats.append(await run_in_threadpool(_beat, ctx, alert))
-        before = await run_in_threadpool(_look, ctx, alert, watching=bool(wall))
+        before = await run_in_threadpool(_look, ctx, alert, case, watching=bool(wall))
         yield b"retry: 2000\nevent: hello\ndata: -\n\n"
         while time.monotonic() - begun < LENGTH_S:
             await anyio.sleep(LOOK_S)
             if await request.is_disconnected():
                 return
-            now = await run_in_threadpool(_look, ctx, alert, watching=bool(wall))
+            now = await run_in_threadpool(_look, ctx, alert, case, watching=bool(wall))
             if now is None or before is None:
                 yield b"event: ended\ndata: -\n\n"
                 return

@@ -1,0 +1,158 @@
+"""What becomes of a sealed order: entered with its number, accepted with a receipt, answered by the bank.
+
+Kept true here: an order is entered only with the number that it has there; a stop or a freeze runs from its execution
+as answered, never from its seal; an answer that comes twice changes nothing; a bank that holds more than was asked is
+recorded as holding what was asked, and the rest is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from wuzha.command.public import Actor, Refused, require
+from wuzha.events import clock
+
+from . import states
+from .drafting import case_of
+from .law import law_of
+from .step import Done, record, repeated
+
+#: Why a bank does not do it; words: ``order_failed.<code>``.
+FAILED = ("name", "account", "amount", "time", "no_account", "closed", "no_balance", "stopped_before", "no_limit",
+          "other")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a bank says of an order: done (``done_fen`` of a stop or freeze), or ``failed_code`` with its words."""
+
+    executed_at: datetime | None = None
+    done_fen: int | None = None
+    failed_code: str = ""
+    failed_words: str = ""
+
+
+def entered(
+    conn: psycopg.Connection[Any], actor: Actor, order_id: int, *, external_no: str, key: str,
+    now: datetime | None = None,
+) -> Done:  # fmt: skip
+    """The order stands in its channel under this number. Refused: order_number, order_not_now, order_number_taken."""
+    require(actor, "orders.enter")
+    now = now or clock.now()
+    number = external_no.strip()[:100]
+    if not number:
+        raise Refused("order_number")
+    if done := repeated(conn, actor, key):
+        return done
+    case = case_of(conn, order_id)
+    order = states.one(conn, actor, order_id, now=now)
+    if order["state"] != "sealed":
+        raise Refused("order_not_now")
+    try:
+        with conn.transaction():
+            conn.execute(
+                "UPDATE wuzha.orders SET entered_at = %s, entered_by = %s, external_no = %s WHERE order_id = %s",
+                (now, actor.user_id or None, number, order_id),
+            )
+    except psycopg.errors.UniqueViolation as error:
+        raise Refused("order_number_taken") from error
+    return record(conn, actor, case, "order_entered", at=now, key=key, order_id=order_id)
+
+
+def accepted(
+    conn: psycopg.Connection[Any], actor: Actor, order_id: int, *, receipt: str, key: str,
+    now: datetime | None = None,
+) -> Done:  # fmt: skip
+    """The platform or the bank has taken it on, with this receipt. Refused: order_number, order_not_now."""
+    require(actor, "orders.enter")
+    now = now or clock.now()
+    if not receipt.strip():
+        raise Refused("order_number")
+    if done := repeated(conn, actor, key):
+        return done
+    case = case_of(conn, order_id)
+    order = states.one(conn, actor, order_id, now=now)
+    if order["state"] != "entered":
+        raise Refused("order_not_now")
+    conn.execute(
+        "UPDATE wuzha.orders SET accepted_at = %s, receipt = %s WHERE order_id = %s",
+        (now, receipt.strip()[:200], order_id),
+    )
+    return record(conn, actor, case, "order_accepted", at=now, key=key, order_id=order_id)
+
+
+def answered(
+    conn: psycopg.Connection[Any], actor: Actor, order_id: int, answer: Answer, *, key: str,
+    now: datetime | None = None,
+) -> Done:  # fmt: skip
+    """The bank has done it or not. Refused: order_not_now (not entered, or answered otherwise before), order_times,
+    order_amount (a stop or freeze without what it holds), unknown_code."""
+    require(actor, "orders.enter")
+    now = now or clock.now()
+    if done := repeated(conn, actor, key):
+        return done
+    case = case_of(conn, order_id)
+    order = states.one(conn, actor, order_id, now=now)
+    if order["state"] not in ("entered", "accepted"):
+        raise Refused("order_not_now")
+    detail: dict[str, Any] = {"order": order_id, "kind": order["kind"]}
+    if answer.failed_code:
+        if answer.failed_code not in FAILED:
+            raise Refused("unknown_code", code=answer.failed_code[:40])
+        conn.execute(
+            "UPDATE wuzha.orders SET answered_at = %s, failed_code = %s, failed_words = %s WHERE order_id = %s",
+            (now, answer.failed_code, answer.failed_words.strip()[:500] or None, order_id),
+        )
+        return record(
+            conn, actor, case, "order_failed", at=now, key=key, order_id=order_id,
+            detail=detail | {"code": answer.failed_code},
+        )  # fmt: skip
+    at = answer.executed_at or now
+    if not order["sealed_at"] - timedelta(minutes=5) <= at <= now + timedelta(minutes=5):  # clocks of banks differ
+        raise Refused("order_times")
+    at = min(max(at, order["sealed_at"]), now)
+    done_fen, ends = answer.done_fen, None
+    if order["kind"] in ("stop", "freeze"):
+        if done_fen is None or done_fen < 0:
+            raise Refused("order_amount")
+        if order["amount_fen"] is not None and done_fen > order["amount_fen"]:
+            detail["over_fen"] = done_fen - order["amount_fen"]
+            done_fen = order["amount_fen"]
+        ends = end_of(order, at)
+    conn.execute(
+        "UPDATE wuzha.orders SET answered_at = %s, executed_at = %s, done_fen = %s, ends_at = %s WHERE order_id = %s",
+        (now, at, done_fen, ends, order_id),
+    )
+    if order["kind"] == "release":
+        _released(conn, order, at)
+    return record(
+        conn, actor, case, "order_done", at=now, key=key, order_id=order_id, detail=detail | {"done_fen": done_fen}
+    )
+
+
+def end_of(order: dict[str, Any], at: datetime) -> datetime:
+    """When a stop or freeze that was executed at ``at`` ends by itself."""
+    table = law_of(order["law_from"])
+    if order["kind"] == "stop":
+        return at + timedelta(hours=table.stop_hours)
+    return months_after(at, order["months"])
+
+
+def months_after(at: datetime, months: int) -> datetime:
+    """The same day so many months later in the deployment's zone; the month's last where it has no such day."""
+    import calendar
+
+    local = at.astimezone(clock.zone())
+    year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
+    day = min(local.day, calendar.monthrange(year, month + 1)[1])
+    return local.replace(year=year, month=month + 1, day=day)
+
+
+def _released(conn: psycopg.Connection[Any], order: dict[str, Any], at: datetime) -> None:
+    conn.execute(
+        "UPDATE wuzha.orders SET released_at = %s WHERE order_id = %s AND released_at IS NULL", (at, order["of_order"])
+    )

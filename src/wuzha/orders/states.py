@@ -1,0 +1,94 @@
+"""The state of an order at a moment, and reading orders.
+
+Kept true here: a state is computed on reading, from the times alone; a stop or a freeze is in force only from its
+execution until its end or its release, so that one that nobody renews lapses by itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from wuzha.command.public import Actor, Refused, require
+
+from .law import law_of
+
+#: 已起草, 已签发, 已录入平台, 平台已受理, 已止付（已冻结、已答复）, 未成功, 到期, 已解除, 已撤下.
+STATES = ("drafted", "sealed", "entered", "accepted", "done", "failed", "expired", "released", "dropped")
+#: States in which somebody still has to do something.
+OPEN = ("drafted", "sealed", "entered", "accepted")
+PAGE = 200
+
+SELECT = """
+SELECT o.*, s.value AS account, h.name AS holder, k.case_no, k.unit_id, k.opened_at, k.state AS case_state,
+       n.name AS unit_name, n.code AS unit_code, d.name AS drafter, p.name AS approver, e.name AS sealer,
+       m.title AS member, ca.kind AS account_kind, ca.role AS account_role,
+       (SELECT min(r.reported_at) FROM wuzha.case_reports r WHERE r.case_id = o.case_id) AS reported_at
+  FROM wuzha.orders o
+  JOIN wuzha.cases k USING (case_id)
+  JOIN wuzha.subjects s ON s.subject_id = o.account_id
+  LEFT JOIN wuzha.case_accounts ca ON ca.case_id = o.case_id AND ca.account_id = o.account_id
+  LEFT JOIN wuzha.persons h ON h.person_id = coalesce(o.holder_id, ca.holder_id)
+  LEFT JOIN wuzha.units n ON n.unit_id = k.unit_id
+  LEFT JOIN wuzha.users d ON d.user_id = o.drafted_by
+  LEFT JOIN wuzha.users p ON p.user_id = o.approved_by
+  LEFT JOIN wuzha.users e ON e.user_id = o.sealed_by
+  LEFT JOIN wuzha.sources m ON m.source_id = o.source_id
+"""
+
+
+def state(order: dict[str, Any], now: datetime) -> str:
+    """The state of an order's row at ``now``: one of STATES."""
+    if order["dropped_at"] is not None:
+        return "dropped"
+    if order["failed_code"] is not None:
+        return "failed"
+    if order["released_at"] is not None and order["released_at"] <= now:
+        return "released"
+    if order["executed_at"] is not None:
+        return "expired" if order["ends_at"] is not None and order["ends_at"] <= now else "done"
+    for name, column in (("accepted", "accepted_at"), ("entered", "entered_at"), ("sealed", "sealed_at")):
+        if order[column] is not None:
+            return name
+    return "drafted"
+
+
+def in_force(order: dict[str, Any], now: datetime) -> bool:
+    """Whether a stop or a freeze holds money at ``now``."""
+    return order["kind"] in ("stop", "freeze") and state(order, now) == "done" and order["executed_at"] <= now
+
+
+def entry_due(order: dict[str, Any]) -> datetime | None:
+    """Until when a first-level account must stand in the platform; None for other levels and kinds."""
+    if order["kind"] != "stop" or order["level"] != 1 or order["reported_at"] is None:
+        return None
+    due: datetime = order["reported_at"] + timedelta(minutes=law_of(order["law_from"]).entry_minutes)
+    return due
+
+
+def stated(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """The rows with ``state``, ``in_force``, ``entry_due`` and ``word``, the catalogue key of the state."""
+    for row in rows:
+        row["state"], row["in_force"], row["entry_due"] = state(row, now), in_force(row, now), entry_due(row)
+        on_its_way = row["state"] in ("sealed", "entered", "accepted")
+        row["word"] = f"order_state.{row['channel'] if on_its_way else row['kind']}.{row['state']}"
+    return rows
+
+
+def of_case(conn: psycopg.Connection[Any], case_id: int, *, now: datetime) -> list[dict[str, Any]]:
+    """Every order of a case that was not dropped, oldest first."""
+    cursor = conn.cursor(row_factory=dict_row)
+    sql = SELECT + " WHERE o.case_id = %s AND o.dropped_at IS NULL ORDER BY o.order_id"
+    return stated(cursor.execute(sql, (case_id,)).fetchall(), now)
+
+
+def one(conn: psycopg.Connection[Any], actor: Actor, order_id: int, *, now: datetime) -> dict[str, Any]:
+    """An order. Refused("not_found") out of scope."""
+    require(actor, "cases.read")
+    found = conn.cursor(row_factory=dict_row).execute(SELECT + " WHERE o.order_id = %s", (order_id,)).fetchone()
+    if found is None:
+        raise Refused("not_found")
+    return stated([found], now)[0]

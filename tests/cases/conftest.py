@@ -1,0 +1,27 @@
+"""A centre with an officer who takes reports and one who keeps the seal."""
+
+from __future__ import annotations
+
+import pytest
+from tests.desks import Centre, centre
+from tests.money import Chase
+
+from wuzha.command.public import Actor
+from wuzha.store import Connection, Database
+
+
+@pytest.fixture
+def house(db: Database, engine: Connection, web: Connection) -> Centre:
+    return centre(db, engine, web)
+
+
+@pytest.fixture
+def sun(house: Centre) -> Actor:
+    """Keeps the seal."""
+    return house.officer("sun", "孙正", "sealer")
+
+
+@pytest.fixture
+def chase(house: Centre) -> Chase:
+    """A pursuit whose reports a dissuader takes."""
+    return Chase(house, house.officer("wang", "王敏", "dissuader"))

@@ -1,0 +1,128 @@
+"""The money page and the pages of cases and orders, without a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.desks import Centre
+from tests.money import FIRST, VICTIM, Chase
+
+from wuzha.command.public import Actor
+from wuzha.events import clock
+
+SECOND = "6217001234560002"
+
+
+@pytest.fixture
+def sun(house: Centre) -> Actor:
+    return house.officer("sun", "孙正", "sealer")
+
+
+@pytest.fixture
+def chase(house: Centre, wang: Actor) -> Chase:
+    return Chase(house, wang)
+
+
+def form(**changes: str) -> dict[str, str]:
+    at = clock.now().astimezone(clock.zone()) - timedelta(minutes=12)
+    return {
+        "payee": FIRST, "amount": "50000", "at": f"{at:%Y-%m-%dT%H:%M:%S}", "payee_name": "陈某",
+        "payee_bank": "示例银行",
+        "account": VICTIM, "name": "张小兰", "line": "13812341234", "channel": "counter", "scam_type": "authority",
+        "verified_how": "当面核验", "application": "申请1号", "undisputed": "1",
+    } | changes  # fmt: skip
+
+
+def test_the_short_form_makes_the_case_and_its_drafts(
+    house: Centre, wang: Actor, sun: Actor, officer: Callable[..., Any]
+) -> None:
+    her = officer("wang")
+    assert her.get("/cases/new").status_code == 200
+    answer = her.post("/cases", form())
+    assert answer.status_code == 303 and re.fullmatch(r"/cases/\d+/money", answer.headers["location"])
+    page = her.get(answer.headers["location"]).text
+    assert page.count('class="is-ready"') == 2 and FIRST not in page and "6228****0001" in page
+    assert 'data-key="s"' not in page  # a dissuader has no seal
+    keeper = officer("sun")
+    page = keeper.get(answer.headers["location"]).text
+    ids = re.search(r'name="orders" value="([\d,]+)"', page)
+    assert ids is not None
+    case = answer.headers["location"].removesuffix("/money")
+    sent = keeper.post(f"{case}/seal", {"orders": ids[1]})
+    assert sent.status_code == 303 and sent.headers["location"].endswith("sent=2")
+    # The second press does nothing twice: the same click, and another one.
+    assert keeper.post(f"{case}/seal", {"orders": ids[1]}).headers["location"].endswith("sent=2")
+    again = keeper.post(f"{case}/seal", {"orders": ids[1]}, click="another-click-1")
+    assert again.status_code == 409 and "没有重复签发" in again.text
+    rows = house.engine.execute("SELECT count(*) FROM audit WHERE action = 'case.order_sealed'").fetchone()
+    assert rows == (2,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"amount": "-5"}, "金额看不懂"), ({"amount": "二百"}, "金额看不懂"),
+        ({"payee": "=HYPERLINK(1)"}, "收款账户看不懂"),
+        ({"at": "9999-01-01T00:00:00"}, "转账时间"), ({"at": ""}, "转账时间"), ({"payee": VICTIM}, "与收款账户相同"),
+        ({"line": "12"}, "号码"),
+    ],
+)  # fmt: skip
+def test_a_form_that_cannot_be_is_refused_and_kept(
+    house: Centre, wang: Actor, officer: Callable[..., Any], changes: dict[str, str], says: str
+) -> None:
+    her = officer("wang")
+    answer = her.post("/cases", form(**changes))
+    assert answer.status_code == 409 and says in answer.text and 'value="陈某"' in answer.text
+    assert house.engine.execute("SELECT count(*) FROM cases").fetchone() == (0,)
+
+
+def test_the_page_grows_with_an_answer_and_the_slider_goes_back(
+    house: Centre, chase: Chase, sun: Actor, officer: Callable[..., Any]
+) -> None:
+    chase.report()
+    chase.seal(sun)
+    rows = [chase.moved(None, FIRST, 5_000_000, 0), chase.moved(FIRST, SECOND, 3_000_000, 3),
+            chase.moved(FIRST, None, 200_000, 9, cash=True, channel="atm", place="广西南宁")]  # fmt: skip
+    chase.answer(chase.order("query", FIRST), rows)
+    her = officer("wang")
+    page = her.get(f"/cases/{chase.case_id}/money").text
+    assert "第 2 层" in page and "6217****0002" in page and "取现" in page and "广西南宁" in page
+    early = her.get(f"/cases/{chase.case_id}/money/part?at=60").text
+    assert "第 2 层" not in early.split('class="panel to-send"')[0] and "回放" in early
+    parts = re.findall(r'<dd class="v num-l" title="¥([\d,.]+)">', page)
+    assert sum(round(float(p.replace(",", "")) * 100) for p in parts) == 5_000_000
+
+
+def test_an_order_is_copied_entered_answered_by_hand(
+    house: Centre, chase: Chase, sun: Actor, officer: Callable[..., Any]
+) -> None:
+    chase.report()
+    chase.seal(sun)
+    order = chase.order("stop", FIRST)["order_id"]
+    her = officer("wang")
+    assert FIRST not in her.get(f"/orders/{order}").text
+    her.post(f"/cases/{chase.case_id}/reveal", {"purpose": "order", "back": f"/orders/{order}"})
+    page = her.get(f"/orders/{order}").text
+    assert FIRST in page and "50000.00" in page and "陈某" in page
+    assert her.post(f"/orders/{order}/entered", {"number": " "}).status_code == 409
+    assert her.post(f"/orders/{order}/entered", {"number": "ZF2026001"}).status_code == 303
+    assert her.post(f"/orders/{order}/accepted", {"number": "回执1"}).status_code == 303
+    assert her.post(f"/orders/{order}/done", {"amount": "48000"}).status_code == 303
+    page = her.get(f"/orders/{order}").text
+    assert "已止付" in page and chase.order("stop", FIRST)["done_fen"] == 4_800_000
+    notice = her.post(f"/orders/{order}/notice.docx")
+    assert notice.status_code == 200 and notice.content[:2] == b"PK"
+
+
+def test_another_unit_sees_nothing_of_a_case(house: Centre, chase: Chase, officer: Callable[..., Any]) -> None:
+    chase.report()
+    house.officer("far", "远", "dissuader", unit="east")
+    far = officer("far")
+    case, order = chase.case_id, chase.orders()[0]["order_id"]
+    for path in (f"/cases/{case}", f"/cases/{case}/money", f"/orders/{order}"):
+        assert far.get(path).status_code == 404
+    assert chase.case_id and "Acentre" not in far.get("/cases").text
