@@ -44,6 +44,8 @@ _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
 _KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
 _TRIALS = ("trials", "wuzha.live.trying", 8.0)
+#: What a server must have to be ready. All others start once it is, and take no time from these until then.
+_READY = ("engine", "doors")
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
@@ -107,6 +109,7 @@ def serve(
                 if settings.role in FIRST_UNIT:
                     first_unit(conn, FIRST_UNIT[settings.role])
             later: list[Child] = []
+            beside: list[Child] = []
             for name, module, stop_s in PROCESSES[settings.role]:
                 if name in _NAMED and not environment.get(_NAMED[name]):
                     continue
@@ -114,12 +117,14 @@ def serve(
                 child = Child(name, _python(module, *place), environment, stop_s=stop_s)
                 if name == "exchange" and settings.role == "centre" and not _has_zones(settings.home):
                     later.append(child)
-                    continue
-                say(f"{name.capitalize()}: starting")
-                supervisor.start(child)
-                if name == "engine":
-                    for more in others(settings.workers - 1, environment):
-                        supervisor.start(more)
+                elif name in _READY:
+                    say(f"{name.capitalize()}: starting")
+                    supervisor.start(child)
+                    if name == "engine":
+                        for more in others(settings.workers - 1, environment):
+                            supervisor.start(more)
+                else:
+                    beside.append(child)
 
             def look() -> None:
                 """The folder must be there; letters are carried as soon as the zone has its keys."""
@@ -135,6 +140,9 @@ def serve(
             url = f"http{'s' if secure else ''}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
             if _await_ready(url, supervisor, stop, say, look):
                 say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
+                for child in beside:
+                    say(f"{child.name.capitalize()}: starting")
+                    supervisor.start(child)
                 if settings.role in FIRST_UNIT:
                     _greet(db, settings.home, say)
                 elif not _has_zones(settings.home):
