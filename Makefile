@@ -32,7 +32,7 @@ demo:  ## A living city on this machine: sets up what is missing, starts, prints
 
 test:  ## All tests; sets up what is missing
 	@$(SETUP) test
-	@$(PY) -m pytest -n 2 --dist loadfile --durations 15 -rs $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15 -rs $(ARGS)
 
 check:  ## Format, lint, strict types, the import rule
 	@$(SETUP) dev

@@ -227,3 +227,10 @@ def test_run_and_dev_lock_the_same_versions() -> None:
         return set(re.findall(r"^([A-Za-z0-9._-]+==\S+)", text, re.M))
 
     assert pins("run") | pins("build") <= pins("dev")
+
+
+def test_files_of_tests_that_go_first_are_there() -> None:
+    from tests.conftest import LONGEST
+
+    assert not [name for name in LONGEST if not (ROOT / "tests" / name).is_file()]
+    assert len(set(LONGEST)) == len(LONGEST)

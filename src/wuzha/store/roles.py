@@ -53,14 +53,17 @@ def ensure(conn: psycopg.Connection[Any], passwords: Mapping[str, str]) -> None:
             conn.execute(sql.SQL("GRANT {} TO wuzha_owner").format(sql.Identifier(SEARCH)))
 
 
-def ensure_database(conn: psycopg.Connection[Any], name: str, *, template: str | None = None) -> bool:
-    """Makes the database, owned by ``wuzha_owner``; only our roles may connect. False where it was there."""
+def ensure_database(
+    conn: psycopg.Connection[Any], name: str, *, template: str | None = None, strategy: str = "WAL_LOG"
+) -> bool:
+    """Makes the database, owned by ``wuzha_owner``; only our roles may connect. False where it was there. ``strategy``
+    is how a ``template`` is copied: by the write-ahead log, or its files at once between two checkpoints."""
     there = conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
     if there:
         return False
     query = sql.SQL("CREATE DATABASE {} OWNER wuzha_owner").format(sql.Identifier(name))
     if template:
-        query += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        query += sql.SQL(" TEMPLATE {} STRATEGY {}").format(sql.Identifier(template), sql.Literal(strategy))
     conn.execute(query)
     with conn.transaction():
         conn.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
