@@ -12,9 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.browser import MISSING, find_chromium, launch_options
 from tests.desks import PASSWORD, Centre, centre
-from tests.serving import serving
+from tests.serving import serving, telling
 
-from wuzha.command.public import Actor
+from wuzha.command.public import ROLES, Actor
 from wuzha.store import Connection, Database
 from wuzha.web.app import create
 
@@ -40,7 +40,8 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page of its own (no cookies), as wide as a bank clerk's screen, in Chinese."""
     context = browser.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", viewport={"width": 1366, "height": 768})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(45_000)
+    telling(context)
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(f"script: {error}"))
@@ -134,6 +135,24 @@ def officer(app: Any) -> Callable[..., Officer]:
         return made
 
     return enter
+
+
+@pytest.fixture(scope="module")
+def kept_app(module_db: Database) -> Iterator[Any]:
+    """The pages over one database for a module's tests that change nothing in it."""
+    pool = module_db.pool("web", max_size=6)
+    yield create(pool)
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def everybody(module_db: Database, kept_app: Any) -> Officer:
+    """An officer with every role, logged in at `kept_app`."""
+    with module_db.connect("engine") as engine, module_db.connect("web") as web:
+        centre(module_db, engine, web).officer("all", "全", *ROLES)
+    made = Officer(kept_app)
+    assert made.log_in("all").status_code == 303
+    return made
 
 
 @pytest.fixture

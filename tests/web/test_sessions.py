@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from tests.desks import PASSWORD, Centre
 from tests.pages import addresses
 
@@ -16,8 +17,8 @@ from wuzha.events import clock
 
 
 @pytest.mark.parametrize("path", addresses("GET"))
-def test_no_page_opens_without_a_session(stranger: Any, path: str) -> None:
-    answer = stranger.get(path)
+def test_no_page_opens_without_a_session(kept_app: Any, path: str) -> None:
+    answer = TestClient(kept_app, follow_redirects=False).get(path)
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/login?next=")
 
@@ -74,9 +75,8 @@ def test_the_cookie_is_kept_as_a_hash_and_scripts_do_not_see_it(house: Centre, w
 
 
 @pytest.mark.parametrize("path", addresses("POST"))
-def test_every_post_without_the_token_is_refused(house: Centre, officer: Callable[..., Any], path: str) -> None:
-    house.officer("all", "全", *ROLES)
-    who = officer("all")
+def test_every_post_without_the_token_is_refused(everybody: Any, path: str) -> None:
+    who = everybody
     assert who.client.post(path, data={"csrf": "guess"}).status_code == 403
     assert who.client.post(path, data={}).status_code == 403
     answer = who.client.post(path, data={"csrf": who.csrf}, headers={"origin": "http://elsewhere.example"})
