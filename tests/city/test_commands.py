@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from tests.commanding import wuzha
 
 
-def wuzha(*words: object) -> subprocess.CompletedProcess[str]:
-    run = "from wuzha.cli.main import run; run()"
-    return subprocess.run([sys.executable, "-c", run, *map(str, words)], capture_output=True, text=True)
-
-
-def generate(out: Path, *more: object) -> subprocess.CompletedProcess[str]:
+def generate(out: Path, *more: object) -> CompletedProcess[str]:
     return wuzha("city", "generate", "--people", 300, "--days", 1, "--seed", 1, "--out", out, "--json", *more)
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commanding import wuzha
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Any:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
     def one(*arguments: str, code: int = 0) -> tuple[str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "wuzha", "exchange", *arguments], cwd=tmp_path, capture_output=True, text=True,
-            check=False, timeout=120, env={**os.environ, "COLUMNS": "200"},
-        )  # fmt: skip
+        done = wuzha("exchange", *arguments)
         assert done.returncode == code, done.stderr
         return done.stdout, done.stderr
 

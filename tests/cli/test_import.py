@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.commanding import wuzha
 from tests.importing import csv_file, statement
 from typer.testing import CliRunner
 
@@ -52,7 +53,7 @@ def test_rejects_end_with_three_and_say_where_to_look(tmp_path: Path) -> None:
 def test_nothing_readable_ends_with_one_and_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     path.write_bytes(b"")
-    done = _wuzha("import", "statements", path, "--out", tmp_path / "o", "--json")
+    done = wuzha("import", "statements", path, "--out", tmp_path / "o", "--json")
     assert done.returncode == 1 and "empty.csv" in done.stderr
     assert json.loads(done.stdout)["exit_code"] == 1 and "empty.csv" in json.loads(done.stdout)["error"]
     assert not (tmp_path / "o").exists()
