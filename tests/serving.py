@@ -17,7 +17,7 @@ from granian.server.embed import Server
 from tests.desks import PASSWORD
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 
 @contextmanager
@@ -45,6 +45,26 @@ def serving(app: Any) -> Iterator[str]:
     yield address
     loop.call_soon_threadsafe(server.stop)
     thread.join(timeout=10)
+
+
+#: A page's document tells when its stream of changes is open: from then on nothing is missed.
+_TELL = """window.EventSource = class extends window.EventSource {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener('hello', () => { document.documentElement.dataset.stream = 'open'; });
+  }
+};"""
+
+
+def telling(context: BrowserContext) -> BrowserContext:
+    """``context``, of whose pages `hearing` can be asked."""
+    context.add_init_script(_TELL)
+    return context
+
+
+def hearing(page: Page) -> None:
+    """Wait until the page's stream is open."""
+    page.locator("html[data-stream=open]").wait_for(state="attached")
 
 
 def log_in(page: Page, address: str, login: str) -> None:

@@ -37,7 +37,7 @@ def owners(tmp_path: Path) -> Iterator[list[Deciding]]:
         one.stop()
 
 
-def ask(home: Path, transfers: list[tuple[str, str, int]], seconds: float = 5.0, partitions: int = 2) -> list[Heard]:
+def ask(home: Path, transfers: list[tuple[str, str, int]], seconds: float = 60.0, partitions: int = 2) -> list[Heard]:
     async def asking() -> list[Heard]:
         asker = Asker(home, partitions=partitions)
         asker.start()

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,16 @@ def test_a_killed_worker_is_named_as_missing_and_nothing_is_decided_twice(served
     banks = [threading.Thread(target=bank) for _ in range(4)]
     for one in banks:
         one.start()
-    time.sleep(2)
-    first = worker(served).pid
-    os.kill(first, signal.SIGKILL)
-    time.sleep(1.0)
     end = time.monotonic() + 120
+
+    def heard(holds: Callable[[dict[str, Any]], bool]) -> None:
+        while not any(holds(t) for answers in list(told.values()) for t in list(answers)):
+            assert time.monotonic() < end, told
+            time.sleep(0.02)
+
+    heard(lambda t: not t["missing"])
+    os.kill(worker(served).pid, signal.SIGKILL)
+    heard(lambda t: bool(t["missing"]))
     # the next one answers under its own epoch
     while time.monotonic() < end:
         newest = [t for answers in list(told.values())[-8:] for t in answers]

@@ -68,7 +68,8 @@ def disturbed(served: Served, sent: list[city.Sent], kills: int, chance: random.
     thread.join(240)
     assert not failed and not thread.is_alive(), failed
     caught_up(served.database(), 120)
-    assert served.stop() < 25
+    served.stop()
+    assert served.running_itself.returncode == 0
 
 
 def compare(served: Served, whole: Database, sent: list[city.Sent], tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_ctrl_c_stops_all_of_it_and_leaves_no_process(served: Served) -> None:
     served.ready()
     there = served.everything()
     assert any("postgres" in p.name() for p in there)
-    assert served.stop(signal.SIGINT) < 20
+    served.stop(signal.SIGINT)
     assert served.process is not None and served.process.returncode == 0
     assert not served.running(there)
 

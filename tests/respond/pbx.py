@@ -195,7 +195,7 @@ def exchange(**changes: Any) -> Iterator[Exchange]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert up.wait(10)
+    assert up.wait(60)
     try:
         yield made
     finally:

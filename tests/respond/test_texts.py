@@ -71,7 +71,7 @@ def line(desk: tuple[desks.Centre, Actor], tmp_path: Path) -> Iterator[Callable[
 
 
 def until(line: texting.Texting, done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not done():
         assert time.monotonic() < end
         line.look()

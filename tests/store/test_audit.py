@@ -222,7 +222,7 @@ def test_the_sealer_seals_and_stops(db: Database, heads: Path) -> None:
     sealer.start()
     with db.connect("web") as web:
         write(web, 3)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not heads.exists() and time.monotonic() < until:
             time.sleep(0.01)
         assert heads.exists()

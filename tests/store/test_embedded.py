@@ -34,7 +34,7 @@ def folder(enterable_tmp: Path, request: pytest.FixtureRequest) -> Iterator[Path
     yield path
     cluster = path / "cluster"
     _kill(postgres_in(cluster))
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while postgres_in(cluster) and time.monotonic() < until:
         time.sleep(0.02)
 

@@ -104,7 +104,7 @@ def test_a_reader_never_skips_a_batch_that_commits_late(db: Database) -> None:
         taken = threading.Event()
 
         def second() -> None:
-            taken.wait(5)
+            assert taken.wait(60)
             log.append(fast, batch(["fast"], source="fast"))
 
         other = threading.Thread(target=second)
@@ -115,7 +115,7 @@ def test_a_reader_never_skips_a_batch_that_commits_late(db: Database) -> None:
             time.sleep(0.3)
             assert other.is_alive(), "positions are given in commit order, so the second appender waits"
             assert list(log.read(reader, 0)) == []
-        other.join(5)
+        other.join(60)
         assert [(b.position, b.source) for b in log.read(reader, 0)] == [(1, "slow"), (2, "fast")]
 
 
@@ -187,7 +187,7 @@ def test_appenders_go_on_while_fingerprints_are_folded(db: Database, monkeypatch
     def slowly(*given: Any) -> Any:
         found = read(*given)
         reading.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return found
 
     with db.connect("web") as web, db.connect("engine") as engine, db.connect("super") as su:
@@ -197,12 +197,12 @@ def test_appenders_go_on_while_fingerprints_are_folded(db: Database, monkeypatch
         monkeypatch.setattr(fingerprints, "_unfolded", slowly)
         folder = threading.Thread(target=log.fold, args=(engine,), kwargs={"rows": 1})
         folder.start()
-        assert reading.wait(20)
+        assert reading.wait(60)
         with web.transaction():
-            web.execute("SET LOCAL statement_timeout = '5s'")
+            web.execute("SET LOCAL statement_timeout = '30s'")
             assert log.append(web, batch(ids[60:], seconds=seconds[60:]))[0].accepted == 20
         go_on.set()
-        folder.join(20)
+        folder.join(60)
         assert su.execute("SELECT folded FROM wuzha.log_head").fetchone() == (2,)
         held = su.execute("SELECT n, first_ts IS NULL FROM wuzha.log_runs ORDER BY run").fetchall()
         assert sorted(held) == [(20, True), (30, False), (30, False)]
@@ -299,7 +299,7 @@ def test_processes_that_append_the_same_events_count_each_once(db: Database) -> 
         process.start()
     accepted = [out.get(timeout=60) for _ in processes]
     for process in processes:
-        process.join(10)
+        process.join(60)
     assert sum(accepted) == n
     with db.connect("engine") as engine:
         ids = _ids(engine)

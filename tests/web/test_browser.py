@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.desks import Centre
 from tests.furnished import furnish
-from tests.serving import log_in
+from tests.serving import hearing, log_in
 
 from wuzha.command.public import Actor
 
@@ -91,7 +91,7 @@ def test_new_alerts_gather_in_the_bar_and_rows_keep_their_place(
 ) -> None:
     first = house.alert("李强", level="medium")
     log_in(page, address, "wang")
-    page.wait_for_timeout(1500)  # the stream is open
+    hearing(page)
     house.alert("张小兰", level="urgent")
     page.locator("#new-bar").wait_for(state="visible")
     assert page.locator("#new-bar").inner_text() == "1 条新预警 · 按 N 显示"
@@ -108,7 +108,7 @@ def test_the_other_officers_step_is_told_on_an_open_file(
     alert = house.alert()
     log_in(page, address, "wang")
     page.goto(f"{address}/alerts/{alert}")
-    page.wait_for_timeout(1500)
+    hearing(page)
     house.web.execute("SELECT 1")
     with house.scope(zhao) as conn:
         from wuzha.respond import sign

@@ -57,7 +57,7 @@ def handsets(browser: Browser, both: Doors) -> Iterator[Callable[[Actor], Page]]
                 locale="zh-CN", timezone_id="Asia/Shanghai", viewport={"width": 390, "height": 844}, has_touch=True,
                 permissions=["geolocation"], geolocation={"latitude": 28.85, "longitude": 121.12},
             )  # fmt: skip
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(45_000)
             made.append(context)
             page = context.new_page()
             page.on("pageerror", lambda error: wrong.append(f"script: {error}"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.desks import Centre
 from tests.respond.duty import city, make_round
-from tests.serving import log_in
+from tests.serving import hearing, log_in, telling
 
 from wuzha.command import shifts
 from wuzha.command.public import on_duty
@@ -36,8 +36,8 @@ def desks(browser: Browser, page: Page) -> Iterator[Any]:
     made = []
 
     def enter() -> Page:
-        context = browser.new_context(locale="zh-CN", timezone_id="Asia/Shanghai")
-        context.set_default_timeout(15_000)
+        context = telling(browser.new_context(locale="zh-CN", timezone_id="Asia/Shanghai"))
+        context.set_default_timeout(45_000)
         made.append(context)
         return context.new_page()
 
@@ -187,7 +187,7 @@ def test_a_shift_change_with_its_hand_over(page: Page, address: str, house: Cent
     assert taker.locator("#rows tr").count() == 3
     taker.locator("#rows tr a").first.click()
     taker.wait_for_url(f"{address}/alerts/*")
-    taker.wait_for_timeout(1500)  # the stream is open
+    hearing(taker)
     chief.goto(taker.url)
     taker.locator("#people .note").get_by_text("北长官").wait_for()
     held = house.engine.execute("SELECT DISTINCT signed_by FROM alerts").fetchall()

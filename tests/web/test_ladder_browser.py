@@ -12,7 +12,7 @@ from tests.respond.pbx import exchange
 from tests.respond.test_incoming import told
 from tests.respond.test_robot import answers, listed
 from tests.respond.test_telephony import running
-from tests.serving import log_in
+from tests.serving import hearing, log_in
 
 from wuzha.command.public import Actor
 from wuzha.events import clock
@@ -44,7 +44,7 @@ def test_an_engaged_line_becomes_a_visit_by_keyboard_only(
     log_in(page, address, "wang")
     page.goto(f"{address}/alerts/{alert}")
     best.get_by_text("拨打本人").wait_for()
-    page.wait_for_timeout(1300)  # the stream is open
+    hearing(page)
     with exchange(lift_after_s=0.2, step_s=0.4) as pbx, running(house, pbx, tmp_path):
         page.keyboard.press("Enter")  # the proposed step: the telephone rings
         best.get_by_text("登记为 持续通话").wait_for()
@@ -87,7 +87,7 @@ def test_who_calls_back_is_on_the_open_page(page: Page, address: str, house: Cen
     house.web.execute("UPDATE users SET extension = '801' WHERE user_id = %s", (wang.user_id,))
     alert = signed(house, wang, name="张小兰", line="+8613812341234")
     log_in(page, address, "wang")
-    page.wait_for_timeout(1300)
+    hearing(page)
     told(house, "c1", "ringing", number="+8613812341234", extension="801")
     page.locator("#call-bar").get_by_text("打开档案").wait_for()
     assert "138****1234" in page.locator("#call-bar").inner_text()

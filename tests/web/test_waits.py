@@ -111,7 +111,7 @@ def test_every_connection_of_a_face_has_its_ends(db: Database, web: Connection) 
 def test_an_officer_with_many_tabs_opens_one_more(house: Centre, wang: Actor, browser: Browser, address: str) -> None:
     alerts = [house.alert(f"人{n}") for n in range(9)]
     context = browser.new_context(locale="zh-CN")
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(45_000)
     context.add_init_script(HIDDEN)
     try:
         page = context.new_page()

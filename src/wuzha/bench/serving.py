@@ -102,7 +102,7 @@ class Served:
                 time.sleep(0.1)
         raise RuntimeError(f"not ready within {seconds:.0f} s: {self.said}")
 
-    def says(self, words: str, seconds: float = 60.0) -> None:
+    def says(self, words: str, seconds: float = 120.0) -> None:
         """Wait until it has said this."""
         end = time.monotonic() + seconds
         while words not in self.said:
@@ -127,7 +127,7 @@ class Served:
         found = {*there, *self.everything()}
         return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
-    def gone(self, there: Sequence[psutil.Process], seconds: float = 60.0) -> None:
+    def gone(self, there: Sequence[psutil.Process], seconds: float = 120.0) -> None:
         """Wait until nothing of it runs."""
         end = time.monotonic() + seconds
         while left := self.running(there):
@@ -142,8 +142,8 @@ class Served:
                 p.send_signal(signal.SIGKILL)
         self.running_itself.wait()
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> float:
-        """Ask it to stop; how long it took."""
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 120.0) -> float:
+        """Ask it to stop; how long it took. A machine that is busy may take its time."""
         begun = time.monotonic()
         self.running_itself.send_signal(number)
         self.running_itself.wait(seconds)
