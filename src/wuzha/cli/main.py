@@ -12,7 +12,7 @@ import typer
 
 from wuzha import __version__
 
-from .output import DONE, FAILED, STOPPED, WRONG_USE, CommandError, failed, say
+from .output import DONE, FAILED, STOPPED, WRONG_USE, CommandError, begin, failed, say
 
 app = typer.Typer(
     name="wuzha",
@@ -59,6 +59,7 @@ def run() -> None:
 def _run(arguments: list[str]) -> int:
     """Run the command; returns the exit code. However it fails, with ``--json`` it says so in one object."""
     words: str | None = None
+    begin()
     try:
         ended = load()(standalone_mode=False)
         code = ended if isinstance(ended, int) else DONE

@@ -38,6 +38,12 @@ _emitted = False
 _SPEAKER = re.compile(r"^wuzha( \w+)*: ")
 
 
+def begin() -> None:
+    """A command begins: nothing is said or printed yet."""
+    global _said, _emitted
+    _said, _emitted = "", False
+
+
 def say(text: str) -> None:
     """One line of words on standard error."""
     global _said
