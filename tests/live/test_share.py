@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from wuzha.bench.outcome import outcome
 from wuzha.live import share
 from wuzha.live.lease import LeaseLost
 from wuzha.live.results import Found
@@ -18,7 +19,6 @@ from wuzha.live.worker import Worker
 from wuzha.store import Connection, Database
 
 from .city import Sent
-from .outcome import outcome
 from .test_worker import compiled, fill, follow, settings, small_city
 
 

@@ -137,3 +137,11 @@ def test_a_writer_that_is_killed_is_an_error_of_the_disk_not_of_the_stream(tmp_p
     writing = snapshots.begin(tmp_path, 1, lambda: os.kill(os.getpid(), signal.SIGKILL) or pytest.fail("still alive"))
     with pytest.raises(OSError, match="signal 9"):
         writing.over(wait=True)
+
+
+def test_where_a_partition_behind_may_have_to_begin_stays(tmp_path: Path) -> None:
+    for position in range(1, 9):
+        snapshots.write(tmp_path, some(position), floor=2)
+    assert [int(p.stem) for p in snapshots.listing(tmp_path)] == [8, 7, 6, 2]
+    snapshots.write(tmp_path, some(9), floor=8)
+    assert [int(p.stem) for p in snapshots.listing(tmp_path)] == [9, 8, 7]

@@ -52,7 +52,9 @@ def _by_file(places: pl.DataFrame, rejects: pl.DataFrame) -> list[Read]:
     taken = dict(stand.group_by("file").len().iter_rows())
     lost = dict(refused.group_by("file").len().iter_rows())
     first = dict(
-        rejects.group_by("file").agg(pl.col("message").value_counts(sort=True).first().struct.field("message")).iter_rows()
+        rejects.group_by("file")
+        .agg(pl.col("message").value_counts(sort=True).first().struct.field("message"))
+        .iter_rows()
     )
     return [
         Read(file=name, rows=taken.get(name, 0) + lost.get(name, 0), taken=taken.get(name, 0),

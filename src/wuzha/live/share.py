@@ -165,6 +165,14 @@ def newest(home: Path, partition: int, *, not_after: int) -> tuple[snapshots.Sna
     return best, passed
 
 
+def floor(conn: psycopg.Connection[Any], share: Share) -> int | None:
+    """How far the partition that is furthest behind has come; None where there is only one."""
+    if share.parts == 1:
+        return None
+    row = conn.execute("SELECT min(position) FROM wuzha.partitions").fetchone()
+    return None if row is None else row[0]
+
+
 def double(conn: psycopg.Connection[Any]) -> int:
     """Twice as many partitions; how many there are now. Each new one goes on where its parent stands and takes half of
     its persons; running workers are replaced at once. Role wuzha_engine."""

@@ -78,8 +78,9 @@ class Writing:
             self.pid = 0
 
 
-def begin(folder: Path, position: int, take: Callable[[], Snapshot]) -> Writing:
-    """Write what ``take`` gives now, beside the stream. OSError where this process cannot be copied."""
+def begin(folder: Path, position: int, take: Callable[[], Snapshot], *, floor: int | None = None) -> Writing:
+    """Write what ``take`` gives now, beside the stream, and clear away as `write` does. OSError where this process
+    cannot be copied."""
     # What the copy needs of libraries that lock is made before: their locks may be held by threads that it has not.
     digest = hashlib.sha256()
     parent, writing = os.getpid(), Writing(position=position, path=path_of(folder, position), pid=0)
@@ -92,7 +93,7 @@ def begin(folder: Path, position: int, take: Callable[[], Snapshot]) -> Writing:
         die_with_parent()
         os.nice(5)
         if os.getppid() == parent:
-            write(folder, take(), digest=digest)
+            write(folder, take(), digest=digest, floor=floor)
             code = 0
     except OSError as error:
         code = min(error.errno or 1, 255)
@@ -105,8 +106,9 @@ def path_of(folder: Path, position: int) -> Path:
     return folder / f"{position:020d}.snapshot"
 
 
-def write(folder: Path, snapshot: Snapshot, *, digest: Any = None) -> Path:
-    """The durable file of ``snapshot``; older ones beyond `KEEP` are removed. ``digest``: a fresh SHA-256."""
+def write(folder: Path, snapshot: Snapshot, *, digest: Any = None, floor: int | None = None) -> Path:
+    """The durable file of ``snapshot``; older ones beyond `KEEP` are removed, but for the newest at or before
+    ``floor``: another partition that has come no further may have to begin there. ``digest``: a fresh SHA-256."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     listed, chunks, at = [], [], 0
     for name, array in snapshot.arrays.items():
@@ -142,8 +144,11 @@ def write(folder: Path, snapshot: Snapshot, *, digest: Any = None) -> Path:
         temporary.unlink(missing_ok=True)  # a full disk gets its room back
         raise
     sync_folder(folder)
-    for old in listing(folder)[KEEP:]:
-        old.unlink(missing_ok=True)
+    there = listing(folder)
+    needed = next((p for p in there if floor is not None and int(p.stem) <= floor), None)
+    for old in there[KEEP:]:
+        if old != needed:
+            old.unlink(missing_ok=True)
     return path
 
 

@@ -66,6 +66,7 @@ class Worker:
     def __init__(self, connect: Connect, settings: Settings, *, partition: int | None = None) -> None:
         self._connect, self._settings, self._wanted = connect, settings, partition
         self._share = share.Share()
+        self._floor: int | None = None
         self.stop_asked = threading.Event()
         self._cited = Cited(settings.history)
         self._units = Units()
@@ -182,7 +183,7 @@ class Worker:
 
         try:
             with self._deciding.turns.feeding():  # the copy is of a state at rest
-                self._writing = snapshots.begin(self._home / "snapshots", at, take)
+                self._writing = snapshots.begin(self._home / "snapshots", at, take, floor=self._floor)
         except OSError as error:  # no memory for a copy: the older snapshots and the log still make the state
             log.error("snapshot put off", position=at, error=str(error))
         else:
@@ -251,6 +252,7 @@ class Worker:
             if renewal.lost.is_set():
                 raise LeaseLost("the lease is another worker's")
             self._snapshot_over(conn, lease)
+            self._floor = share.floor(conn, self._share)
             if at >= committed and turns is not None and turns <= at:
                 engine, turns = self._turned(engine, books, at)
             if at >= committed and not self._share.partition and (ready := watch.take()) is not None:

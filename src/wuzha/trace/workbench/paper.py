@@ -271,7 +271,9 @@ def _card(paper: _Paper, c: Card) -> None:
         paper.state(f"收入中有 {yuan(c.passed_fen)} 元很快转出，中位停留 {duration(c.median_s)}。", cited)
     busy = sorted((h for h in c.hours if h["in"] + h["out"]), key=lambda h: -(h["in"] + h["out"]))[:3]
     if busy:
-        paper.state("笔数最多的钟点：" + "、".join(f"{h['at']} 时 {h['in'] + h['out']} 笔" for h in busy) + "。", c.rows)
+        paper.state(
+            "笔数最多的钟点：" + "、".join(f"{h['at']} 时 {h['in'] + h['out']} 笔" for h in busy) + "。", c.rows
+        )
     paper.table(
         ("指标", "陈述", "分级", "依据"),
         [
