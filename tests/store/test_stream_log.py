@@ -187,6 +187,27 @@ def test_what_a_desk_writes_goes_to_the_stream_only_when_its_own_rows_stand(plac
         assert ids(engine) == [(1, ["a", "b"])]
 
 
+def test_a_row_too_large_for_a_message_is_refused_and_holds_nothing_up(place: str, db: Database) -> None:
+    noise = "".join(random.Random(3).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=2_500_000))
+    large = pa.table(
+        {
+            "source": ["carrier-a"], "event_id": ["big"], "ts": pa.array([BASE], pa.timestamp("us", tz="UTC")),
+            "sender": ["+8613800000001"], "recipient": ["+8613900000001"], "channel": ["sms"], "text": [noise],
+        }
+    )  # fmt: skip
+    big = log.Batch(table="messages", rows=conform(TABLES["messages"], large), source="carrier-a", basis="holder_own")
+    with db.connect("web") as web, db.connect("engine") as engine:
+        elsewhere = log.stream()
+        assert elsewhere is not None
+        with pytest.raises(ValueError, match="larger than"):
+            log.commit(web, [big])
+        log.append(web, [big, batch(["a"])])
+        assert log_index.carry(engine, elsewhere) == 2
+        assert ids(engine) == [(1, ["a"])]
+        said = engine.execute("SELECT reason, event_id FROM wuzha.rejects").fetchall()
+        assert said == [("set_aside", "big")]
+
+
 def test_the_index_follows_and_is_made_again_from_the_stream(place: str, engine: Connection, owner: Connection) -> None:
     log.commit(engine, [batch(["a", "b"]), batch(["c"])])
     elsewhere = log.stream()

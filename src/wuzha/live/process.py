@@ -20,9 +20,11 @@ from .worker import Worker
 
 #: The exit code of a worker that another has replaced.
 REPLACED = 75
+#: The argument of a worker beside a server's first one: it does not seal the audit, whose heads stand in one file.
+MORE = "more"
 
 
-def run() -> int:
+def run(*, seal: bool = True) -> int:
     """Work until SIGTERM. Returns the exit code."""
     configure("worker")
     log = structlog.get_logger(__name__)
@@ -30,12 +32,14 @@ def run() -> int:
     try:
         with opened(upgrade=False) as db:
             sealer = audit.Sealer(lambda: db.connect("engine"), StoreSettings().heads_file)
-            sealer.start()
+            if seal:
+                sealer.start()
             worker = Worker(lambda: db.connect("engine"), settings())
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: worker.stop_asked.set())
             worker.run()
-            sealer.stop()
+            if seal:
+                sealer.stop()
     except LeaseLost as lost:
         log.warning("replaced", why=str(lost))
         return REPLACED
@@ -51,4 +55,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run(seal=MORE not in sys.argv[1:]))

@@ -31,6 +31,7 @@ from wuzha.store.settings import Settings as StoreSettings
 from wuzha.store.settings import make_home
 
 from . import decision_policy
+from .process import MORE
 from .settings import Settings
 from .subjects import first_unit
 from .supervise import Child, Supervisor
@@ -193,7 +194,7 @@ def _python(module: str, *arguments: str) -> list[str]:
 def others(count: int, environment: Mapping[str, str]) -> list[Child]:
     """More workers beside the first."""
     _, module, stop_s = _ENGINE
-    return [Child(f"engine {n}", _python(module), environment, stop_s=stop_s) for n in range(2, count + 2)]
+    return [Child(f"engine {n}", _python(module, MORE), environment, stop_s=stop_s) for n in range(2, count + 2)]
 
 
 def environment_of(settings: Settings) -> Mapping[str, str]:

@@ -11,17 +11,19 @@ from typing import Any
 
 import psycopg
 
+from wuzha.events.batch import Reject
+
 from . import log
 from .jetstream import LogUnsound
 from .log_rows import Batch, unpack
 from .queries import q
 from .stream_log import StreamLog, opened
 
-_CARRYING = 0x77757A6869
+_CARRYING = 0x77757A686B
 _AT_ONCE = 500
 
 
-def settle(conn: psycopg.Connection[Any], *, replicas: int | None = None) -> None:
+def settle(conn: psycopg.Connection[Any]) -> None:
     """See that the log stands where it always stood, and make its stream where the deployment is new. LogUnsound
     where it cannot go on there. Role wuzha_engine."""
     elsewhere = log.stream()
@@ -43,7 +45,7 @@ def settle(conn: psycopg.Connection[Any], *, replicas: int | None = None) -> Non
             )
         if recorded is not None and recorded != name:
             raise LogUnsound(f"this deployment's log stands in the stream {recorded}, not in {name}")
-        state = elsewhere.stream.make() if replicas is None else elsewhere.stream.make(replicas)
+        state = elsewhere.stream.make()
         needed = max(indexed, reached)
         if recorded is None and state.last:
             raise LogUnsound(f"the stream {name} holds messages already: another deployment's? Name another stream")
@@ -96,6 +98,20 @@ def carry(conn: psycopg.Connection[Any], elsewhere: StreamLog) -> int:
             )
             for _, table, version, source, received_at, basis, basis_ref, basis_until, payload in waiting
         ]  # fmt: skip
-        elsewhere.append(conn, batches)
+        try:
+            elsewhere.append(conn, batches)
+        except ValueError:  # one of them is no batch that the stream can hold: the others go on
+            for batch in batches:
+                _alone(conn, elsewhere, batch)
         conn.execute(q("log.left"), {"numbers": [w[0] for w in waiting]})
     return len(waiting)
+
+
+def _alone(conn: psycopg.Connection[Any], elsewhere: StreamLog, batch: Batch) -> None:
+    """Put one batch into the stream, or among the rejects, with why it cannot stand there."""
+    try:
+        elsewhere.append(conn, [batch])
+    except ValueError as error:
+        log.write_rejects(
+            conn, batch, [Reject(row=0, column="", value=None, reason="set_aside", message=str(error)[:500])]
+        )
