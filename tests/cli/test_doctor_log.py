@@ -47,3 +47,14 @@ def test_the_word_by_which_one_enters_is_never_shown() -> None:
     with pytest.raises(LogAway) as told:
         Stream(Place.read(f"nats://wuzha:secret@127.0.0.1:{free_port()}/x")).state(patience_s=0.1)
     assert "secret" not in str(told.value)
+
+
+def test_a_server_whose_log_stands_in_a_stream_does_not_start_without_it(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WUZHA_LOG", raising=False)
+    say_log(db, lambda _: None)
+    with db.connect("engine") as conn:
+        conn.execute("UPDATE wuzha.log_head SET stream = 'calls'")
+    with pytest.raises(CannotServe, match="the stream calls"):
+        say_log(db, lambda _: None)

@@ -15,13 +15,11 @@ from wuzha.store.settings import Settings as StoreSettings
 from . import tracing
 from .lease import LeaseLost
 from .logs import configure
-from .settings import settings
+from .settings import MORE, settings
 from .worker import Worker
 
 #: The exit code of a worker that another has replaced.
 REPLACED = 75
-#: The argument of a worker beside a server's first one: it does not seal the audit, whose heads stand in one file.
-MORE = "more"
 
 
 def run(*, seal: bool = True) -> int:

@@ -23,16 +23,13 @@ import httpx
 import psycopg
 
 from wuzha.events.datafile import DataFileError
-from wuzha.store import Database, log_index, log_nodes, opened, zone_keys
-from wuzha.store import log as store_log
+from wuzha.store import Database, opened, zone_keys
 from wuzha.store.embedded import ServerError
-from wuzha.store.jetstream import LogAway, LogUnsound
 from wuzha.store.settings import Settings as StoreSettings
 from wuzha.store.settings import make_home
 
 from . import decision_policy
-from .process import MORE
-from .settings import Settings
+from .settings import MORE, Settings
 from .subjects import first_unit
 from .supervise import Child, Supervisor
 
@@ -222,6 +219,17 @@ def refuse_unsafe(conn: psycopg.Connection[Any]) -> None:
 
 def say_log(db: Database, say: Callable[[str], None]) -> None:
     """See that the log can go on where it stands. CannotServe where it cannot, or where it could lose something."""
+    if not os.environ.get("WUZHA_LOG"):
+        with db.connect("engine") as conn:
+            row = conn.execute("SELECT stream FROM wuzha.log_head").fetchone()
+        if row is not None and row[0] is not None:
+            raise CannotServe(f"this deployment's log stands in the stream {row[0]}; name its servers in WUZHA_LOG")
+        return
+    # Only here: a parent whose log stands in its database loads nothing of this.
+    from wuzha.store import log as store_log
+    from wuzha.store import log_index, log_nodes
+    from wuzha.store.jetstream import LogAway, LogUnsound
+
     try:
         elsewhere = store_log.stream()
         with db.connect("engine") as conn:
@@ -230,8 +238,7 @@ def say_log(db: Database, say: Callable[[str], None]) -> None:
         raise CannotServe(str(error)) from error
     except ModuleNotFoundError as error:
         raise CannotServe("WUZHA_LOG needs the extra `many`: pip install 'wuzha[many]'") from error
-    if elsewhere is None:
-        return
+    assert elsewhere is not None
     say(f"Log: the stream {elsewhere.stream.place.name} on {elsewhere.stream.place.shown}")
     told = log_nodes.nodes()
     for node in told:

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from wuzha.store.settings import default_home
 
 MIB = 1024 * 1024
+#: The argument of a worker beside a server's first one: it does not seal the audit, whose heads stand in one file.
+MORE = "more"
 
 
 class Settings(BaseSettings):
