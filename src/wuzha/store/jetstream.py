@@ -252,20 +252,24 @@ class Stream:
     def publish(self, after: int, bodies: Sequence[bytes]) -> bool:
         """Publish all of them behind position ``after``, one behind the other, or none; True where they stand. False:
         the stream had gone on, or what became of them is not known; whoever wants to know reads the stream."""
-        client, name, last = self._connected(), secrets.token_hex(12), len(bodies)
+        name, last = secrets.token_hex(12), len(bodies)
 
-        async def send() -> Any:
+        async def send(client: Client) -> Any:
+            from nats import errors
+
             for i, body in enumerate(bodies, start=1):
                 headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(i)}
                 if i == 1:
                     headers["Nats-Expected-Last-Sequence"] = str(after)
-                if i < last:
-                    await client.publish(self._subject, body, headers=headers)
-                else:
+                if i == last:
                     return await self._request(client, self._subject, body, {**headers, "Nats-Batch-Commit": "1"})
+                try:
+                    await client.publish(self._subject, body, headers=headers)
+                except (errors.Error, OSError) as error:
+                    raise LogAway(f"the log's servers cannot be written to: {type(error).__name__}") from error
 
         try:
-            said = self._run(send(), _ASK_S + _PATIENCE_S)
+            said = self._run(send(self._connected()), _ASK_S + _PATIENCE_S)
         except LogAway:
             return False
         error = said.get("error")
