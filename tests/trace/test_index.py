@@ -131,3 +131,18 @@ def test_a_row_that_comes_again_later_counts_once() -> None:
 def test_a_transfer_takes_forty_bytes_in_both_directions() -> None:
     rows = [pay(i, f"{i % 97}", f"{i % 89 + 100}", 5) for i in range(5_000)]
     assert Index.of(table(rows)).bytes_per_transfer()["edge"] <= 40.0
+
+
+def test_a_tail_taken_into_the_base_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wuzha.trace import index as module
+
+    monkeypatch.setattr(module, "_LEAST_TAIL", 8)
+    for seed in range(6):
+        r = random.Random(50 + seed)
+        rows = sorted(rows_of(r, 90, 5), key=lambda row: row["ts"])
+        index = Index()
+        for at in range(0, len(rows), 5):
+            index.append(table(rows[at : at + 5]))
+        whole = Index.of(table(rows))
+        assert index._base["ts"].shape[0] > 0
+        assert answers(index, 5) == answers(whole, 5)

@@ -173,6 +173,7 @@ def desk_command(
 def trace_command(
     rows: int = typer.Option(20_000_000, "--rows", min=20_000, help="Transfers."),
     queries: int = typer.Option(200, "--queries", min=1, help="Thefts followed."),
+    rivals: bool = typer.Option(True, "--rivals/--no-rivals", help="Ask the rivals too."),
     quick: bool = QUICK,
     seed: int = SEED,
     as_json: bool = JSON_OPTION,
@@ -180,7 +181,8 @@ def trace_command(
     """Stolen money followed through transfers, beside PostgreSQL, DuckDB, Polars and NetworkX."""
     from . import trace
 
-    emit(trace.run(rows=min(rows, 500_000) if quick else rows, queries=queries, seed=seed), as_json=as_json)
+    asked = min(rows, 500_000) if quick else rows
+    emit(trace.run(rows=asked, queries=queries, seed=seed, rivals=rivals), as_json=as_json)
 
 
 @bench.command("incidents")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .layout import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, kernel
+from .layout import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, kernel, small
 from .rows import Arrays
 
 #: An entry is a transfer, or one end of it where it arrives later: ``payer`` and ``payee`` are whose balance it
@@ -112,6 +112,70 @@ def built(entries: Arrays, how: npt.NDArray[np.uint8], accounts: int) -> Arrays:
     with ThreadPoolExecutor(2) as both:  # the kernels let go of the interpreter
         for side in both.map(lambda one: _by_account(entries, accounts, *one), _SIDES):
             out |= side
+    return out | _beside(entries)
+
+
+@small
+def _copied(one, to):  # type: ignore[no-untyped-def]
+    to.amount = one.amount
+    to.other = one.other
+    to.rank = one.rank
+
+
+@kernel
+def _after(begins, records, beside, who, side, given, fresh_begins, out, out_beside):  # type: ignore[no-untyped-def]
+    """Each account's records with those of the tail behind them."""
+    at = np.empty(fresh_begins.shape[0] - 1, np.int64)
+    for a in range(at.shape[0]):
+        at[a] = fresh_begins[a]
+        if a + 1 < begins.shape[0]:
+            for k in range(begins[a], begins[a + 1]):
+                _copied(records[k], out[at[a]])
+                if out_beside.shape[0]:
+                    out_beside[at[a]] = beside[k] if beside.shape[0] else UNKNOWN
+                at[a] += 1
+    for r in range(who.shape[0]):
+        a = who[r]
+        if a == NOBODY:
+            continue
+        i = at[a]
+        at[a] = i + 1
+        _copied(side[r], out[i])
+        if out_beside.shape[0]:
+            out_beside[i] = given[r]
+
+
+def _joined_side(base: Arrays, tail: Arrays, accounts: int, side: str, at: str, given: str, who: str) -> Arrays:
+    begins = np.zeros(accounts + 1, np.int64)
+    _counted(tail[who], begins)
+    had = np.diff(base[at])
+    begins[1 : had.shape[0] + 1] += had
+    np.cumsum(begins, out=begins)
+    known = bool(base[given].shape[0]) or bool((tail[f"{who}_balance"] != UNKNOWN).any())
+    m = int(begins[-1])
+    records, beside = np.empty(m, SIDE), np.empty(m if known else 0, np.int64)
+    _after(np.asarray(base[at]), np.asarray(base[side]), np.asarray(base[given]), tail[who], tail[side],
+           tail[f"{who}_balance"], begins, records, beside)  # fmt: skip
+    return {at: begins, side: records, given: beside}
+
+
+def extended(base: Arrays, tail: Arrays, accounts: int) -> Arrays:
+    """The base with entries behind all that it has: as if built of both, in the time that copying takes. ``tail``: the
+    entries with their records (``outs``, ``ins``) and ``how``."""
+    n = base["ts"].shape[0]
+    out: Arrays = {name: np.concatenate([base[name], tail[name]]) for name in ("ts", "row", "how")}
+    with ThreadPoolExecutor(2) as both:
+        for side in both.map(lambda one: _joined_side(base, tail, accounts, *one[:4]), _SIDES):
+            out |= side
+    more = _beside(tail)
+    for name in ("fee_rank", "late_rank", "number_rank"):
+        more[name] = (more[name].astype(np.int64) + n).astype(base[name].dtype)
+    return out | {name: np.concatenate([base[name], more[name]]) for name in more}
+
+
+def _beside(entries: Arrays) -> Arrays:
+    """Side columns of entries in order, by rank: fees, late arrivals, numbers."""
+    out: Arrays = {}
     fees = np.flatnonzero(entries["fee"] > 0) if entries["fee"].strides[0] else np.empty(0, np.int64)
     out["fee_rank"], out["fee"] = fees.astype(np.uint32), entries["fee"][fees]
     late = np.flatnonzero(entries["amount"] & DELAYED)

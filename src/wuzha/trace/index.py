@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wuzha.events.hashing import identity
+from wuzha.events.hashing import identity, text_hash
 
 from . import order, rows
-from .entries import built, joined, nothing, picked, split, unbuilt
+from .entries import built, extended, joined, nothing, picked, split, unbuilt
 from .hubs import Hubs
 from .layout import NOBODY, Transfers
 from .links import Links
@@ -166,7 +167,19 @@ class Index:
             entries = joined(self._tail.cut(cut), entries)
         self._tail.extend(*self._ordered(entries), len(self.accounts))
         if self._tail.n > max(_LEAST_TAIL, int(_MOST_TAIL * self._tail.begin)):
-            self._build(self._all())
+            self._settle()
+
+    def _settle(self) -> None:
+        """The tail goes into the base, but for the newest time: more rows may come with it."""
+        tail = self._tail
+        cut = int(np.searchsorted(tail["ts"], tail["ts"][-1]))
+        if 2 * cut < tail.n:
+            return  # most of it may still change its order
+        newest, how = tail.entries(cut), np.array(tail["how"][cut:])
+        newest = {name: np.array(column) for name, column in newest.items()}
+        self._base = extended(self._base, tail.records(cut), len(self.accounts))
+        self._tail = Tail(tail.begin + cut, len(self.accounts))
+        self._tail.extend(newest, how, len(self.accounts))
 
     def _all(self) -> Arrays:
         return joined(unbuilt(self._base), self._tail.entries()) if len(self._base["ts"]) else self._tail.entries()
@@ -191,13 +204,17 @@ class Index:
         }  # fmt: skip
 
     def _ordered(self, entries: Arrays) -> tuple[Arrays, npt.NDArray[np.uint8]]:
-        arrangement, how = order.put_in_order(entries, len(self.accounts), lambda at: self._hashes(entries["row"][at]))
+        arrangement, how = order.put_in_order(entries, lambda at: self._hashes(entries["row"][at]))
         return (entries if arrangement is None else picked(entries, arrangement)), how
 
     def _hashes(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         """Hash of the identity of each row; a row of a table without ids is known by its number."""
         out = row.astype(np.uint64)
-        for begin, table in zip(self._begins, self._ids, strict=True):
+        if not row.size:
+            return out
+        first = bisect_right(self._begins, int(row.min())) - 1
+        last = bisect_right(self._begins, int(row.max()))
+        for begin, table in zip(self._begins[first:last], self._ids[first:last], strict=True):
             mine = np.flatnonzero((row >= begin) & (row < begin + table.num_rows))
             if mine.size and "event_id" in table.column_names:
                 out[mine] = identity(table.select(["source", "event_id"]).take(pa.array(row[mine] - begin)))
@@ -257,7 +274,7 @@ class Index:
 
     def number(self, account: str) -> int:
         """Number of an account key (``account:…``), −1 where no transfer names it."""
-        return self.accounts.find(int(rows.keys([account])[0]))
+        return self.accounts.find(text_hash(account.removeprefix("account:")))
 
     def names(self, numbers: Sequence[int] | npt.NDArray[Any]) -> list[str]:
         """Keys of accounts."""

@@ -118,3 +118,5 @@ class Scratch(NamedTuple):
 
 
 kernel = nb.njit(cache=True, nogil=True)
+#: Small kernels, put into their callers: a call would hand over some forty arrays.
+small = nb.njit(cache=True, nogil=True, forceinline=True)

@@ -22,25 +22,26 @@ from .layout import (
     VOID,
     WITH_FEE,
     kernel,
+    small,
 )
 from .parcels import drawn, let_go, parcel, put, put_all, tainted_of
 
 
-@kernel
+@small
 def next_out(T, me):
     if me.oi < me.oe:
         return 2 * np.int64(T.outs[me.oi].rank) + 1
     return 2 * (T.tail_from[0] + me.ot) + 1 if me.ot >= 0 else NEVER
 
 
-@kernel
+@small
 def _next_in(T, me):
     if me.ii < me.ie:
         return 2 * np.int64(T.ins[me.ii].rank) + 1
     return 2 * (T.tail_from[0] + me.it) + 1 if me.it >= 0 else NEVER
 
 
-@kernel
+@small
 def take_out(T, me):
     """The next payment: (amount with marks, payee, rank, balance given after it); the account stands behind it."""
     if me.oi < me.oe:
@@ -53,7 +54,7 @@ def take_out(T, me):
     return T.tail_out[t].amount, T.tail_out[t].other, T.tail_from[0] + t, T.tail_out_balance[t]
 
 
-@kernel
+@small
 def _take_in(T, me):
     if me.ii < me.ie:
         i = me.ii
@@ -65,13 +66,13 @@ def _take_in(T, me):
     return T.tail_in[t].amount, T.tail_in[t].other, T.tail_from[0] + t, T.tail_in_balance[t]
 
 
-@kernel
+@small
 def fee_of(T, rank):
     i = np.searchsorted(T.fee_rank, np.uint32(rank))
     return T.fee[i]
 
 
-@kernel
+@small
 def _at_begin(T, me):
     a = np.int64(me.account)
     me.oi = me.oe = me.ii = me.ie = 0
@@ -130,7 +131,7 @@ def opened(T, C, me, until):
     me.debt = max(-opening, 0)
 
 
-@kernel
+@small
 def leaves(Z, account, kind, amount, reach):
     e = Z.n[N_EXITS]
     if e >= Z.exits.shape[0]:
@@ -178,7 +179,7 @@ def _square(Z, s, change, given, policy):
                 me.balance = 0
 
 
-@kernel
+@small
 def received(Z, s, amount, policy):
     """After ``amount`` came in: a debt is paid first, from what the account has."""
     me = Z.slots[s]
@@ -225,7 +226,7 @@ def _skip(T, Z, s, key):
             received(Z, s, came, FIFO)
 
 
-@kernel
+@small
 def _carried_at(Z, rank):
     mask = Z.carried.shape[0] - 1
     i = (rank * 0x9E3779B1) & mask
@@ -234,7 +235,7 @@ def _carried_at(Z, rank):
     return i
 
 
-@kernel
+@small
 def carry(Z, rank, head, payee):
     if 2 * Z.n[N_CARRIED] >= Z.carried.shape[0]:
         Z.n[FULL] = 1

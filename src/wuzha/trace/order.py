@@ -24,46 +24,57 @@ _NEAR = 24
 
 
 @kernel
-def _shares(payer, payee, begin, end, stamp):
-    """Whether two transfers of [begin, end) have an account in common."""
-    if end - begin <= _NEAR:
-        for i in range(begin, end):
-            a, b = payer[i], payee[i]
-            for j in range(i + 1, end):
-                c, d = payer[j], payee[j]
-                if (a != NOBODY and a in (c, d)) or (b != NOBODY and b in (c, d)):
-                    return True
-        return False
-    for i in range(begin, end):
-        a, b = payer[i], payee[i]
-        if (a != NOBODY and stamp[a] == begin) or (b != NOBODY and stamp[b] == begin):
-            return True
-        if a != NOBODY:
-            stamp[a] = begin
-        if b != NOBODY:
-            stamp[b] = begin
-    return False
+def _met(seen, times, mask, account):
+    """Place of an account in the table of a run; it is entered where it was not there."""
+    i = (account * 0x9E3779B1) & mask
+    while seen[i] != account and seen[i] >= 0:
+        i = (i + 1) & mask
+    if seen[i] < 0:
+        seen[i] = account
+        times[i] = 0
+    return i
 
 
 @kernel
-def tied(ts, payer, payee, low, high, accounts, out):
-    """Begins and ends of the times in [low, high) at which an account has more than one transfer; how many."""
-    stamp = np.full(0, -1, np.int64)
-    n = 0
-    begin = low
-    while begin < high:
+def clashing(ts, payer, payee, flag):
+    """Flag the transfers that bear the time of another one with an account in common; how many there are."""
+    n = ts.shape[0]
+    seen, times = np.full(0, -1, np.int64), np.zeros(0, np.int32)
+    found = 0
+    begin = 0
+    while begin < n:
         end = begin + 1
-        while end < high and ts[end] == ts[begin]:
+        while end < n and ts[end] == ts[begin]:
             end += 1
-        if end - begin > 1:
-            if end - begin > _NEAR and stamp.shape[0] == 0:
-                stamp = np.full(accounts, -1, np.int64)
-            if _shares(payer, payee, begin, end, stamp):
-                if n < out.shape[0]:
-                    out[n, 0], out[n, 1] = begin, end
-                n += 1
+        if end - begin > _NEAR:
+            size = 64
+            while size < 4 * (end - begin):
+                size *= 2
+            if seen.shape[0] < size:
+                seen, times = np.full(size, -1, np.int64), np.zeros(size, np.int32)
+            else:
+                seen[:size] = -1
+            for i in range(begin, end):
+                if payer[i] != NOBODY:
+                    times[_met(seen, times, size - 1, np.int64(payer[i]))] += 1
+                if payee[i] != NOBODY and payee[i] != payer[i]:
+                    times[_met(seen, times, size - 1, np.int64(payee[i]))] += 1
+            for i in range(begin, end):
+                if (payer[i] != NOBODY and times[_met(seen, times, size - 1, np.int64(payer[i]))] > 1) or (
+                    payee[i] != NOBODY and times[_met(seen, times, size - 1, np.int64(payee[i]))] > 1
+                ):
+                    flag[i] = 1
+                    found += 1
+        elif end - begin > 1:
+            for i in range(begin, end):
+                a, b = payer[i], payee[i]
+                for j in range(i + 1, end):
+                    c, d = payer[j], payee[j]
+                    if (a != NOBODY and a in (c, d)) or (b != NOBODY and b in (c, d)):
+                        found += 2 - flag[i] - flag[j]
+                        flag[i] = flag[j] = 1
         begin = end
-    return n
+    return found
 
 
 @kernel
@@ -248,7 +259,7 @@ def _removed(heap, size):
 
 
 def put_in_order(
-    rows: dict[str, npt.NDArray[Any]], accounts: int, identity: Callable[[Ints], npt.NDArray[np.uint64]]
+    rows: dict[str, npt.NDArray[Any]], identity: Callable[[Ints], npt.NDArray[np.uint64]]
 ) -> tuple[Ints | None, npt.NDArray[np.uint8]]:
     """Order of all transfers, None where they are in order already, and how each one's place was found.
 
@@ -264,22 +275,15 @@ def put_in_order(
         ts = ts[order]
     payer = rows["payer"] if order is None else rows["payer"][order]
     payee = rows["payee"] if order is None else rows["payee"][order]
-    spans = np.empty((1024, 2), np.int64)
-    found = tied(ts, payer, payee, 0, n, accounts, spans)
-    if found > spans.shape[0]:
-        spans = np.empty((found, 2), np.int64)
-        tied(ts, payer, payee, 0, n, accounts, spans)
-    if found == 0:
+    flag = np.zeros(n, np.uint8)
+    if clashing(ts, payer, payee, flag) == 0:
         return order, how
     if order is None:
         order = np.arange(n, dtype=np.int64)
-    spans = spans[:found]
-    lengths = spans[:, 1] - spans[:, 0]
-    begins = np.cumsum(lengths) - lengths
-    places = np.repeat(spans[:, 0] - begins, lengths) + np.arange(int(lengths.sum()))
+    places = np.flatnonzero(flag)
     taken = order[places]
     _arranged(
-        spans, begins, order, identity(taken), rows["payer"][taken], rows["payee"][taken],
+        ts[places], places, order, identity(taken), rows["payer"][taken], rows["payee"][taken],
         rows["amount"][taken] & AMOUNT, rows["fee"][taken], rows["payer_balance"][taken], rows["payee_balance"][taken],
         rows["number"][taken], how,
     )  # fmt: skip
@@ -287,24 +291,23 @@ def put_in_order(
 
 
 @kernel
-def _arranged(spans, begins, order, identity, payer, payee, amount, fee, given_out, given_in, number, how):
-    for g in range(spans.shape[0]):
-        begin, k = spans[g, 0], spans[g, 1] - spans[g, 0]
-        at = begins[g]
-        by = np.argsort(identity[at : at + k], kind="mergesort") + at
-        mine = order[begin : begin + k][by - at]
+def _arranged(ts, places, order, identity, payer, payee, amount, fee, given_out, given_in, number, how):
+    """The transfers at ``places`` that bear one time, among themselves; all others keep their places."""
+    n = ts.shape[0]
+    at = 0
+    while at < n:
+        end = at + 1
+        while end < n and ts[end] == ts[at]:
+            end += 1
+        k = end - at
+        by = np.argsort(identity[at:end], kind="mergesort") + at
+        mine = order[places[by]]
         out, kinds = np.empty(k, np.int64), np.zeros(k, np.uint8)
         arrange(
-            payer[by],
-            payee[by],
-            -(amount[by] + fee[by]),
-            amount[by],
-            given_out[by],
-            given_in[by],
-            number[by],
-            out,
+            payer[by], payee[by], -(amount[by] + fee[by]), amount[by], given_out[by], given_in[by], number[by], out,
             kinds,
-        )
+        )  # fmt: skip
         for i in range(k):
-            order[begin + i] = mine[out[i]]
-            how[begin + i] = kinds[out[i]]
+            order[places[at + i]] = mine[out[i]]
+            how[places[at + i]] = kinds[out[i]]
+        at = end

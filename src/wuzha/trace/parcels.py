@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .layout import CLEAN, FIFO, FREE, FULL, HAIRCUT, N_PARCELS, kernel
+from .layout import CLEAN, FIFO, FREE, FULL, HAIRCUT, N_PARCELS, kernel, small
 
 
-@kernel
+@small
 def part_of(x, t, b):
     """floor(x × t ÷ b) for 0 ≤ x ≤ b, 0 ≤ t ≤ b < 2^54, exact: a guess in floating point, set right by its remainder.
 
@@ -28,7 +28,7 @@ def part_of(x, t, b):
     return q
 
 
-@kernel
+@small
 def parcel(Z, owner, amount):
     p = Z.n[FREE]
     if p >= 0:
@@ -46,7 +46,7 @@ def parcel(Z, owner, amount):
     return p
 
 
-@kernel
+@small
 def let_go(Z, head):
     p = head
     while p >= 0:
@@ -56,7 +56,7 @@ def let_go(Z, head):
         p = following
 
 
-@kernel
+@small
 def put(Z, s, p, policy):
     """Parcel ``p`` into the money of slot ``s``."""
     me = Z.slots[s]
@@ -99,7 +99,7 @@ def put(Z, s, p, policy):
             me.head = p
 
 
-@kernel
+@small
 def put_all(Z, s, head, policy):
     p = head
     while p >= 0:
@@ -234,7 +234,7 @@ def drawn(Z, s, x, policy):
     return first
 
 
-@kernel
+@small
 def tainted_of(Z, head):
     total = np.int64(0)
     p = head

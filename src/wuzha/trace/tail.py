@@ -73,6 +73,10 @@ class Tail:
         """The entries from place ``since`` on; they change with the next append."""
         return {name: self._a[name][since : self.n] for name in ENTRY}
 
+    def records(self, until: int) -> Arrays:
+        """The entries before place ``until`` with their records and ``how``; they change with the next append."""
+        return {name: self._a[name][:until] for name in (*ENTRY, "outs", "ins", "how")}
+
     def cut(self, n: int) -> Arrays:
         """Takes back what stands from place ``n`` on."""
         gone = {name: np.array(column) for name, column in self.entries(n).items()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .borrowing import borrowed
 from .layout import (
     AMOUNT,
     CLEAN,
@@ -40,6 +41,7 @@ from .layout import (
     VOID,
     WITH_FEE,
     kernel,
+    small,
 )
 from .ledger import _square, absorb, carry, fee_of, leaves, next_out, opened, received, take_out, wake
 from .parcels import claimed, drawn, let_go, parcel, put, put_all, tainted_of
@@ -47,12 +49,12 @@ from .parcels import claimed, drawn, let_go, parcel, put, put_all, tainted_of
 _CLAIM, _ARRIVE, _OUT = range(3)
 
 
-@kernel
+@small
 def _before(a, b):
     return a.key < b.key or (a.key == b.key and (a.what < b.what or (a.what == b.what and a.who < b.who)))
 
 
-@kernel
+@small
 def _push(Z, key, what, who):
     i = Z.n[N_HEAP]
     if i >= Z.heap.shape[0]:
@@ -75,7 +77,7 @@ def _push(Z, key, what, who):
         i = up
 
 
-@kernel
+@small
 def _pop(Z):
     h = Z.heap
     n = Z.n[N_HEAP] - 1
@@ -126,7 +128,7 @@ def _slot(T, C, Z, a, until):
     return s
 
 
-@kernel
+@small
 def _go_on(T, Z, s, end, policy):
     """The account's next payment is work to do, as long as it may hold stolen money."""
     me = Z.slots[s]
@@ -237,6 +239,7 @@ def _lead(T, C, Z, s, key, rank, place, marked, other, head, tainted, reach, unt
 def walk(T, C, Z, policy, until, end):
     """Follow the claims up to ``end``, a key; balances are known up to ``until``. False where room is short: more of
     it, and all over again. Levels and what is held stand in the slots afterwards."""
+    T, C, Z = borrowed(T), borrowed(C), borrowed(Z)
     for c in range(C.key.shape[0]):
         Z.left[c] = C.amount[c]
         Z.next_claim[c] = -1
