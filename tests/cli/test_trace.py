@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.trace.rows import pay, table
@@ -143,3 +144,58 @@ def test_what_is_no_table_fails_and_a_bad_row_is_told(tmp_path: Path, transfers:
     pq.write_table(rows, tmp_path / "bad" / "transfers.parquet")
     code, told = trace(tmp_path / "bad", *THEFT)
     assert (code, told["rejected"], told["totals"]["held_fen"]) == (3, 1, 500_000)
+
+
+def test_more_than_fits_into_memory_is_refused_with_both_figures(
+    transfers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wuzha.trace import room
+
+    assert room.free_bytes() is None or room.free_bytes() > 0  # type: ignore[operator]
+    need = room.needed([transfers / "transfers.parquet"], ["amount_fen", "payer"])
+    assert need >= 5 * 8 * 2
+    monkeypatch.setattr(room, "free_bytes", lambda: 50)
+    done = CliRunner().invoke(load(), ["trace", str(transfers), *THEFT])
+    assert done.exit_code == 1
+    assert "GB of memory" in done.stderr and "nothing was read" in done.stderr
+
+
+def test_rows_that_cannot_be_are_told_one_by_one(tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    good = table([pay(1, "v", "a", 500_000), pay(2, "a", "a", 5)])
+    bad = good.slice(0, 1).to_pylist()[0]
+    rows = [
+        {**bad, "event_id": "n", "amount_fen": -5},
+        {**bad, "event_id": "y", "ts": datetime(9999, 1, 1, tzinfo=UTC)},
+    ]
+    whole = pa.concat_tables([good, pa.Table.from_pylist(rows, schema=good.schema)])
+    pq.write_table(whole, tmp_path / "transfers.parquet")
+    code, told = trace(tmp_path, *THEFT)
+    assert code == 3
+    assert told["rejected"] == 2 and told["left_out"] == {"itself": 1}
+    assert told["totals"]["held_fen"] == 500_000
+
+
+def test_to_levels_hours_and_until_are_taken_from_the_command(transfers: Path) -> None:
+    code, told = trace(transfers, *THEFT, "--to", "account:b")
+    assert code == 0 and [e["payee"] for e in told["edges"]] == ["account:a", "account:b"]
+    _, told = trace(transfers, *THEFT, "--levels", "1")
+    assert {a["account"]: a["held_fen"] for a in told["accounts"]}["account:a"] == 500_000
+    _, told = trace(transfers, *THEFT, "--hours", "0.0005")
+    assert {a["account"]: a["held_fen"] for a in told["accounts"]}["account:a"] == 500_000
+    _, told = trace(transfers, *THEFT, "--until", "2025-06-15T23:06:42+08:00")
+    assert {a["account"]: a["held_fen"] for a in told["accounts"]}["account:a"] == 500_000
+    for policy in ("lifo", "haircut", "poison"):
+        code, told = trace(transfers, *THEFT, "--policy", policy)
+        t = told["totals"]
+        assert code == 0 and t["stolen_fen"] == t["held_fen"] + t["exited_fen"] + t["unknown_fen"] == 500_000
+        assert ("reach_fen" in told) == (policy == "poison")
+
+
+def test_a_page_shows_what_accounts_are_called_and_runs_none_of_it(tmp_path: Path) -> None:
+    pq.write_table(table([pay(1, "<script>x()</script>", "=cmd|' /C calc'!A0", 100)]), tmp_path / "transfers.parquet")
+    out = tmp_path / "t.html"
+    code, _ = trace(tmp_path, "--from", "account:<script>x()</script>", "--at", START, "--amount", "1", "--out", out)
+    assert code == 0
+    assert "<script" not in out.read_text() and "&lt;script&gt;" in out.read_text()

@@ -8,7 +8,10 @@ import pyarrow as pa
 import pytest
 from tests.trace.rows import T0, pay, table
 
+from wuzha.events import TABLES
+from wuzha.events.batch import conform
 from wuzha.trace import Index, Result, Theft, Tracer
+from wuzha.trace.clocks import aligned
 
 DAY = 86_400
 
@@ -248,3 +251,72 @@ def test_an_empty_table_is_followed_nowhere() -> None:
     result = trace(table([]))
     assert result.totals == {"stolen_fen": 0, "held_fen": 0, "exited_fen": 0, "unknown_fen": 0}
     assert result.notes
+
+
+def test_a_hub_of_a_hundred_thousand_is_stopped_at_listed_and_followed_when_asked() -> None:
+    n = 100_000
+    crowd = pa.table(
+        {
+            "source": ["bank"] * n, "event_id": [f"c{i}" for i in range(n)],
+            "ts": pa.array([T0] * n).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")),
+            "payer": [f"p{i}" for i in range(n)], "payee": ["hub"] * n, "amount_fen": pa.array([1] * n, pa.int64()),
+        }
+    )  # fmt: skip
+    few = table([pay(100, "v", "a", 100), pay(101, "a", "hub", 100), pay(102, "hub", "b", n + 100)])
+    index = Index.of(pa.concat_tables([conform(TABLES["transfers"], crowd), few]))
+    theft = Theft(account="account:v", at=T0, amount_fen=100)
+    stopped = Tracer(index).follow([theft])
+    assert exits(stopped) == {("hub", "hub"): 100}
+    assert held(stopped) == {}
+    assert held(Tracer(index).follow([theft], follow_hubs=True)) == {"b": 100}
+
+
+def test_lines_of_one_bank_written_in_another_order_tell_the_same() -> None:
+    rows = [pay(i % 7, f"{i % 5}", f"{(i * 3 + 1) % 5}", 10 + i) for i in range(40) if i % 5 != (i * 3 + 1) % 5]
+    rows = [{**row, "event_id": f"e{i}"} for i, row in enumerate(rows)]
+    want = trace(rows, victim="0", fen=50).as_json()
+    got = trace(rows[::-1], victim="0", fen=50).as_json()
+    assert {**got, "edges": sorted(got["edges"], key=str)} == {**want, "edges": sorted(want["edges"], key=str)}
+
+
+def followed(rows: list[dict[str, Any]], at: int = 0) -> Result:
+    moved, retimed = aligned(table(rows))
+    thefts = [Theft(account="account:v", at=T0 + at * 1_000_000, amount_fen=100)]
+    return retimed.told(Tracer(Index.of(moved)).follow([retimed.theft(t) for t in thefts]), thefts)
+
+
+#: The payer's bank is two minutes ahead of the payee's: by the clocks a paid 95 before the 100 came in.
+APART = [
+    pay(-600, "z", "a", 10, payee_balance_fen=10), pay(0, "v", "a", 100, payer_balance_fen=0, payee_balance_fen=110),
+    pay(-120, "a", "b", 95, payer_balance_fen=15),
+]  # fmt: skip
+
+
+def test_clocks_minutes_apart_are_put_right_by_balances_and_it_is_said() -> None:
+    assert held(trace(APART)) == {"a": 100}, "by the clocks alone a still holds all of it"
+    for rows in (APART, APART[::-1]):
+        result = followed([{**row, "event_id": str(row["amount_fen"])} for row in rows])
+        assert held(result) == {"a": 15, "b": 85}
+        (edge,) = [e for e in result.edges if e["payee"] == "account:a"]
+        assert (edge["order_by"], edge["ts"]) == ("clocks", "2025-06-15T23:06:40+08:00")
+        assert any("clocks differ: 1" in note for note in result.notes)
+        assert result.thefts[0]["at"] == "2025-06-15T23:06:40+08:00"
+
+
+def test_several_receipts_are_put_before_what_was_paid_of_them() -> None:
+    rows = [
+        pay(-600, "z", "a", 10, payee_balance_fen=10), pay(30, "v", "a", 60, payee_balance_fen=70),
+        pay(60, "v", "a", 40, payee_balance_fen=110), pay(0, "a", "b", 110, payer_balance_fen=0),
+    ]  # fmt: skip
+    assert held(followed(rows)) == {"b": 100}
+
+
+def test_without_balances_that_prove_it_nothing_is_moved() -> None:
+    bare = [{k: v for k, v in row.items() if "balance" not in k} for row in APART]
+    assert aligned(table(bare))[1].files == {}
+    far = [APART[0], pay(400, "v", "a", 100, payee_balance_fen=110), APART[2]]
+    assert aligned(table(far))[1].files == {}
+    other = [APART[0], pay(0, "v", "a", 100, payee_balance_fen=111), APART[2]]
+    assert aligned(table(other))[1].files == {}
+    failed = [APART[0], {**APART[1], "ok": False}, APART[2]]
+    assert aligned(table(failed))[1].files == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -14,6 +15,9 @@ from tests.trace.rows import T0
 
 from wuzha.trace import Index, Theft, Tracer, layout, walk
 from wuzha.trace.follow import POLICIES
+
+#: Random graphs of each law and seed; ``WUZHA_GRAPHS=1000`` asks for thousands.
+GRAPHS = int(os.environ.get("WUZHA_GRAPHS", "60"))
 
 
 def table(moves: list[Move]) -> pa.Table:
@@ -87,8 +91,18 @@ def kernel(index: Index, tracer: Tracer, claims: list[Claim], policy: str) -> tu
 @pytest.mark.parametrize("policy", ["fifo", "lifo", "haircut"])
 @pytest.mark.parametrize("seed", range(4))
 def test_kernel_and_reference_agree_to_the_fen(policy: str, seed: int) -> None:
+    agree(policy, seed, GRAPHS)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("policy", ["fifo", "lifo", "haircut"])
+def test_kernel_and_reference_agree_on_thousands_of_graphs(policy: str) -> None:
+    agree(policy, 1000, 3000)
+
+
+def agree(policy: str, seed: int, graphs: int) -> None:
     r = random.Random(seed)
-    for _ in range(60):
+    for _ in range(graphs):
         accounts = r.choice([3, 6, 20])
         most = r.choice([100, 10**6, 10**12])
         moves = random_moves(r, r.choice([5, 30, 200]), accounts, most)

@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Follow stolen money from account to account: who holds how much of it now, and how it left."""
         from wuzha.trace import POLICIES, Index, Tracer, read
+        from wuzha.trace.clocks import aligned
         from wuzha.trace.report import FORMATS, beside, write
 
         if policy not in POLICIES:
@@ -82,14 +83,16 @@ def register(app: typer.Typer) -> None:
         except (ValueError, FileNotFoundError) as error:
             say(f"wuzha trace: {error}")
             finish(FAILED)
+        rows, retimed = aligned(rows)
         index = Index.of(rows)
         try:
             result = Tracer(index).follow(
-                thefts, policy=cast("Policy", policy), until=end, hours=hours, levels=levels, to=to, follow_hubs=hubs,
-                hub_neighbours=hub_neighbours,
+                [retimed.theft(t) for t in thefts], policy=cast("Policy", policy), until=end, hours=hours,
+                levels=levels, to=to, follow_hubs=hubs, hub_neighbours=hub_neighbours,
             )  # fmt: skip
         except ValueError as error:
             _wrong(str(error))
+        result = retimed.told(result, thefts)
         for reject in rejects[:5]:
             say(f"row {reject.row}: {reject.message}")
         told: dict[str, Any] = {

@@ -6,7 +6,6 @@ firm goes to whom the firm's own file names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from wuzha.events import TABLES
 from wuzha.events.batch import Reject, check, conform
 from wuzha.events.hashing import combine, hash_text, identity
 
+from . import room
 from .layout import CRYPTO, DELAYED, MERCHANT, THIRD_PARTY, UNKNOWN, VOID, WITH_FEE
 
 #: Columns that tracing reads.
@@ -35,7 +35,8 @@ def read(path: Path) -> tuple[pa.Table, list[Reject]]:
     """Checked rows of the transfers table in a Parquet file, or in the ``transfers*.parquet`` files of a folder (all
     its Parquet files where none bears that name), and what was refused, by place in what was read.
 
-    FileNotFoundError where there is none; ValueError names the file that is no such table.
+    FileNotFoundError where there is none; ValueError names the file that is no such table, or says how much memory is
+    lacking.
     """
     files = [path]
     if path.is_dir():
@@ -44,6 +45,10 @@ def read(path: Path) -> tuple[pa.Table, list[Reject]]:
         raise FileNotFoundError(f"{path} holds no transfers (transfers.parquet)")
     table = TABLES["transfers"]
     parts = []
+    try:
+        room.check(files, READ)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path}: {error}") from error
     for file in files:
         try:
             schema = pq.read_schema(file)
@@ -204,8 +209,3 @@ def _truths(column: Any) -> npt.NDArray[np.bool_]:
 
 def _is(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
     return pc.fill_null(pc.equal(column, value), False)
-
-
-def keys(subjects: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Hashes of account keys (``account:…``), as `arrays` gives them for the bare values."""
-    return hash_text(pa.array([s.removeprefix("account:") for s in subjects], pa.string()))
