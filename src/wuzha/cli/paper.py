@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,6 @@ def money(
     from wuzha.events.clock import zone
     from wuzha.events.datafile import DataFileError
     from wuzha.ingest import ImportFailed, MappingError, WrongUse
-    from wuzha.trace import Index, Tracer
     from wuzha.trace.workbench import load, report, shipped
 
     if out.suffix != ".docx" or out.is_dir():
@@ -65,8 +65,7 @@ def money(
     except ImportFailed as error:
         raise CommandError(str(error)) from error
     try:
-        tracer = Tracer(Index.of(got.books.arrow)) if thefts else None
-        traces = [tracer.follow([theft]) for theft in thefts] if tracer else []
+        traces = [got.books.followed(theft) for theft in thefts]
     except ValueError as error:
         _wrong(str(error))
     made = report(got.books, limits, read=got.read, why=case, made=datetime.now(zone()), traces=traces)
@@ -78,7 +77,8 @@ def money(
     except OSError as error:
         raise CommandError(f"{out}: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     told = {
         "out": str(out), "files": [vars(r) for r in got.read], "accounts": got.books.accounts.height,
         "transfers": got.books.transfers.height, "left_out": got.books.left_out, "rejected": got.rejects.height,

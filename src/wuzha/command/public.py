@@ -48,6 +48,7 @@ MAY: dict[str, frozenset[str]] = {
             "orders.draft",
             "orders.enter",
             "orders.approve",
+            "workbench",
         }
     ),
     "dissuader": frozenset(
@@ -66,7 +67,17 @@ MAY: dict[str, frozenset[str]] = {
     ),
     "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read", "door.pair", "cases.read", "cases.write"}),
     "analyst": frozenset(
-        {"desk.read", "reveal", "wall.read", "rules.read", "rules.write", "rules.promote", "cases.read", "orders.draft"}
+        {
+            "desk.read",
+            "reveal",
+            "wall.read",
+            "rules.read",
+            "rules.write",
+            "rules.promote",
+            "cases.read",
+            "orders.draft",
+            "workbench",
+        }
     ),
     "auditor": frozenset({"desk.read", "wall.read", "audit.read", "rules.read", "cases.read"}),
     # Whoever keeps the seal: nothing on money leaves without their name.

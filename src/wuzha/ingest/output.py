@@ -7,6 +7,7 @@ no program that opens the workbook computes it.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -67,7 +68,7 @@ def write(
             _write_table(work / f"{name}.parquet", name, rows, metadata)
             names.append(f"{name}.parquet")
         if places is not None:
-            places.write_parquet(work / "places.parquet")
+            pq.write_table(places.to_arrow(), work / "places.parquet", compression="zstd")
             names.append("places.parquet")
         blocks = _others(out / "rejects.parquet", kind)
         if rejects.height:
@@ -78,7 +79,7 @@ def write(
         names.append("rejects.parquet")
         rejects = pl.DataFrame(pl.from_arrow(whole))
         if rejects.height:
-            _write_workbook(work / "rejects.xlsx", rejects)
+            write_workbook(work / "rejects.xlsx", rejects)
             names.append("rejects.xlsx")
         for name in names:
             _sync(work / name)
@@ -171,18 +172,16 @@ def _repeating(rows: pl.DataFrame) -> list[str]:
     return [c for c in texts if not head.height or head.get_column(c).n_unique() < max(2, head.height // 3)]
 
 
-def _write_workbook(path: Path, rejects: pl.DataFrame) -> None:
+def write_workbook(path: Path | io.BytesIO, rejects: pl.DataFrame) -> None:
+    """The rejects as a workbook, to a file or into memory."""
     import xlsxwriter
 
-    options = {
-        "constant_memory": True,
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-        "in_memory": False,
-        "tmpdir": str(path.parent),
-    }
-    with xlsxwriter.Workbook(str(path), options) as book:
+    options: dict[str, Any] = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    if isinstance(path, Path):
+        options |= {"constant_memory": True, "tmpdir": str(path.parent)}
+    else:
+        options |= {"in_memory": True}
+    with xlsxwriter.Workbook(str(path) if isinstance(path, Path) else path, options) as book:
         sheet = book.add_worksheet("未导入的行")
         bold = book.add_format({"bold": True})
         text = book.add_format({"num_format": "@"})

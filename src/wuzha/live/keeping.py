@@ -19,7 +19,7 @@ import psycopg
 import structlog
 
 from wuzha.events import clock
-from wuzha.store import forgetting, opened
+from wuzha.store import benches, forgetting, opened
 from wuzha.store import log as store_log
 from wuzha.store.embedded import ServerError
 
@@ -94,6 +94,8 @@ def keep(
             store_log.forget(conn, (now - timedelta(days=settings.duplicates_days)).date())
             if gone := forgetting.sent(conn, now):
                 log.info("what left long ago is forgotten", rows=gone)
+            if over := benches.ended(conn, now):
+                log.info("workbenches ended", n=over)
     finally:
         conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 

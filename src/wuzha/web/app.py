@@ -53,6 +53,7 @@ from . import (
     telephone,
     wall,
     waves,
+    workbench,
     workbooks,
 )
 
@@ -79,6 +80,7 @@ PAGES = (
     waves,
     feedback,
     workbooks,
+    workbench,
     telephone,
     callbacks,
     robot,

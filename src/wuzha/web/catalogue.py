@@ -17,6 +17,7 @@ from wuzha.events.scam_types import scam_types
 from wuzha.orders import law as order_law
 from wuzha.respond import door_book, followups, measure_law, safety
 from wuzha.respond.codes import codes
+from wuzha.trace.workbench.paper import words as bench_words
 
 LANGUAGES = ("zh", "en")
 
@@ -47,6 +48,7 @@ def entries() -> dict[str, dict[str, str]]:
     for kind, rows in codes().items():
         found |= {f"{kind}.{code.code}": {"zh": code.zh, "en": code.en} for code in rows.values()}
     found |= measure_law.words() | order_law.words() | safety.words() | followups.words() | door_book.words()
+    found |= {f"measure_of_bench.{name}": {"zh": w["zh"], "en": w["en"]} for name, w in bench_words().items()}
     found |= {f"type.{t.code}": {"zh": t.zh, "en": t.en} for t in scam_types().values()}
     found |= {f"figure.{m.name}": {"zh": m.zh, "en": m.en} for m in metrics().values()}
     found |= {f"formula.{m.name}": m.formula for m in metrics().values()}

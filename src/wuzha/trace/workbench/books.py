@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from wuzha.events import TABLES
 from wuzha.events.clock import zone
+from wuzha.trace.clocks import Retimed, aligned
+from wuzha.trace.follow import Policy, Result, Theft, Tracer
+from wuzha.trace.index import Index
 from wuzha.trace.layout import VOID
 from wuzha.trace.rows import moved
 
@@ -43,6 +46,17 @@ class Books:
         """The transfers, as the tracer's index takes them."""
         table = TABLES["transfers"]
         return self.transfers.select(table.schema.names).to_arrow().cast(table.schema)
+
+    def followed(self, theft: Theft, policy: Policy = "fifo") -> Result:
+        """What became of stolen money, by all that was read. ValueError for a theft that cannot be."""
+        index, retimed = self._index
+        result = Tracer(index).follow([retimed.theft(theft)], policy=policy)
+        return retimed.told(result, [theft])
+
+    @cached_property
+    def _index(self) -> tuple[Index, Retimed]:
+        table, retimed = aligned(self.arrow)
+        return Index.of(table), retimed
 
     @cached_property
     def cites(self) -> Cites:
@@ -110,13 +124,22 @@ class Books:
 
     def register(self, account: str) -> dict[str, Any]:
         """What the companion sheets tell of an account: ``opened`` (the day), ``status``, ``bank``, ``outlet``,
-        ``kind``; and what its statement tells of its holder: ``name``, ``id``. None where nothing is told."""
-        told: dict[str, Any] = {}
+        ``kind``, ``where`` (file and row); and what its statement tells of its holder: ``name``, ``id``. None where
+        nothing is told."""
+        told: dict[str, Any] = {"where": ""}
         day = pl.col("opened").dt.convert_time_zone(zone().key).dt.date()
         rows = self.registered.filter(pl.col("account") == account).sort("ts", descending=True).with_columns(opened=day)
         for name in ("opened", "status", "bank", "outlet", "kind"):
             known = rows.get_column(name).drop_nulls()
             told[name] = known[0] if len(known) else None
+        if rows.height:
+            stand = self._places.filter(
+                (pl.col("table") == "accounts") & pl.col("event_id").is_in(rows.get_column("event_id").to_list())
+            )
+            told["where"] = "；".join(
+                f"{file}{f'「{sheet}」' if sheet else ''} 第 {row} 行"
+                for file, sheet, row in stand.select("file", "sheet", "row").iter_rows()
+            )
         mine = self._by_account.get(account)
         for name in ("name", "id"):
             known = mine.get_column(name).drop_nulls() if mine is not None else []

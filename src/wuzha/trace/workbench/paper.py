@@ -7,14 +7,13 @@ in it; the report says of its grades where they come from, and that they prove n
 from __future__ import annotations
 
 import io
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
-
-import tomllib
 
 from wuzha.events.money import yuan
 from wuzha.trace.follow import Result
@@ -29,6 +28,7 @@ FONT = "宋体"
 #: Accounts with a card in the report; the table of accounts names all.
 MOST_CARDS = 30
 _KINDS = {"ip": "IP 地址", "mac": "MAC 地址", "device": "设备"}
+_STATES = {"active": "正常", "dormant": "久悬", "limited": "限额", "suspended": "已止付", "closed": "已销户"}
 _EXITS = {
     "cash": "取现", "merchant": "商户消费", "third_party": "第三方支付", "crypto": "虚拟货币", "fee": "手续费",
     "hub": "大户（停止追踪）", "unknown": "去向不明",
@@ -247,18 +247,20 @@ def _shared(paper: _Paper, thresholds: Thresholds) -> None:
 def _card(paper: _Paper, c: Card) -> None:
     holder = c.register["name"] or "户名不详"
     paper.head(f"账户 {c.account}（{holder}）", 1)
+    state = _STATES.get(c.register["status"], c.register["status"])
     known = [f"开户行 {c.register['bank']}" if c.register["bank"] else "",
              f"开户 {c.register['opened']:%Y-%m-%d}" if c.register["opened"] else "",
-             f"状态 {c.register['status']}" if c.register["status"] else ""]  # fmt: skip
+             f"状态 {state}" if state else ""]  # fmt: skip
     if any(known):
         paper.words("，".join(k for k in known if k) + "。")
     paper.state(
-        f"{_at(c.first)} 至 {_at(c.last)}，{c.days} 天有流水：收入 {c.n_in} 笔 {yuan(c.in_fen)} 元，支出 {c.n_out} 笔 "
-        f"{yuan(c.out_fen)} 元" + (f"，末次余额 {yuan(c.balance_last)} 元" if c.balance_last is not None else "") + "。",
+        f"{_at(c.first)} 至 {_at(c.last)}，{c.days} 天有流水：收入 {c.n_in} 笔 {yuan(c.in_fen)} 元，"
+        f"支出 {c.n_out} 笔 {yuan(c.out_fen)} 元"
+        + (f"，末次余额 {yuan(c.balance_last)} 元。" if c.balance_last is not None else "。"),
         c.rows,
     )  # fmt: skip
     if c.opened_days is not None:
-        paper.state(f"开户后 {c.opened_days} 天首次使用。", c.rows[:1])
+        paper.state(f"开户后 {c.opened_days} 天首次使用（开户日见 {c.register['where'] or '账户信息'}）。", c.rows[:1])
     if c.largest_in is not None:
         paper.state(
             f"最大一笔收入 {yuan(c.largest_in['fen'])} 元，{_at(c.largest_in['local'])}，来自 "
@@ -303,8 +305,9 @@ def _flow(paper: _Paper, result: Result) -> None:
     }  # fmt: skip
     cited = [by_id[e["source"], e["event_id"]] for e in result.edges if (e["source"], e["event_id"]) in by_id]
     paper.state(
-        f"自 {theft['at']} 起，按 {result.policy} 规则：被骗 {yuan(t['stolen_fen'])} 元 = 现存 {yuan(t['held_fen'])} 元 + "
-        f"已离开 {yuan(t['exited_fen'])} 元 + 去向不明 {yuan(t['unknown_fen'])} 元。", cited,
+        f"自 {theft['at']} 起，按 {result.policy} 规则：被骗 {yuan(t['stolen_fen'])} 元 = "
+        f"现存 {yuan(t['held_fen'])} 元 + 已离开 {yuan(t['exited_fen'])} 元 + 去向不明 {yuan(t['unknown_fen'])} 元。",
+        cited,
     )  # fmt: skip
     for note in result.notes:
         paper.words(note)
