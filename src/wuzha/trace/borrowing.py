@@ -18,10 +18,10 @@ def borrowed(typing_context: Any, arrays: types.BaseTuple) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         out = []
-        for kind, value in zip(signature.args[0], cgutils.unpack_tuple(builder, values[0]), strict=True):
+        for kind, value in zip(signature.args[0], cgutils.unpack_tuple(builder, values[0]), strict=True):  # type: ignore[no-untyped-call]
             array = context.make_array(kind)(context, builder, value)
-            array.meminfo = cgutils.get_null_value(array.meminfo.type)
-            array.parent = cgutils.get_null_value(array.parent.type)
+            array.meminfo = cgutils.get_null_value(array.meminfo.type)  # type: ignore[no-untyped-call]
+            array.parent = cgutils.get_null_value(array.parent.type)  # type: ignore[no-untyped-call]
             out.append(array._getvalue())
         return context.make_tuple(builder, signature.return_type, out)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -17,7 +17,7 @@ from wuzha.events import clock
 from wuzha.events.money import parse_yuan
 from wuzha.respond.codes import codes
 from wuzha.respond.reveal import check_purpose
-from wuzha.trace import POLICIES, Policy, Result, Theft
+from wuzha.trace import POLICIES, Result, Theft
 from wuzha.trace.workbench import card, flow, passings, report, shared
 from wuzha.trace.workbench.flow import Flow, listed
 from wuzha.trace.workbench.paper import says, words
@@ -117,10 +117,10 @@ def _file(sight: Sight, name: str) -> str:
     return sight.text(name.rpartition("/")[2])
 
 
-def _cite(got: Got, sight: Sight, rows: Any) -> str:
+def _cite(got: Got | None, sight: Sight, rows: Any) -> str:
     """Where rows stand, short: the first runs, and how many rows there are."""
     told = []
-    for c in got.books.cites.of(rows):
+    for c in got.books.cites.of(rows) if got is not None else ():
         runs = "、".join(str(x) if x == y else f"{x}–{y}" for x, y in c.runs[:3])
         sheet = f"「{c.sheet}」" if c.sheet else ""
         told.append(f"{_file(sight, c.file)}{sight.text(sheet)} {runs}{'…' if len(c.runs) > 3 else ''}")
@@ -145,7 +145,7 @@ def _theft(got: Got, t: int, amount: str) -> Theft:
 def _trace(got: Got, t: int, policy: str, amount: str) -> Result:
     theft = _theft(got, t, amount)
     try:
-        return got.books.followed(theft, cast("Policy", policy) if policy in POLICIES else "fifo")
+        return got.books.followed(theft, policy if policy in POLICIES else "fifo")
     except ValueError as error:
         raise Refused("bench_amount") from error
 

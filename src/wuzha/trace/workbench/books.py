@@ -142,6 +142,6 @@ class Books:
             )
         mine = self._by_account.get(account)
         for name in ("name", "id"):
-            known = mine.get_column(name).drop_nulls() if mine is not None else []
-            told[name] = known[0] if len(known) else None
+            named = mine.get_column(name).drop_nulls().to_list() if mine is not None else []
+            told[name] = named[0] if named else None
         return told

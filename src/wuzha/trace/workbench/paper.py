@@ -267,9 +267,8 @@ def _card(paper: _Paper, c: Card) -> None:
             f"{c.largest_in['other'] or c.largest_in['other_name'] or '现金'}。", [c.largest_in["i"]],
         )  # fmt: skip
     if c.passed_fen and c.median_s is not None:
-        cited = [i for p in c.passings for i in (*p.ins, *p.outs)] or next(
-            m.rows for m in c.measures if m.code == "fast_days"
-        )
+        cited = [i for p in c.passings for i in (*p.ins, *p.outs)]
+        cited = cited or [i for m in c.measures if m.code == "fast_days" for i in m.rows]
         paper.state(f"收入中有 {yuan(c.passed_fen)} 元很快转出，中位停留 {duration(c.median_s)}。", cited)
     busy = sorted((h for h in c.hours if h["in"] + h["out"]), key=lambda h: -(h["in"] + h["out"]))[:3]
     if busy:
