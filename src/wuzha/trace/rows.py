@@ -6,7 +6,9 @@ firm goes to whom the firm's own file names.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ READ = (
     "payer_balance_fen", "payee_balance_fen", "side", "seq", "cash", "merchant", "merchant_id", "bank_ref",
 )  # fmt: skip
 Arrays = dict[str, npt.NDArray[Any]]
+#: So few rows are hashed before a second thread has begun.
+_ALONE = 200_000
 
 
 def read(path: Path) -> tuple[pa.Table, list[Reject]]:
@@ -44,22 +48,29 @@ def read(path: Path) -> tuple[pa.Table, list[Reject]]:
     if not files or not files[0].is_file():
         raise FileNotFoundError(f"{path} holds no transfers (transfers.parquet)")
     table = TABLES["transfers"]
-    parts = []
-    try:
-        room.check(files, READ)
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path}: {error}") from error
+    checked = {c.name for c in table.all_columns if c.required or c.values or c.minimum is not None}
+    wanted: list[list[str]] = []
     for file in files:
-        try:
+        with _named(file):
             schema = pq.read_schema(file)
             conform(table, schema.empty_table())
-            checked = {c.name for c in table.all_columns if c.required or c.values or c.minimum is not None}
-            wanted = [c for c in schema.names if c in checked or c in READ]
-            parts.append(conform(table, pq.read_table(file, columns=wanted)))
-        except (ValueError, OSError, pa.ArrowException) as error:
-            raise ValueError(f"{file}: {error}") from error
+            wanted.append([c for c in schema.names if c in checked or c in READ])
+    room.check(files, {c for columns in wanted for c in columns})
+    parts = []
+    for file, columns in zip(files, wanted, strict=True):
+        with _named(file):
+            parts.append(conform(table, pq.read_table(file, columns=columns)))
     rows, rejects = check(table, pa.concat_tables(parts))
     return rows.select(list(READ)), rejects
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """What goes wrong with a file is said with its name."""
+    try:
+        yield
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def moved(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
@@ -184,8 +195,11 @@ def arrays(rows: pa.Table) -> Arrays:
         return _ints(rows.column(name), null) if name in rows.column_names else np.broadcast_to(np.int64(null), n)
 
     marks = ints("marks", 0)
-    with ThreadPoolExecutor(2) as both:  # hashing lets go of the interpreter
-        payer, payee = both.map(lambda name: hash_text(rows.column(name)), ("payer", "payee"))
+    if n < _ALONE:
+        payer, payee = hash_text(rows.column("payer")), hash_text(rows.column("payee"))
+    else:
+        with ThreadPoolExecutor(2) as both:  # hashing lets go of the interpreter
+            payer, payee = both.map(lambda name: hash_text(rows.column(name)), ("payer", "payee"))
     return {
         "ts": _ints(rows.column("ts").cast(pa.int64()), 0),
         "payer": payer,
