@@ -41,7 +41,7 @@ check:  ## Format, lint, strict types, the import rule
 	@.venv/bin/mypy
 	@$(PY) -m pytest tests/test_house.py
 
-soak:  ## Slow proofs
+soak:  ## Slow proofs, one of them an hour long (WUZHA_SOAK_S=600: ten minutes)
 	@$(SETUP) test
 	@$(PY) -m pytest -m soak --durations 15 $(ARGS)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -75,3 +78,17 @@ def test_killed_in_every_part_it_loses_nothing_and_finds_the_same() -> None:
     assert (told["lost"], told["duplicated"], told["alerts_differ"]) == (0, 0, 0), told
     assert (told["history_wrong"], told["unsent"]) == (0, 0), told
     assert told["events"] == told["undisturbed_events"] > 0 and told["alerts"] > 0
+
+
+@pytest.mark.soak
+def test_an_hour_at_twice_the_peak_with_kills(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the machine cannot take it in, senders are sent away and come again; ``WUZHA_SOAK_S`` says how long."""
+    seconds = float(os.environ.get("WUZHA_SOAK_S", "3600"))
+    told = recovery.run(
+        kills=max(6, round(seconds / 30)), people=20_000, rate=110_000.0, seed=9, seconds=seconds, say=lambda _: None
+    )
+    with capsys.disabled():
+        sys.stdout.write(f"\n{json.dumps(told)}\n")
+    assert (told["lost"], told["duplicated"], told["alerts_differ"]) == (0, 0, 0)
+    assert (told["history_wrong"], told["unsent"]) == (0, 0)
+    assert told["events"] == told["undisturbed_events"] and told["alerts"] > 0

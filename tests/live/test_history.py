@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from wuzha.events import clock
 from wuzha.live import history
 from wuzha.live.appender import Batch
 from wuzha.live.keeping import keep, seal_due, trim
@@ -87,7 +88,9 @@ def test_rows_end_where_their_basis_or_retention_ends(tmp_path: Path) -> None:
     assert history.expire(tmp_path, START) == 0
     assert history.expire(tmp_path, soon) == 50
     assert {r >> 20 for r in refs(tmp_path)} == {2, 3}
-    assert history.end_of(later, START, 30) == START + timedelta(days=30)
+    midnight = datetime(2026, 4, 2, tzinfo=clock.zone())  # START is a morning of 2 March there
+    assert history.end_of(later, START, 30) == history.end_of(None, START + timedelta(hours=9), 30) == midnight
+    assert history.end_of(soon, START, 30) == soon and history.end_of(None, midnight, 1) == midnight + timedelta(days=2)
     assert history.end_of(None, START, None) is None
 
 

@@ -265,6 +265,7 @@ def test_a_batch_that_cannot_be_worked_on_is_set_aside_and_the_line_goes_on(
         with pytest.raises(ValueError, match="nobody thought of"):
             follow(db, given, until)
     assert reached(engine) == 4 and aside.count(tmp_path) == 1
+    assert aside.Aside(tmp_path).trace(5)[-1].startswith("test_worker.py:") and not aside.Aside(tmp_path).trace(4)
     follow(db, given, until)
     monkeypatch.undo()
     assert reached(engine) == until

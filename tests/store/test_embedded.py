@@ -145,6 +145,25 @@ def test_a_killed_postmaster_whose_children_linger_is_waited_for(folder: Path) -
     assert again.stop()
 
 
+def test_one_killed_while_it_comes_up_is_started_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(folder)
+    waits, died = Server._wait_ready, []
+
+    def killed(self: Server, deadline: float) -> None:
+        if not died:
+            pid = self.pid()
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            died.append(pid)
+        waits(self, deadline)
+
+    monkeypatch.setattr(Server, "_wait_ready", killed)
+    server.start()
+    _row(server, "first")
+    assert died and server.pid() not in (None, died[0]) and _rows(server) == ["first"]
+    assert server.stop()
+
+
 def _own_and_die(folder: Path) -> None:
     """A process starts the server and is killed."""
     code = f"import os, sys, signal\nfrom wuzha.store.embedded import Server\nServer({str(folder)!r}).start()\n"

@@ -111,6 +111,7 @@ def recovery_command(
     people: int = typer.Option(20_000, "--people", min=200, help="Residents of the city whose events are sent."),
     rate: float = typer.Option(10_000.0, "--rate", min=1.0, help="Events offered a second."),
     seconds: float = typer.Option(0.0, "--seconds", min=0.0, help="Go on for so long; 0: as long as the kills take."),
+    subjects: int = typer.Option(10_000_000, "--subjects", min=0, help="Subjects of the start that is timed; 0: none."),
     quick: bool = QUICK,
     seed: int = SEED,
     as_json: bool = JSON_OPTION,
@@ -119,9 +120,33 @@ def recovery_command(
     from . import recovery
 
     if quick:
-        kills, people, rate, seconds = min(kills, 6), 500, 2_000.0, 0.0
+        kills, people, rate, seconds, subjects = min(kills, 6), 500, 2_000.0, 0.0, min(subjects, 100_000)
     emit(
-        recovery.run(kills=kills, people=people, rate=rate, seed=seed, seconds=seconds or None, say=say),
+        recovery.run(
+            kills=kills, people=people, rate=rate, seed=seed, seconds=seconds or None, subjects=subjects, say=say
+        ),
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@bench.command("disk")
+def disk_command(
+    rows: int = typer.Option(2_000_000, "--rows", min=10_000, help="Events sent."),
+    rate: float = typer.Option(20_000.0, "--rate", min=1.0, help="Events a second that are reckoned for."),
+    days: int = typer.Option(30, "--days", min=1, help="Days of history that are kept."),
+    duplicates: int = typer.Option(30, "--duplicates-days", min=8, help="WUZHA_DUPLICATES_DAYS."),
+    quick: bool = QUICK,
+    seed: int = SEED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """What an event takes of the disk, and how many days of a rate this machine's disk holds."""
+    from . import disk
+
+    say("making events and sending them to a holder; then they are sealed and weighed")
+    emit(
+        disk.run(
+            rows=min(rows, 200_000) if quick else rows, rate=rate, days=days, duplicates_days=duplicates, seed=seed
+        ),
         as_json=as_json,
     )
 

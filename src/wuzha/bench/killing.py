@@ -28,8 +28,8 @@ from .serving import Served, called, works_on
 PARTS = ("doors", "engine", "database", "everything", "doors", "engine", "database", "server", "keeping")
 #: In this time a commit that was under way in the database has come to its end, whoever asked for it was killed.
 _LAST_S = 0.1
-#: Of so many kills one comes before the server works again.
-_HASTY = 4
+#: Of so many kills the first one comes alone; the others follow one another while the server comes back.
+_TURN = 5
 
 
 def order(kills: int, chance: random.Random) -> list[str]:
@@ -44,15 +44,10 @@ def order(kills: int, chance: random.Random) -> list[str]:
 
 @dataclass
 class Kills:
-    """What was killed, and the seconds until it worked again (of kills that came before that: until it did)."""
+    """What was killed, and the seconds until it worked again after kills that came alone."""
 
     by: Counter[str] = field(default_factory=Counter)
     restart_s: dict[str, list[float]] = field(default_factory=dict)
-
-    def took(self, part: str, seconds: float) -> None:
-        """Note one."""
-        self.by[part] += 1
-        self.restart_s.setdefault(part, []).append(seconds)
 
 
 @dataclass
@@ -78,12 +73,12 @@ class Killer:
         for number, part in enumerate(parts):
             self.rest(pause(number))
             self._kill(part)
-            if number % _HASTY != _HASTY - 1:
+            if number % _TURN in (0, _TURN - 1):
                 self.recovered()
         self.recovered()
         return self.done
 
-    def recovered(self, seconds: float = 300.0) -> None:
+    def recovered(self, seconds: float = 900.0) -> None:
         """Wait until the server works again. RuntimeError where it does not, or a sender failed."""
         end = time.monotonic() + seconds
         while self._open:
@@ -110,6 +105,7 @@ class Killer:
                 raise RuntimeError(f"there was no {part} to kill for two minutes: {self._served.said[-3000:]}")
             time.sleep(0.02)
         at = time.monotonic()
+        self.done.by[part] += 1
         time.sleep(_LAST_S)
         self._open.append(_Open(part, at, max(self._stands()[0], self._reached)))
 
@@ -157,8 +153,8 @@ class Killer:
             return
         reached, head = self._stands()
         if reached > max(k.stood for k in self._open) or (0 <= reached == head):
-            for kill in self._open:
-                self.done.took(kill.part, time.monotonic() - kill.at)
+            if len(self._open) == 1:
+                self.done.restart_s.setdefault(self._open[0].part, []).append(time.monotonic() - self._open[0].at)
             self._open.clear()
 
     def _stands(self) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def _sender(db: Database) -> str:
         return keys.issue(conn, number).key
 
 
-def _send(url: str, key: str, offered: Bodies, offered_per_s: int) -> _Sent:
+def _send(url: str, key: str, offered: Bodies, offered_per_s: float) -> _Sent:
     """All bodies at their time; returns when each has been answered."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": ARROW}
     place = url.removeprefix("http://").rstrip("/")
@@ -157,6 +157,11 @@ def _send(url: str, key: str, offered: Bodies, offered_per_s: int) -> _Sent:
         for one in begun:
             one.result()
     return sent
+
+
+def offer(db: Database, url: str, offered: Bodies, offered_per_s: float = 1e9) -> None:
+    """Send all of ``offered`` as a registered sender; at once where no rate is given."""
+    _send(url, _sender(db), offered, offered_per_s)
 
 
 def _ms(waits: list[float], q: int) -> float | None:

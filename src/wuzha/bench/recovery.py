@@ -7,6 +7,7 @@ runs is shared; a run in which nothing was found is no proof and ends as an erro
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 import time
@@ -26,7 +27,7 @@ from wuzha.events.batch import conform
 from wuzha.store import Database
 from wuzha.store.embedded import Server
 
-from . import outcome
+from . import outcome, starting
 from .arriving import Arriving
 from .killing import Killer, Kills, order
 from .machine import machine
@@ -34,27 +35,31 @@ from .retrying import Senders, Tally, caught_up, post, registered
 from .serving import Served, free_port
 
 DAYS = 3
-#: A small server's ways in quick succession, so that kills fall into all of them.
-_DISTURBED = {"WUZHA_SNAPSHOT_S": "2", "WUZHA_SEAL_ROWS": "20000", "WUZHA_LEASE_S": "2"}
+#: What a server does now and then it does often, so that kills fall into all of it; senders are sent away soon.
+_DISTURBED = {"WUZHA_SNAPSHOT_S": "2", "WUZHA_SEAL_ROWS": "20000", "WUZHA_LEASE_S": "2", "WUZHA_LAG_S": "60"}
+#: Where it goes on for long: a segment is many files.
+_LONG = {"WUZHA_SEAL_ROWS": "1000000"}
 _CAUGHT_UP_S = 7200.0
 
 
 def run(
-    *, kills: int, people: int, rate: float, seed: int, seconds: float | None = None, say: Callable[[str], None]
-) -> dict[str, Any]:
+    *, kills: int, people: int, rate: float, seed: int, seconds: float | None = None, subjects: int = 0,
+    say: Callable[[str], None],
+) -> dict[str, Any]:  # fmt: skip
     """Kill ``kills`` times while a city of ``people`` is sent at ``rate`` events a second: as long as the kills take,
-    or for ``seconds``, over which they are then spread.
+    or for ``seconds``, over which they are then spread. Then a start with so many ``subjects`` is timed (`starting`).
 
     Returns ``{kills, events, lost, duplicated, alerts_differ, restart_s, ...}``. ``lost``, ``duplicated``: events that
     were answered for and are not in the log, and that stand there more than once. ``alerts_differ``: rows of alerts,
     evidence, warnings, suspects, vault and relations that stand in one of the two only (``differ_by``: which).
     ``history_wrong``: sealed rows that do not stand in history exactly once. ``unsent``: levels of alerts that have no
-    warning to leave, or two. ``restart_s``: from a kill until an event begun after it is answered and results go on.
+    warning to leave, or two. ``restart_s``: from a kill that came alone until an event begun after it is answered
+    and results go on.
     """
     chance = random.Random(seed)
     say(f"generating a city of {people}")
     arriving = Arriving(_city(people, seed), DAYS)
-    with _two() as (shaken, calm):
+    with _two(_DISTURBED if seconds is None else _DISTURBED | _LONG) as (shaken, calm):
         begun = time.monotonic()
         tally, done = _disturbed(shaken, arriving, kills, rate, seconds, chance, say)
         took = time.monotonic() - begun
@@ -91,6 +96,8 @@ def run(
         "seconds": round(took, 1),
         "resent": {"broken": tally.broken, "rows_known": tally.known,
                    "refused": {str(k): n for k, n in sorted(tally.refused.items())}},
+        **(starting.run(subjects) if subjects else {}),
+        "load": round(os.getloadavg()[2], 1),
         "machine": machine(),
     }  # fmt: skip
 
@@ -101,7 +108,7 @@ def _city(people: int, seed: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _two() -> Iterator[tuple[Served, Served]]:
+def _two(disturbed: dict[str, str]) -> Iterator[tuple[Served, Served]]:
     """Two holders in folders of their own, not started; nothing is left of them."""
     with tempfile.TemporaryDirectory(prefix="wuzha-bench-") as folder:
         place = Path(folder)
@@ -109,7 +116,7 @@ def _two() -> Iterator[tuple[Served, Served]]:
         (place / "centre.key").write_text("nobody listens there")
         outwards = ("--centre", f"http://127.0.0.1:{free_port()}", "--centre-key-file", str(place / "centre.key"))
         told = {"WUZHA_LOG_LEVEL": "error"}
-        shaken = Served.role(place / "shaken", "holder", *outwards, environment=told | _DISTURBED)
+        shaken = Served.role(place / "shaken", "holder", *outwards, environment=told | disturbed)
         calm = Served.role(place / "calm", "holder", *outwards, environment=told)
         try:
             yield shaken, calm

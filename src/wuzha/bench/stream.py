@@ -208,7 +208,7 @@ _TIMED, _SIZE = 1 << 18, 1 << 12
 _BEGIN_US = 1_780_000_000_000_000
 
 
-def _calls(callers: Any, callees: Any, first: int, step_us: int) -> Any:
+def calls(callers: Any, callees: Any, first: int, step_us: int) -> Any:
     """Calls of 70 seconds between numbered lines, one every so many microseconds."""
     import numpy as np
     import pyarrow as pa
@@ -258,14 +258,14 @@ def _pointed(subjects: int, again: int) -> tuple[float, float]:
     for at in range(0, half, size):
         position += 1
         numbers = np.arange(at, min(at + size, half), dtype=np.int64)
-        engine.feed(encode("calls", _calls(numbers, numbers + half, at, step), position))
+        engine.feed(encode("calls", calls(numbers, numbers + half, at, step), position))
     once = sum(engine.sizes().values()) / engine.n_subjects
     rng = np.random.default_rng(7)
     spent = 0.0
     for at in range(0, again, _SIZE):
         position += 1
         n = min(_SIZE, again - at)
-        rows = _calls(rng.integers(0, subjects, n), rng.integers(0, subjects, n), half + at, step)
+        rows = calls(rng.integers(0, subjects, n), rng.integers(0, subjects, n), half + at, step)
         begun = time.perf_counter()
         engine.feed(encode("calls", rows, position))
         spent += time.perf_counter() - begun

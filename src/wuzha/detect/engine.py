@@ -373,12 +373,14 @@ class Engine:
         engine = cls(rules)
         empty = engine._state
         kept: dict[str, npt.NDArray[Any]] = {}
-        for name in ARENAS:
-            kept[name] = layout.room(max(1024, arrays[name].shape[0]), getattr(empty, name).dtype)
-            kept[name][: arrays[name].shape[0]] = arrays[name]
-        for name in (*TABLES_OF, *_PLAIN):
+        for name in (*ARENAS, *TABLES_OF, *_PLAIN):
             if arrays[name].dtype != getattr(empty, name).dtype:
                 raise ValueError(f"snapshot array {name} has another layout")
+        for name in ARENAS:
+            kept[name] = layout.filled(arrays[name], max(1024, arrays[name].shape[0]))
+        for name in TABLES_OF:
+            kept[name] = layout.filled(arrays[name], arrays[name].shape[0])
+        for name in _PLAIN:
             kept[name] = arrays[name].copy()
         kept["people"], kept["tallies"], kept["added"] = empty.people, empty.tallies, empty.added
         engine._state = State(**kept)

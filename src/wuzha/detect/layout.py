@@ -257,6 +257,14 @@ def room(size: int, dtype: np.dtype[Any]) -> Array:
     return np.frombuffer(kept, np.uint8)[:length].view(dtype)
 
 
+def filled(records: Array, size: int) -> Array:
+    """A copy of ``records`` with room for ``size`` of them. It is bytes that are copied: records have gaps."""
+    out = room(size, records.dtype)
+    n = records.shape[0] * records.dtype.itemsize
+    out.view(np.uint8)[:n] = records.view(np.uint8)
+    return out
+
+
 def fresh() -> State:
     """An empty state."""
     arrays: dict[str, Array] = {name: room(1024, dtype) for name, (dtype, _) in (_ARENAS | _MADE_AGAIN).items()}

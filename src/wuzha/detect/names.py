@@ -10,7 +10,7 @@ class Names:
     """Append-only texts; ``names[i]`` is the i-th."""
 
     def __init__(self, data: npt.NDArray[np.uint8] | None = None, offsets: npt.NDArray[np.int64] | None = None) -> None:
-        self._data = bytearray(b"" if data is None else data.tobytes())
+        self._data = bytearray(b"" if data is None else data.data)
         self._offsets = np.zeros(1024, np.int64)
         self._n = 0
         if offsets is not None:

@@ -2,8 +2,8 @@
 
 Kept true here: a row of the log stands in history exactly once; a file is whole or absent; ``sealed.json`` moves on
 only after every file of its segment is durable, and files beyond it are leftovers, removed before sealing goes on.
-Names and identity numbers (vault columns) do not go to history. A row ends at its ``until``: the end of its basis or
-its source's retention, whichever is first.
+Names and identity numbers (vault columns) do not go to history. A row ends at its ``until``: the end of its basis, or
+of the day on which its source's retention is over, whichever is first.
 
 Days are the deployment's. The bucket is the stored hash of the row's first subject, modulo `BUCKETS`. Columns beyond
 the table's own: ``ref`` (position << 20 | row), ``late``, ``basis``, ``until``.
@@ -14,8 +14,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 
 from wuzha.events import TABLES, clock
 from wuzha.events.hashing import hash_text
+from wuzha.store import durable
 
 from .late import Watermarks
 from .snapshots import sync_folder
@@ -78,7 +80,7 @@ def seal(folder: Path, batches: Iterable[LogBatch], last: int) -> int:
         whole = pa.concat_tables(parts)
         rows += whole.num_rows
         _write(folder, table, whole, f"{before.position + 1:012d}-{last:012d}.parquet")
-    _replace(folder / "sealed.json", json.dumps({"position": last, "marks": marks.state()}).encode())
+    durable.write(folder / "sealed.json", json.dumps({"position": last, "marks": marks.state()}).encode())
     return rows
 
 
@@ -120,23 +122,17 @@ def write_parquet(path: Path, rows: pa.Table) -> None:
     """Write a file durably: beside its place, synced, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(rows, temporary, compression="zstd")
-    handle = os.open(temporary, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(temporary, path)
-    sync_folder(path.parent)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+        pq.write_table(rows, temporary, compression="zstd")
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk gets its room back
+        raise
     sync_folder(path.parent)
 
 
@@ -199,12 +195,17 @@ def expire(folder: Path, now: datetime) -> int:
             write_parquet(path, kept)
         else:
             path.unlink()
+            with suppress(OSError):  # others are in there still
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
     return dropped
 
 
 def end_of(basis_until: datetime | None, received_at: datetime, retention_days: int | None) -> datetime | None:
-    """When rows must be gone: at the end of their basis or of their source's retention, whichever is first."""
+    """When rows must be gone: at the end of their basis or with the end of the day (of the deployment) on which their
+    source's retention is over, whichever is first. So what came on one day goes at one moment, in whole files."""
     ends = [basis_until] if basis_until is not None else []
     if retention_days is not None:
-        ends.append(received_at + timedelta(days=retention_days))
+        over = (received_at + timedelta(days=retention_days)).astimezone(clock.zone())
+        ends.append(datetime.combine(over.date() + timedelta(days=1), time.min, clock.zone()).astimezone(UTC))
     return min(ends, default=None)

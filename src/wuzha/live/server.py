@@ -70,6 +70,8 @@ _READY_S = 900.0
 _LONG_S = 15.0
 #: A database that does not come up again is given this time before the next try.
 _AGAIN_S = 2.0
+#: Tries before a server that starts gives its database up.
+_TRIES = 5
 
 
 class CannotServe(Exception):
@@ -98,14 +100,7 @@ def serve(
             if not StoreSettings().dsn:  # before the database, which so has a keeper as long as it runs
                 keeper = _python("wuzha.live.keeper", str(os.getpid()))
                 supervisor.start(Child("database keeper", keeper, environment, death=0))
-            db = databases.enter_context(opened())
-            with db.connect("web") as conn:
-                refuse_unsafe(conn)
-            if settings.role in _LOGGING:
-                say_log(db, say)
-            with db.connect("web") as conn:
-                if settings.role in FIRST_UNIT:
-                    first_unit(conn, FIRST_UNIT[settings.role])
+            db = _database(settings, databases, say)
             later: list[Child] = []
             beside: list[Child] = []
             for name, module, stop_s in PROCESSES[settings.role]:
@@ -150,6 +145,29 @@ def serve(
             say("Stopping")
             supervisor.stop()
     say("Stopped; everything acknowledged is kept")
+
+
+def _database(settings: Settings, databases: ExitStack, say: Callable[[str], None]) -> Database:
+    """The database, migrated, with settings under which it may be used; one that dies meanwhile is started again."""
+    for left in reversed(range(_TRIES)):
+        with ExitStack() as opening:
+            try:
+                db = opening.enter_context(opened())
+                with db.connect("web") as conn:
+                    refuse_unsafe(conn)
+                if settings.role in _LOGGING:
+                    say_log(db, say)
+                with db.connect("web") as conn:
+                    if settings.role in FIRST_UNIT:
+                        first_unit(conn, FIRST_UNIT[settings.role])
+                databases.push(opening.pop_all())
+                return db
+            except psycopg.OperationalError as error:
+                if left == 0:
+                    raise
+                say(f"Database: {str(error).strip() or type(error).__name__}; trying again in {_AGAIN_S:g} s")
+        time.sleep(_AGAIN_S)
+    raise AssertionError("each try returns or raises")
 
 
 def _certified(settings: Settings) -> bool:

@@ -65,6 +65,8 @@ _SETTINGS = {
     "log_rotation_age": "1d",
     "log_line_prefix": "%m [%p] %q%u@%d ",
 }
+#: How often one that dies while it comes up is started.
+_STARTS = 3
 #: First uid tried for the server where we are root; one without an account is taken.
 _FIRST_UID = 58432
 #: libpq's limit for a socket's path is 107 bytes.
@@ -306,8 +308,14 @@ class Server:
                 if self.pid() is not None:
                     raise
             # The one found running was dying, killed a moment ago: it is no reason not to start another.
-        self._launch(programs, timeout_s)
-        self._wait_ready(time.monotonic() + timeout_s)
+        for left in reversed(range(_STARTS)):
+            self._launch(programs, timeout_s)
+            try:
+                return self._wait_ready(time.monotonic() + timeout_s)
+            except ServerError:
+                if left == 0 or self.pid() is not None:
+                    raise
+            # It died while it came up, as one does that is killed: neither is that a reason.
 
     def _launch(self, programs: Path, timeout_s: float) -> None:
         place = self._place()
