@@ -7,7 +7,7 @@ from tests.eventlog import block, city, rows
 
 from wuzha import detect
 from wuzha.detect.files import Collected
-from wuzha.detect.pipeline import changes
+from wuzha.detect.pipeline import changes, guessed
 
 
 def _all_judged(engine):
@@ -65,6 +65,18 @@ def test_two_cores_give_what_one_gives():
     alone = detect.Engine()
     expected = [repr(alone.feed(detect.encode(*batch))) for batch in batches]
     assert [repr(one) for one in changes(detect.Engine(), batches)] == expected
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, 3, 2**31 - 1, -(2**31)])
+def test_a_wrong_guess_of_a_subjects_number_changes_nothing(wrong):
+    log = block(city(4))
+    alone, guessing = detect.Engine(), detect.Engine()
+    for begin in range(0, len(log), 50):
+        part = log.slice(begin, begin + 50)
+        numbers = guessed(guessing, part)
+        numbers[::2] = wrong
+        assert repr(guessing.feed(part, numbers)) == repr(alone.feed(part))
+    assert guessing.subjects() == alone.subjects()
 
 
 def test_touching_the_state_changes_nothing():

@@ -22,6 +22,7 @@ def _windows(S, s):
     x = S.subjects[s]
     if x.cells >= 0:
         fetch(S.cells, np.int64(x.cells) + x.n_cells - 1, 0)
+        fetch(S.cells, np.int64(x.cells) + x.n_cells, 0)
     if x.owner >= 0:
         fetch(S.members, x.owner, 0)
     if x.tally >= 0:
@@ -64,7 +65,8 @@ def ask(E, S, i, end, group):
                 fetch(S.halves, np.int64(place_of(S.halves, natural)), 0)
             x = S.subjects[E.ids[j, 0]]
             if x.ring >= 0:
-                fetch(S.contacts, np.int64(x.ring) + x.n_ring, 0)
+                full = x.n_ring == 1 << x.ring_class
+                fetch(S.contacts, np.int64(x.ring) + (x.ring_at if full else x.n_ring), 0)
     j = i + NEXT
     if j < end:
         for c in range(2):

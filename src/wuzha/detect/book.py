@@ -52,6 +52,7 @@ class Book(NamedTuple):
     op: Array  # by feature
     width: Array  # buckets
     skip: Array  # buckets before now that are left out
+    end: Array  # width + skip: from so many buckets back on an event does not count
     attribute: Array
     formula_at: Array  # by feature: its program
     formula_n: Array

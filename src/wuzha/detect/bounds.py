@@ -315,8 +315,8 @@ def bounds(
     spans: list[int] = []
     number: list[dict[tuple[int, bytes], int]] = []
     for group, most in enumerate((N_SIGNALS, N_OWN)):
-        here = asked[group]
-        kept = sorted(sorted(here, key=lambda s: -here[s])[:most])
+        times = asked[group]
+        kept = sorted(sorted(times, key=lambda s: -times[s])[:most])
         number.append({signal: i for i, signal in enumerate(kept)})
         spans += [sum(signal[0] < span for signal in kept) for span in range(len(SPANS) + 2)]
         lists: dict[int, list[int]] = {}
@@ -346,10 +346,10 @@ def bounds(
         for (span, _), i in number[group].items():
             span_bits[group, span] |= _bit(i)
     cap_at, caps = list[int](), list[tuple[int, int, int, int]]()
-    for mine in capped:
+    for limits in capped:
         cap_at.append(len(caps))
-        known = [(*cap_of[f], most) for f, most in mine if f in cap_of and cap_of[f][0] in number[1]]
-        caps += [(number[1][signal], signal[0], int(both), most) for signal, both, most in known]
+        told = [(*cap_of[f], k) for f, k in limits if f in cap_of and cap_of[f][0] in number[1]]
+        caps += [(number[1][signal], signal[0], int(both), k) for signal, both, k in told]
     plans = [(1 << N_PLANS) - 1 if person else needs.plans(program) for person, program in rules]
     return Bounds(
         at, n, _i4(flat), _i4(spans), _i4(rule_at), _i4(rule_n), _i4(atom_at), _i4(atom_n),

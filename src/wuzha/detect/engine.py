@@ -70,11 +70,11 @@ class Engine:
 
     # ------------------------------------------------------------ the log
 
-    def feed(self, block: Block) -> Changes:
-        """Read one block; what changed. Blocks come in log order."""
+    def feed(self, block: Block, guessed: npt.NDArray[np.int32] | None = None) -> Changes:
+        """Read one block; what changed. Blocks come in log order. ``guessed``: by `pipeline.guessed`."""
         told = Told()
         if len(block):
-            ids = self._intern(block)
+            ids = self._intern(block, guessed)
             events = self._events(block, ids)
             at = 0
             while at < len(block):
@@ -96,9 +96,9 @@ class Engine:
         """Only read the state's lines that the block's events would read; nothing changes. Subjects are known ones."""
         ahead.touch(self._events(block, self._intern(block)), self._state, stream.GROUP)
 
-    def _intern(self, block: Block) -> npt.NDArray[np.int32]:
+    def _intern(self, block: Block, guessed: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.int32]:
         n, width = block.keys.shape
-        ids = np.empty((n, width), np.int32)
+        ids = np.full((n, width), -1, np.int32) if guessed is None else guessed
         keys, kinds = (np.require(a, requirements=("C", "W")) for a in (block.keys, block.kinds))
         met: list[npt.NDArray[np.int64]] = []
         for begin in range(0, n, _INTERNED):

@@ -209,21 +209,27 @@ def _sum_up(S, B, c, kind, s, word, begin, end, plain, now, acc, most, bits, fir
         at = B.need_at[c, some]
         for i in range(at, at + n):
             f = B.need_list[i]
-            if age < B.skip[f] or behind >= B.width[f] + B.skip[f]:
+            if age < B.skip[f] or behind >= B.end[f]:
                 continue
+            # only what its own operation reads
             op = B.op[f]
-            acc[f, 0] += x.n
-            acc[f, 1] += x.total
-            if x.most > most[f]:
-                most[f] = x.most
-            if op == O_DAYS:
-                bits[f] |= _1 << np.uint64((ts // DAY_US) & 63)
-            else:
+            if op == O_DISTINCT:
                 bits[f] |= x.bits
-            if ts + x.first < first[f]:
-                first[f] = ts + x.first
-            if ts + x.last > last[f]:
-                last[f] = ts + x.last
+                continue
+            if op == O_SUM:
+                acc[f, 1] += x.total
+                continue
+            acc[f, 0] += x.n
+            if op == O_COUNT:
+                continue
+            if op == O_MAX:
+                most[f] = max(most[f], x.most)
+            elif op == O_DAYS:
+                bits[f] |= _1 << np.uint64((ts // DAY_US) & 63)
+            elif op == O_SINCE_FIRST:
+                first[f] = min(first[f], ts + x.first)
+            else:
+                last[f] = max(last[f], ts + x.last)
 
 
 @entered

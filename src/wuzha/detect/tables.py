@@ -157,7 +157,7 @@ def _tables(book: RuleBook) -> Book:
         class_of_rule=_i4(alone), guarded=guarded, risk_of=risk_of,
         reach=_i4(reach), need_at=need_at.reshape(shape), need_n=need_n.reshape(shape), need_list=need_list,
         base_at=base_at, base_n=base_n, base_list=base_list,
-        op=_i4([BASE.index(f.op) for f in features]), width=width, skip=skip,
+        op=_i4([BASE.index(f.op) for f in features]), width=width, skip=skip, end=width + skip,
         attribute=_i4([REGISTER.index(f.attribute) if f.attribute else -1 for f in features]),
         formula_at=_i4(formula[0].tolist()), formula_n=_i4(formula[1].tolist()), derived_at=derived_at,
         derived_n=derived_n, derived_list=derived_list, risk=np.array([f.risk for f in features], np.uint8),

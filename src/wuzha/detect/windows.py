@@ -87,12 +87,9 @@ _AHEAD = 16
 
 
 @entered
-def intern(keys, kinds, slots, subjects, n, out, fresh):
-    """Ids of (rows, width) subject hashes; new subjects are added. ``fresh`` takes row * width + slot of each new one.
-
-    Returns (subjects now, new ones). ``slots`` and ``subjects`` have room for every key of the block.
-    """
-    m = 0
+def guess(keys, slots, out):
+    """What ids (rows, width) subject hashes seem to have, -1 none. `intern` believes none of them: another thread may
+    be writing to ``slots`` meanwhile."""
     rows, width = keys.shape
     for r in range(rows + _AHEAD):
         if r < rows:
@@ -104,13 +101,46 @@ def intern(keys, kinds, slots, subjects, n, out, fresh):
         q = r - _AHEAD
         for c in range(width):
             key = keys[q, c]
+            out[q, c] = -1
+            if key != np.uint64(0):
+                i = find(slots, key)
+                if slots[i].key == key:
+                    out[q, c] = slots[i].id
+
+
+@entered
+def intern(keys, kinds, slots, subjects, n, out, fresh):
+    """Ids of (rows, width) subject hashes; new subjects are added. ``fresh`` takes row * width + slot of each new one.
+
+    ``out`` comes with what `guess` says, or -1: an id is right where it is that of a subject with this hash, and looked
+    up where it is not. Returns (subjects now, new ones). ``slots`` and ``subjects`` have room for every key of the
+    block.
+    """
+    m = 0
+    rows, width = keys.shape
+    for r in range(rows + _AHEAD):
+        if r < rows:
+            for c in range(width):
+                if keys[r, c] != np.uint64(0):
+                    if 0 <= out[r, c] < n:
+                        fetch(subjects, out[r, c], 0)
+                    else:
+                        fetch(slots, np.int64(place_of(slots, keys[r, c])), 0)
+        if r < _AHEAD:
+            continue
+        q = r - _AHEAD
+        for c in range(width):
+            key = keys[q, c]
             if key == np.uint64(0):
                 out[q, c] = -1
                 continue
+            if 0 <= out[q, c] < n and subjects[out[q, c]].key == key:
+                continue
             i = find(slots, key)
             if slots[i].key == np.uint64(0):
-                slots[i].key = key
+                # the id first: who guesses meanwhile finds no key without it
                 slots[i].id = n
+                slots[i].key = key
                 new_subject(subjects, n, key, kinds[q, c])
                 fresh[m] = q * width + c
                 m += 1
@@ -246,7 +276,8 @@ def _make_room(me, cells, free, n, keep, at):
 
 @inner
 def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
-    """Remember that ``other`` dealt with ``s``. A full ring of 256 forgets its oldest entry."""
+    """Remember that ``other`` dealt with ``s``. A full ring of 256 forgets the entry that came in first; a smaller one
+    is cleared of what is too old where that gives much room, and grows where it does not."""
     me = subjects[s]
     if me.ring < 0:
         new = _take(free, n, N_CONTACTS, 0)
@@ -255,7 +286,7 @@ def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
         me.ring = new
         me.ring_class = 0
         me.n_ring = 0
-    if me.n_ring == 1 << me.ring_class:
+    if me.n_ring == 1 << me.ring_class and me.ring_class < RING_CLASS:
         left = 0
         newest = me.last_ts
         for j in range(me.n_ring):
@@ -263,10 +294,8 @@ def add_contact(subjects, contacts, free, n, s, other, met, ts, value, ref):
                 if left != j:
                     contacts[me.ring + left] = contacts[me.ring + j]
                 left += 1
-        if left < me.n_ring:
-            me.n_ring = left
-            me.ring_at = 0
-        elif me.ring_class < RING_CLASS:
+        me.n_ring = left
+        if left * 4 > (3 << me.ring_class):
             old = me.ring
             new_class = me.ring_class + 1
             new = _take(free, n, N_CONTACTS, new_class)
