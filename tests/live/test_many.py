@@ -42,6 +42,7 @@ def caught_up(conn: Connection, last: int, seconds: float = 120.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.soak
 def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_alert(
     enterable_tmp: Path, make_db: Callable[[], Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ except LeaseLost:
 """
 
 
+@pytest.mark.soak
 def test_four_workers_and_three_nodes_under_kills_give_what_one_process_gives(
     enterable_tmp: Path, make_db: Callable[[], Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from wuzha.events import clock
 from wuzha.live import rulebooks
 from wuzha.store import Database
@@ -14,6 +16,7 @@ from .test_share import doubled, restless, same, together
 from .test_worker import fill, follow, settings, small_city
 
 
+@pytest.mark.soak
 def test_a_rule_change_holds_from_one_place_for_all(make_db: Callable[[], Database], tmp_path: Path) -> None:
     """A rule is taken out while two partitions run; one worker with the change at the recorded place agrees."""
     sent = restless(list(small_city()))
