@@ -177,7 +177,8 @@ def test_four_workers_and_three_nodes_under_kills_give_what_one_process_gives(
             cluster.start(dead)
             last = send(sent[2 * third :])
             until(lambda: min(reached(conn)) >= last)
-            assert frozen.wait(60) == 75, "it learns that it was replaced"
+            # it learns that it was replaced, or first that what it asked the log is too old to be answered
+            assert frozen.wait(60) in (75, 1)
             again = store_log.commit(
                 web, [store_log.Batch(table=s.table, rows=s.rows, source=s.source, basis="holder_own") for s in sent]
             )
