@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wuzha.bench.outcome import outcome
-from wuzha.live import share
+from wuzha.live import share, snapshots
 from wuzha.live.lease import LeaseLost
 from wuzha.live.results import Found
 from wuzha.live.settings import Settings
@@ -148,3 +149,21 @@ def test_what_waits_for_others_gives_up_when_it_is_to_stop(db: Database, engine:
         share.wait(engine, Share(partition=1, parts=2), 0, 9, lambda: True)
     engine.execute("UPDATE wuzha.partitions SET position = 9 WHERE partition = 0")
     share.wait(engine, Share(partition=1, parts=2), 0, 9, lambda: True)
+
+
+def test_a_neighbours_snapshot_serves_where_it_is_newer_and_whole(tmp_path: Path) -> None:
+    def write(partition: int, position: int) -> Path:
+        return snapshots.write(
+            share.home_of(tmp_path, partition) / "snapshots",
+            snapshots.Snapshot(position=position, arrays={"a": np.arange(position, dtype=np.int64)}),
+        )
+
+    write(1, 5)
+    write(0, 9)
+    torn = write(2, 7)
+    torn.write_bytes(torn.read_bytes()[:-1])
+    found, _ = share.newest(tmp_path, 1, not_after=9)
+    assert found is not None and found.position == 9
+    found, passed = share.newest(tmp_path, 1, not_after=8)
+    assert found is not None and found.position == 5 and len(passed) == 1, "partition 2's is torn"
+    assert share.newest(tmp_path, 3, not_after=4) == (None, [])

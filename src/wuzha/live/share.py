@@ -154,15 +154,19 @@ def home_of(home: Path, partition: int) -> Path:
 
 def newest(home: Path, partition: int, *, not_after: int) -> tuple[snapshots.Snapshot | None, list[str]]:
     """As `snapshots.newest`, from this partition's folder or a neighbour's on this machine: all hold the same state."""
-    mine = home_of(home, partition)
-    folders = [mine, home, *sorted((home / "partitions").glob("*"))]
-    best, passed = None, list[str]()
-    for folder in dict.fromkeys(folders):
-        found, why = snapshots.newest(folder / "snapshots", not_after=not_after)
-        passed += why if folder == mine else []
-        if found is not None and (best is None or found.position > best.position):
-            best = found
-    return best, passed
+    mine = home_of(home, partition) / "snapshots"
+    others = [home / "snapshots", *sorted((home / "partitions").glob("*/snapshots"))]
+    there = [(int(p.stem), folder == mine, p) for folder in {mine, *others} for p in snapshots.listing(folder)]
+    passed: list[str] = []
+    for position, own, path in sorted(there, reverse=True):
+        if position > not_after:
+            passed += [f"{path.name}: ahead of the committed position {not_after}"] if own else []
+            continue
+        try:
+            return snapshots.read(path), passed
+        except snapshots.BadSnapshot as error:
+            passed.append(str(error))
+    return None, passed
 
 
 def floor(conn: psycopg.Connection[Any], share: Share) -> int | None:
