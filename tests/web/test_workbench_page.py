@@ -165,6 +165,20 @@ def test_a_direction_that_nobody_knows_is_asked_once_and_read_then(
     assert "没见过的收付方向" not in page and "没有读入的行" not in page
 
 
+def test_a_counterparty_without_an_account_is_masked_by_its_name(
+    house: Centre, lin: Actor, officer: Callable[..., Any], tmp_path: Path
+) -> None:
+    one = officer("lin")
+    rows = statement(
+        {"收付标志": "进", "交易金额": "90000", "交易对手账卡号": C, "交易时间": "2023-01-15 09:00:00"},
+        {"收付标志": "出", "交易金额": "90000", "交易对手账卡号": "", "对手户名": "诸葛小明",
+         "交易时间": "2023-01-15 09:05:00"},
+    )  # fmt: skip
+    at = drop(one, "/workbench", [csv_file(tmp_path / "a.csv", rows)], why="A3301", days="7").headers["location"]
+    for page in (one.get(at).text, one.get(f"{at}?a=0").text):
+        assert "诸葛小明" not in page and "诸" in page
+
+
 def test_a_sheet_that_nobody_knows_is_told_without_a_path_of_the_server(
     house: Centre, lin: Actor, officer: Callable[..., Any], tmp_path: Path
 ) -> None:

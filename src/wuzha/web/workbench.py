@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +19,10 @@ from wuzha.events.money import parse_yuan
 from wuzha.respond.codes import codes
 from wuzha.respond.reveal import check_purpose
 from wuzha.trace import POLICIES, Result, Theft
-from wuzha.trace.workbench import card, flow, passings, report, shared
+from wuzha.trace.workbench import Measure, card, flow, passings, report, shared
 from wuzha.trace.workbench.flow import Flow, listed
 from wuzha.trace.workbench.paper import says, words
+from wuzha.trace.workbench.passing import CASH
 
 from .context import Context, attempt, posted, signed_in
 from .masks import Sight
@@ -91,7 +93,7 @@ def _show(
             told |= {
                 "card": made, "entries": books.of(account).head(_SHOWN).to_dicts(),
                 "measures": [
-                    (words()[m.code][ctx.language], sight.text(says(m, ctx.language)), m) for m in made.measures
+                    (words()[m.code][ctx.language], _said(sight, m, ctx.language), m) for m in made.measures
                 ],
                 "most": max((h["in"] + h["out"] for h in made.hours), default=0) or 1,
                 "most_week": max((d["in"] + d["out"] for d in made.weekdays), default=0) or 1,
@@ -104,8 +106,22 @@ def _show(
         "workbench.html", status=status, bench=bench, got=got, said=said, sight=sight, revealed=until, form=ctx.form,
         wrong=wrong, shown=_SHOWN, codes=codes(), may=ctx.actor.may, a=a, t_no=t, policy=policy, amount=amount,
         policies=POLICIES, limits=limits, cite=partial(_cite, got, sight), file_of=partial(_file, sight),
-        text_of=_text_of, unknown=unknown_words(got.rejects) if got is not None else [], **told,
+        text_of=_text_of, party=_party, unknown=unknown_words(got.rejects) if got is not None else [], **told,
     )  # fmt: skip
+
+
+def _party(sight: Sight, named: str) -> str:
+    """A counterparty: by its account where that is known, else by its name, else cash."""
+    if named == CASH:
+        return CASH
+    return sight.subject("account", named) if any(ch.isdigit() for ch in named) else sight.name(named)
+
+
+def _said(sight: Sight, m: Measure, language: str) -> str:
+    """A measure's sentence as this officer may see it."""
+    if "names" in m.told:
+        m = replace(m, told=m.told | {"names": [_party(sight, n) for n in m.told["names"]]})
+    return sight.text(says(m, language))
 
 
 def _text_of(box: Any) -> str:

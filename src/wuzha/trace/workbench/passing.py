@@ -15,6 +15,9 @@ import polars as pl
 from .books import Books
 from .thresholds import Thresholds
 
+#: Where money went that went to nobody.
+CASH = "现金"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Passing:
@@ -99,7 +102,7 @@ def episodes(account: str, entries: pl.DataFrame, found: Matched, thresholds: Th
                 account=account, begin=begin, end=end, in_fen=sum(fen[k] for k in ins),
                 out_fen=sum(fen[k] for k in outs), passed_fen=passed, seconds=round((end - begin).total_seconds()),
                 ins=tuple(i[k] for k in ins), outs=tuple(i[k] for k in outs),
-                to=tuple(dict.fromkeys(str(other[k] or other_name[k] or "现金") for k in outs)),
+                to=tuple(dict.fromkeys(str(other[k] or other_name[k] or CASH) for k in outs)),
             )
         )  # fmt: skip
     return sorted(told, key=lambda p: (-p.passed_fen, p.begin, p.account))
