@@ -95,6 +95,10 @@ def test_the_same_key_at_the_same_time_is_decided_once(
         told = [a.json() for a in many.map(lambda i: ask(client, bank, f"t-{i % 3}"), range(24))]
     assert len({t["id"] for t in told}) == 3 and sum(not t["repeated"] for t in told) == 3
     assert superuser.execute("SELECT count(*) FROM wuzha.decisions").fetchone() == (3,)
+    by_id = {t["id"]: t for t in told}
+    for number, first in by_id.items():  # each record in a pack is its own decision's
+        why = client.get(f"/v1/decisions/{number}", headers={"Authorization": bank}).json()
+        assert why["answer"]["at"] == first["at"] and why["sides"]["payer"]["figures"]
 
 
 def test_a_missing_answer_is_named_and_recorded(client: TestClient, bank: str) -> None:
@@ -190,6 +194,7 @@ def test_a_batch_is_decided_row_by_row_as_alone(client: TestClient, bank: str, o
         single = client.get(f"/v1/decisions/{alone['id']}", headers={"Authorization": bank}).json()
         assert why["facts"] == single["facts"] and why["question"]["amount_fen"] == row["amount_fen"]
         assert why["answer"]["action"] == alone["action"] and why["sentences"]["en"]
+    assert client.get(f"/v1/decisions/{told['id']}.78", headers={"Authorization": bank}).status_code == 404
     again = client.post("/v1/decisions/transfers", content=batch(rows), headers=headers).json()
     assert again["repeated"] and again["id"] == told["id"] and again["counts"] == told["counts"]
     assert again["decisions"] == told["decisions"]

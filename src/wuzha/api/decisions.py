@@ -22,9 +22,9 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from wuzha.events import TABLES, clock
-from wuzha.live import decision, decision_policy
+from wuzha.live import decision, decision_packs, decision_policy
 from wuzha.live.asking import Asker, Heard
-from wuzha.live.decision_records import Became, KeyRefused, Record, Recorder, Stale, Standing
+from wuzha.live.decision_records import ONE, Became, KeyRefused, Record, Recorder, Stale, Standing
 from wuzha.store import keys
 from wuzha.store.sources import Source
 
@@ -84,6 +84,7 @@ class Decisions:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._callers: dict[str, tuple[float, Caller]] = {}
         self._started = False
+        self._counted = {action: doors.figures.decisions.labels(action) for action in decision_policy.ACTIONS}
 
     def asker(self) -> Asker:
         """The asker of the running loop."""
@@ -209,15 +210,31 @@ class Decisions:
         digest = decision.digest(_JSON.encode(asked))
         transfer = question.transfer(caller.source.name)
         while True:
+            answer: dict[str, Any] = {}
+            whom: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+
+            def heard(heard: Heard, answer: dict[str, Any] = answer, whom: asyncio.Future[Standing] = whom) -> None:
+                """Decide and hand over at once: who asked is woken only when the record stands."""
+                if whom.done():
+                    return  # who asked has gone
+                try:
+                    said, record = decision.decide(self.policy, question, heard, now)
+                    answer |= said
+                    row = decision.record_of(
+                        key_id=caller.key_id, source_id=caller.source.source_id, key=key, asked=digest,
+                        policy=self.policy, heard=heard, answer=said, record=record, now=now,
+                    )  # fmt: skip
+                    self.recorder.submit(row, whom)
+                except Exception as error:
+                    whom.set_exception(error)
+
             left = deadline - (time.monotonic() - begun)
-            heard = await self.asker().ask(transfer, left) if left > 0 else Heard()
-            answer, record = decision.decide(self.policy, question, heard, now)
-            row = decision.record_of(
-                key_id=caller.key_id, source_id=caller.source.source_id, key=key, asked=digest, policy=self.policy,
-                heard=heard, answer=answer, record=record, now=now,
-            )  # fmt: skip
+            if left > 0:
+                self.asker().put(transfer, left, heard)
+            else:
+                heard(Heard())
             try:
-                standing = await self.record(row)
+                standing = await whom
                 break
             except Stale:
                 continue  # the worker had lost its lease: its successor is asked, or nobody is left to
@@ -227,7 +244,7 @@ class Decisions:
         if not standing.same:
             raise other_question()
         said = standing.record["answer"] if standing.repeated else answer
-        self.doors.figures.decisions.labels(said["action"]).inc()
+        self._counted[said["action"]].inc()
         self.doors.figures.decided.observe(time.monotonic() - begun)
         return _JSON.encode({"id": str(standing.decision_id), "repeated": standing.repeated, **said})
 
@@ -240,9 +257,13 @@ class Decisions:
         found = await asyncio.to_thread(self._read, caller, int(number))
         if found is None:
             raise Refused(404, "no_decision", "There is no such decision of this source / 没有此决策")
-        key, record, rows = found
-        if rows is not None:
-            record = decisions_batch.row_of(record, bytes(rows), int(row)) if row else record
+        key, *stands = found
+        record, rows = decision_packs.record(*stands)
+        if rows is not None and row:
+            one = decisions_batch.row_of(record, bytes(rows), int(row))
+            if one is None:
+                raise Refused(404, "no_decision", "There is no such decision of this source / 没有此决策")
+            record = one
         if "question" not in record:
             return _JSON.encode({"id": number, "key": key, **record})
         said = {language: decision.explain(record, language) for language in ("zh", "en")}
@@ -251,9 +272,7 @@ class Decisions:
     def _read(self, caller: Caller, number: int) -> Any:
         with self.doors.pool.connection() as conn, conn.transaction():
             conn.execute("SELECT set_config('wuzha.source', %s, true)", [str(caller.source.source_id)])
-            return conn.execute(
-                "SELECT key, record, rows FROM wuzha.decisions WHERE decision_id = %s", [number]
-            ).fetchone()
+            return conn.execute(ONE, [number]).fetchone()
 
 
 def deliver(told: Sequence[Became]) -> None:

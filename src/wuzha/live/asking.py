@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import struct
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -28,6 +30,8 @@ log = structlog.get_logger(__name__)
 _LENGTH = struct.Struct(">I")
 #: An owner that is not there is looked for again so often.
 _AGAIN_S = 0.05
+#: Deadlines are kept to so much.
+_TICK_S = 0.005
 SIDES = ("payer", "payee")
 
 
@@ -75,8 +79,7 @@ class _Asked:
     ask: Ask
     wanted: dict[str, int]  # side -> partition
     heard: Heard
-    future: asyncio.Future[Heard]
-    timer: asyncio.TimerHandle | None = None
+    then: Callable[[Heard], None]
 
 
 class _Owner:
@@ -137,6 +140,8 @@ class Asker:
         self._owners = [_Owner(self, home, p) for p in range(partitions)]
         self._told = told
         self._asked: dict[int, _Asked] = {}
+        self._due: dict[int, list[int]] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
         self._many: dict[int, tuple[Many, dict[int, ManyAnswered], asyncio.Event]] = {}
         self._number = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,17 +162,32 @@ class Asker:
         self, transfer: tuple[int, str, str, int, str, str | None, int | None, str | None, bool], seconds: float
     ) -> asyncio.Future[Heard]:
         """What both owners say within ``seconds``. ``transfer``: `decision_words.Ask` after its number."""
+        future: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
+        self.put(transfer, seconds, lambda heard: None if future.done() else future.set_result(heard))
+        return future
+
+    def put(self, transfer: tuple[Any, ...], seconds: float, then: Callable[[Heard], None]) -> None:
+        """As `ask`; ``then`` is called with what was heard."""
         loop = asyncio.get_running_loop()
         self._number += 1
         ask: Ask = (self._number, *transfer)
         n = len(self._owners)
-        wanted = {"payer": owner(transfer[1], n), "payee": owner(transfer[2], n)}
-        asked = _Asked(ask, wanted, Heard(), loop.create_future())
-        asked.timer = loop.call_later(seconds, self._over, self._number)
-        self._asked[self._number] = asked
+        wanted = {"payer": owner(ask[2], n), "payee": owner(ask[3], n)}
+        self._asked[self._number] = _Asked(ask, wanted, Heard(), then)
+        # A deadline is kept to the next tick, and those of one tick share a timer: few are ever reached.
+        tick = math.ceil((loop.time() + seconds) / _TICK_S)
+        due = self._due.get(tick)
+        if due is None:
+            due = self._due[tick] = []
+            loop.call_at(tick * _TICK_S, self._passed, tick)
+        due.append(self._number)
         for partition in set(wanted.values()):
             self._owners[partition].ask(ask)
-        return asked.future
+
+    def _passed(self, tick: int) -> None:
+        for number in self._due.pop(tick):
+            if number in self._asked:
+                self._over(number)
 
     @property
     def partitions(self) -> int:
@@ -205,6 +225,8 @@ class Asker:
         """Take in what an owner said."""
         if answers.books:
             self._told(answers.books)
+            for digest, content in answers.books.items():
+                self._names[digest] = tuple(msgspec.json.decode(content)["features"])
         if isinstance(answers, ManyAnswered):
             if answers.number in self._many:
                 _, heard, whole = self._many[answers.number]
@@ -212,7 +234,7 @@ class Asker:
                 if len(heard) == len(self._owners):
                     whole.set()
             return
-        for answer in answers.answers:
+        for answer in answers.each(self._names[answers.book]):
             asked = self._asked.get(answer.number)
             if asked is None:
                 continue
@@ -224,7 +246,7 @@ class Asker:
 
     def _over(self, number: int) -> None:
         asked = self._asked.pop(number)
-        if asked.timer is not None:
-            asked.timer.cancel()
-        if not asked.future.done():
-            asked.future.set_result(asked.heard)
+        try:
+            asked.then(asked.heard)
+        except Exception:  # one question that cannot be decided is no reason not to hear the others
+            log.exception("not decided")

@@ -28,8 +28,8 @@ from wuzha.detect.decide import MERCHANT, OWN, STRANGER, Decider, Pending, Trans
 
 from . import results
 from .asking import address
-from .decision_sides import Book, names_of, sides_of
-from .decision_words import Answer, Answers, Asks, Many, ManyAnswered
+from .decision_sides import Book, eventful, of_rows, packed, persons_of, sides_of
+from .decision_words import KNOWN, Answers, Asks, Many, ManyAnswered
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +40,12 @@ _COMING_S = 2.0
 _SMALLEST = 64
 #: While several ask at once, turns begin so far apart: each costs as much as some questions.
 _APART_S = 0.003
-_SENTENCES = 10_000
-#: Transfers that are judged in one turn.
-_TURN = 256
+#: Questions that are judged in one turn, and rows of a batch, which take a microsecond each.
+_TURN, _MANY = 256, 2048
 _LENGTH = struct.Struct(">I")
 #: A frame longer than this is nobody of ours.
 _FRAME = 64 << 20
-_RANK = ("low", "medium", "high", "urgent")
-_JSON = msgspec.json.Encoder()
+_KNOWN = KNOWN << np.arange(4)
 
 
 class Turns:
@@ -247,25 +245,30 @@ class Deciding(threading.Thread):
             turn = flat[begin : begin + _TURN]
             rows = pending([Transfer(*one[1:]) for _, one in turn])
             with self.turns.deciding():
-                if self._book is None or self._engine.rules is not self._book.rules:
-                    self._book = Book(self._engine.rules)
-                book, epoch, (position, read) = self._book, self._epoch, self._place
+                book, epoch, (position, read) = self._now()
                 verdicts = self._decider.judge(self._engine, rows, figures=True)
-                names = [names_of(self._engine, verdicts, i) for i in range(len(turn))]
-            sides = sides_of(book, verdicts, names)
-            by_conn: dict[socket.socket, list[Answer]] = {}
-            for i, (conn, one) in enumerate(turn):
-                flags = int(verdicts.flags[i])
-                by_conn.setdefault(conn, []).append(
-                    Answer(
-                        number=one[0], partition=self._partition, epoch=epoch, position=position, rows=read,
-                        book=book.digest, stranger=bool(flags & STRANGER), own=bool(flags & OWN),
-                        merchant=bool(flags & MERCHANT), sides=sides[i],
-                    )
+                persons = persons_of(self._engine, verdicts)
+            flags = verdicts.flags & (STRANGER | OWN | MERCHANT)
+            flags |= ((verdicts.sides["known"] != 0) * _KNOWN).sum(axis=1)
+            figures, some = packed(book, verdicts), np.union1d(eventful(verdicts), verdicts.pieces["row"])
+            sides = sides_of(book, of_rows(verdicts, some), [persons[i] for i in some.tolist()], figures=False)
+            full = dict(zip(some.tolist(), sides, strict=True))
+            for conn in {conn: None for conn, _ in turn}:
+                mine = [i for i, (whose, _) in enumerate(turn) if whose is conn]
+                answers = Answers(
+                    numbers=[turn[i][1][0] for i in mine], partition=self._partition, epoch=epoch, position=position,
+                    rows=read, book=book.digest, flags=flags[mine].tolist(), persons=[persons[i] for i in mine],
+                    figures=[figures[i] for i in mine],
+                    full={place: full[i] for place, i in enumerate(mine) if i in full}, books=self._new(conn, book),
                 )  # fmt: skip
-            for conn, answers in by_conn.items():
-                self._send(conn, Answers(answers=answers, books=self._new(conn, book)))
+                self._send(conn, answers)
             self.answered += len(turn)
+
+    def _now(self) -> tuple[Book, int, tuple[int, int]]:
+        """What judges at this moment, as whom, and how far it has read. In the turn of decisions."""
+        if self._book is None or self._engine.rules is not self._book.rules:
+            self._book = Book(self._engine.rules)
+        return self._book, self._epoch, self._place
 
     def _new(self, conn: socket.socket, book: Book) -> dict[str, bytes]:
         """The book, where this listener has not been told of it."""
@@ -280,32 +283,22 @@ class Deciding(threading.Thread):
         with pa.ipc.open_stream(batch.rows) as reader:
             rows = pending_of(detect.encode("transfers", reader.read_all(), 0))
         sides, flags, full = [], [], {}
-        book, epoch, place = self._book, self._epoch, self._place
-        for begin in range(0, len(rows.ts), _TURN):
-            some = Pending(*(a[begin : begin + _TURN] for a in rows))
+        first: tuple[Book, int, tuple[int, int]] | None = None
+        for begin in range(0, max(len(rows.ts), 1), _MANY):
+            some = Pending(*(a[begin : begin + _MANY] for a in rows))
             with self.turns.deciding():
-                if self._book is None or self._engine.rules is not self._book.rules:
-                    self._book = Book(self._engine.rules)
-                if begin == 0:
-                    book, epoch, place = self._book, self._epoch, self._place
+                now = self._now()
+                first = first or now
                 verdicts = self._decider.judge(self._engine, some, figures=False)
-                s = verdicts.sides
-                on = (
-                    (s["level"] >= 0)
-                    | (s["was_level"] >= 0)
-                    | (s["suspect"] > 0)
-                    | (s["marks"] & 6 > 0)
-                    | (s["fired"] > 0)
-                )
-                eventful = np.flatnonzero(on.any(axis=1))
-                closer = self._decider.judge(self._engine, Pending(*(a[eventful] for a in some)), figures=True)
-                names = [names_of(self._engine, closer, i) for i in range(len(eventful))]
-            assert book is not None
-            for row, made in zip(eventful.tolist(), sides_of(book, closer, names), strict=True):
+                on = eventful(verdicts)
+                closer = self._decider.judge(self._engine, Pending(*(a[on] for a in some)), figures=True)
+                persons = persons_of(self._engine, closer)
+            for row, made in zip(on.tolist(), sides_of(now[0], closer, persons), strict=True):
                 full[begin + row] = made
-            sides.append(s)
+            sides.append(verdicts.sides)
             flags.append(verdicts.flags)
-        assert book is not None
+        assert first is not None
+        book, epoch, place = first
         self._send(
             conn,
             ManyAnswered(

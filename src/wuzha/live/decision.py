@@ -53,23 +53,19 @@ def digest(question: bytes) -> bytes:
 def facts(heard: Heard) -> Facts:
     """What the policy reads, in the order of `decision_policy.FACTS`."""
     payer, payee, person, _ = (s or _NOBODY for s in heard.sides())
-    one = next(iter(heard.by.values()), None)
-    said = {
-        "payer_level": person.level, "payer_was": person.was_level, "payer_fired": person.fired > 0,
-        "payer_interdict": person.interdict, "payer_suspect": bool(payer.suspect), "payer_confirmed": payer.confirmed,
-        "payee_suspect": bool(payee.suspect), "payee_confirmed": payee.confirmed, "payee_level": payee.level,
-        "payee_cleared": payee.cleared, "payer_known": payer.known, "payee_known": payee.known,
+    answers = list(heard.by.values())
+    return (
+        person.level, person.was_level, person.fired > 0, person.interdict, len(payer.suspect) > 0, payer.confirmed,
+        len(payee.suspect) > 0, payee.confirmed, payee.level, payee.cleared,
         # of the two owners one may know less of both sides than the other
-        "stranger": all(a.stranger for a in heard.by.values()), "own": any(a.own for a in heard.by.values()),
-        "merchant": any(a.merchant for a in heard.by.values()) if one else False,
-        "payer_missing": "payer" not in heard.by, "payee_missing": "payee" not in heard.by,
-    }  # fmt: skip
-    return tuple(int(said[name]) for name in FACTS)
+        all([a.stranger for a in answers]), any([a.own for a in answers]), any([a.merchant for a in answers]),
+        payer.known, payee.known, "payer" not in heard.by, "payee" not in heard.by,
+    )  # fmt: skip
 
 
 def decide(policy: Policy, question: Question, heard: Heard, now: datetime) -> tuple[dict[str, Any], bytes]:
     """The answer as it is told (without its number), and the record's JSON."""
-    found = facts(heard)
+    found = tuple(map(int, facts(heard)))
     step = policy.step(found, question.amount_fen)
     until = ends_at(step, now)
     sides = {name: side for name, side in zip(SIDES, heard.sides(), strict=True) if side is not None}
@@ -106,11 +102,15 @@ def record_of(
     """The row that keeps it."""
     answers = list(heard.by.values())
     until = answer["ends_at"]
+    payer, payee = (
+        (a.names, a.figures) if (a := heard.by.get(side)) is not None and a.names else None
+        for side in ("payer", "payee")
+    )
     return Record(
         key_id=key_id, source_id=source_id, key=key, asked=asked, at=now.isoformat(), n=1, action=answer["action"],
         ends_at=until.isoformat() if until else None, missing=heard.missing, rules=answers[0].book if answers else None,
         policy=policy.digest, position=min(a.position for a in answers) if answers else None, record=record,
-        owners=tuple({(a.partition, a.epoch) for a in answers}),
+        owners=tuple({(a.partition, a.epoch) for a in answers}), figures=(payer, payee),
     )  # fmt: skip
 
 

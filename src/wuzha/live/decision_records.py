@@ -2,7 +2,7 @@
 
 Kept true here: an answer is given only when its record is durable; a source's key stands for one record for good, and
 whoever asks with it again gets that; what a revoked key asked, or a worker that lost its lease answered, is never
-recorded.
+recorded. Of a group's single transfers the rows hold what is asked of them all, and one pack the records.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import psycopg
 import structlog
+
+from . import decision_packs
+from .decision_packs import Figures, Kept
 
 log = structlog.get_logger(__name__)
 
@@ -25,30 +27,61 @@ _PATIENCE_S = 5.0
 _JSON = msgspec.json.Encoder()
 
 _INSERT = """
+WITH p AS MATERIALIZED (SELECT nextval('wuzha.decision_packs_pack_id_seq') AS pack_id),
+     held AS MATERIALIZED (SELECT coalesce(array_agg(partition || ':' || epoch), '{}') AS owners FROM wuzha.partitions)
 INSERT INTO wuzha.decisions (source_id, key, asked, at, n, action, ends_at, missing, rules, policy, position, record,
-                             rows)
-SELECT s.source_id, a.key, decode(a.asked, 'hex'), a.at, a.n, a.action, a.ends_at, a.missing, a.rules, a.policy,
-       a.position, a.record, (%(rows)s::bytea[])[a.row]
-  FROM jsonb_to_recordset(%(asked)s::jsonb) AS a(
-           key_id bigint, key text, asked text, at timestamptz, n int, action text, ends_at timestamptz, missing text[],
-           rules text, policy text, position bigint, record jsonb, row int, partitions int[], epochs bigint[])
+                             rows, pack_id, place)
+SELECT s.source_id, a.key, decode(a.asked, 'hex'), a.at, a.n, a.action, a.ends_at, string_to_array(a.missing, ','),
+       a.rules, a.policy, a.position, a.record::jsonb, (%s::bytea[])[a.row],
+       CASE WHEN a.record IS NULL THEN p.pack_id END, a.place
+  FROM p, held, unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::int[], %s::text[],
+                       %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[],
+                       %s::int[])
+       WITH ORDINALITY AS a (key_id, key, asked, at, n, action, ends_at, missing, rules, policy, position, owners,
+                             record, row, place)
   JOIN wuzha.api_keys k ON k.key_id = a.key_id AND k.revoked_at IS NULL
   JOIN wuzha.sources s ON s.source_id = k.source_id AND s.active AND s.role = 'bank'
    AND (s.basis_until IS NULL OR s.basis_until > a.at)
- WHERE NOT EXISTS (SELECT 1 FROM unnest(a.partitions, a.epochs) AS o(partition, epoch)
-                     LEFT JOIN wuzha.partitions p ON p.partition = o.partition WHERE p.epoch IS DISTINCT FROM o.epoch)
+ WHERE string_to_array(a.owners, ',') <@ held.owners
 ON CONFLICT (source_id, key) DO NOTHING
-RETURNING decision_id, source_id, key
+RETURNING place - 1, decision_id, source_id, pack_id
 """
+_KEEP = "INSERT INTO wuzha.decision_packs (pack_id, source_id, content) VALUES (%s, %s, %s)"
 _STANDING = """
-SELECT d.decision_id, d.source_id, d.key, d.asked, d.record, d.rows FROM wuzha.decisions d
+SELECT d.decision_id, d.source_id, d.key, d.asked, d.place, p.content, d.record, d.rows FROM wuzha.decisions d
   JOIN unnest(%s::bigint[], %s::text[]) AS w(source_id, key) ON d.source_id = w.source_id AND d.key = w.key
+  LEFT JOIN wuzha.decision_packs p ON p.pack_id = d.pack_id AND p.source_id = d.source_id
 """
 _KEYS = """
 SELECT k.key_id FROM wuzha.api_keys k JOIN wuzha.sources s USING (source_id)
  WHERE k.key_id = ANY(%s) AND k.revoked_at IS NULL AND s.active AND s.role = 'bank'
    AND (s.basis_until IS NULL OR s.basis_until > %s)
 """
+
+
+#: One decision of a source by its number: its key, and what `decision_packs.record` takes.
+ONE = """
+SELECT d.key, d.place, p.content, d.record, d.rows FROM wuzha.decisions d
+  LEFT JOIN wuzha.decision_packs p ON p.pack_id = d.pack_id AND p.source_id = d.source_id WHERE d.decision_id = %s
+"""
+
+
+def _columns(records: Sequence[Record]) -> list[Any]:
+    """What `_INSERT` takes. Records of many transfers stand whole in their row, the others in the group's pack."""
+    blobs = [r.rows for r in records if r.rows is not None]
+    numbers = iter(range(1, len(blobs) + 1))
+    owners: dict[tuple[tuple[int, int], ...], str | None] = {}
+    for r in records:
+        if r.owners not in owners:
+            owners[r.owners] = ",".join(f"{p}:{e}" for p, e in r.owners)
+    return [
+        blobs, [r.key_id for r in records], [r.key for r in records], [r.asked.hex() for r in records],
+        [r.at for r in records], [r.n for r in records], [r.action for r in records], [r.ends_at for r in records],
+        [",".join(r.missing) for r in records], [r.rules for r in records], [r.policy for r in records],
+        [r.position for r in records], [owners[r.owners] for r in records],
+        [None if r.rows is None else r.record.decode() for r in records],
+        [None if r.rows is None else next(numbers) for r in records],
+    ]  # fmt: skip
 
 
 class KeyRefused(Exception):
@@ -59,9 +92,9 @@ class Stale(Exception):
     """An answer was of a worker that does not hold its partition any more: ask again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One record as it will stand. ``record`` is JSON; ``owners`` (partition, epoch) of the answers behind it."""
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One record as it will stand. ``record`` is JSON; ``owners`` (partition, epoch) of the answers behind it;
+    ``figures``: as the payer's and as the payee's owner told them."""
 
     key_id: int
     source_id: int
@@ -78,16 +111,16 @@ class Record:
     record: bytes
     rows: bytes | None = None
     owners: tuple[tuple[int, int], ...] = ()
+    figures: Figures = (None, None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The record that stands under a key. ``repeated``: it stood before; ``same``: the question was the same."""
 
     decision_id: int
     repeated: bool
     same: bool = True
-    record: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = {}
     rows: bytes | None = None
 
 
@@ -182,32 +215,22 @@ class Recorder:
             )
             self._kept.add(digest)
             self._books.pop(digest)
-        blobs: list[bytes] = []
-        asked = []
-        for r, _ in group:
-            if r.rows is not None:
-                blobs.append(r.rows)
-            asked.append(
-                {
-                    "key_id": r.key_id, "key": r.key, "asked": r.asked.hex(), "at": r.at, "n": r.n, "action": r.action,
-                    "ends_at": r.ends_at, "missing": r.missing, "rules": r.rules, "policy": r.policy,
-                    "position": r.position, "record": msgspec.Raw(r.record),
-                    "row": len(blobs) if r.rows is not None else None, "partitions": [p for p, _ in r.owners],
-                    "epochs": [e for _, e in r.owners],
-                }
-            )  # fmt: skip
-        said = _JSON.encode(asked).decode()
-        new = {(s, k): d for d, s, k in conn.execute(_INSERT, {"asked": said, "rows": blobs}, prepare=True)}
-        told: list[Became] = []
-        left: list[tuple[Record, Any]] = []
-        for r, whom in group:
-            number = new.pop((r.source_id, r.key), None)
-            if number is None:
-                left.append((r, whom))
-            else:
-                told.append((whom, Standing(decision_id=number, repeated=False)))
-        if left:
-            told += self._why(conn, left)
+        with conn.transaction():
+            new = {}
+            packs: dict[tuple[int, int], dict[int, Kept]] = {}
+            for place, number, source, pack in conn.execute(_INSERT, _columns([r for r, _ in group]), prepare=True):
+                new[place] = number
+                if pack is not None:
+                    record = group[place][0]
+                    packs.setdefault((pack, source), {})[place + 1] = record.record, record.figures
+            for (pack, source), kept in packs.items():
+                conn.execute(_KEEP, [pack, source, decision_packs.packed(kept)], prepare=True)
+        told: list[Became] = [
+            (whom, Standing(decision_id=new[place], repeated=False))
+            for place, (_, whom) in enumerate(group) if place in new
+        ]  # fmt: skip
+        if len(new) < len(group):
+            told += self._why(conn, [one for place, one in enumerate(group) if place not in new])
         self._deliver(told)
 
     def _why(self, conn: psycopg.Connection[Any], left: Sequence[tuple[Record, Any]]) -> list[Became]:
@@ -215,8 +238,8 @@ class Recorder:
         records = [r for r, _ in left]
         good = {row[0] for row in conn.execute(_KEYS, [[r.key_id for r in records], records[0].at])}
         stands = {
-            (s, k): (number, bytes(asked), record, rows)
-            for number, s, k, asked, record, rows in conn.execute(
+            (s, k): (number, bytes(asked), *decision_packs.record(*said))
+            for number, s, k, asked, *said in conn.execute(
                 _STANDING, [[r.source_id for r in records], [r.key for r in records]]
             )
         }

@@ -6,10 +6,12 @@ Kept true here: figures and evidence are told with the names and versions of the
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from wuzha import detect
 from wuzha.detect import codes
@@ -18,6 +20,8 @@ from wuzha.detect.decide import MERCHANT, OWN, STRANGER, Decider, Transfer, Verd
 from wuzha.events import STAGES
 
 from .asking import Heard
+from .decision_packs import FIGURE
+from .decision_packs import figures as figures_of
 from .decision_words import Answer, Reason, Side
 
 _SENTENCES = 10_000
@@ -56,7 +60,7 @@ class Book:
         self.typologies = list(rules.typologies.values())
         self.numbers = {r.number: r for r in rules.rules.values()}
         self._sentences: dict[tuple[Any, ...], tuple[str, str]] = {}
-        self.names = np.array(list(rules.features), object)
+        self.names = tuple(rules.features)
         kinds = np.array([f.subject for f in rules.features.values()])
         self.of_side = np.stack([kinds == "account", kinds == "account", kinds == "person", kinds == "person"])
 
@@ -72,11 +76,40 @@ class Book:
         return found
 
 
-def names_of(engine: detect.Engine, verdicts: Verdicts, row: int) -> list[str | None]:
-    """Persons by their keys; the accounts stand in the question."""
-    some = verdicts.sides[row]
-    persons = zip(some["subject"][2:].tolist(), some["known"][2:].tolist(), strict=True)
-    return [None, None, *(engine.subject(s) if known and s >= 0 else None for s, known in persons)]
+def eventful(verdicts: Verdicts) -> npt.NDArray[np.intp]:
+    """Rows on a side of which anything stands."""
+    s = verdicts.sides
+    on = (s["level"] >= 0) | (s["was_level"] >= 0) | (s["suspect"] > 0) | (s["marks"] & 6 > 0) | (s["fired"] > 0)
+    return np.flatnonzero(on.any(axis=1))
+
+
+def of_rows(verdicts: Verdicts, rows: npt.NDArray[np.intp]) -> Verdicts:
+    """These rows' part of the verdicts, in rising order, counted from 0."""
+    pieces = verdicts.pieces[np.isin(verdicts.pieces["row"], rows)]
+    pieces["row"] = np.searchsorted(rows, pieces["row"])
+    values = verdicts.values[rows] if len(verdicts.values) else verdicts.values
+    return Verdicts(sides=verdicts.sides[rows], flags=verdicts.flags[rows], values=values, pieces=pieces)
+
+
+def persons_of(engine: detect.Engine, verdicts: Verdicts) -> list[tuple[str | None, str | None]]:
+    """The payer's and the payee's person of each row by their keys; the accounts stand in the question."""
+    some = verdicts.sides[:, 2:]
+    numbers = np.where((some["known"] != 0) & (some["subject"] >= 0), some["subject"], -1).tolist()
+    subject = engine.subject
+    return [(subject(p) if p >= 0 else None, subject(q) if q >= 0 else None) for p, q in numbers]
+
+
+def packed(book: Book, verdicts: Verdicts) -> list[bytes]:
+    """Each row's figures that are neither null nor 0 as `FIGURE`."""
+    rows, at, values = _standing(book, verdicts)
+    found = np.empty(len(rows), FIGURE)
+    found["at"], found["value"] = at, values
+    ends = (np.cumsum(np.bincount(rows, minlength=len(verdicts.sides))) * FIGURE.itemsize).tolist()
+    said, begin, out = found.tobytes(), 0, []
+    for end in ends:
+        out.append(said[begin:end])
+        begin = end
+    return out
 
 
 def _reasons(book: Book, verdicts: Verdicts) -> dict[tuple[int, int], list[Reason]]:
@@ -95,29 +128,29 @@ def _reasons(book: Book, verdicts: Verdicts) -> dict[tuple[int, int], list[Reaso
     return out
 
 
-def _figures(book: Book, verdicts: Verdicts) -> list[dict[str, float]]:
-    """By row * 4 + side: what is neither null nor 0."""
+def _standing(book: Book, verdicts: Verdicts) -> tuple[Any, Any, Any]:
+    """Row, side × features + feature, and value of each figure that is neither null nor 0, in this order."""
     values = verdicts.values
-    some = ~np.isnan(values) & (values != 0) & book.of_side & (verdicts.sides["subject"] >= 0)[:, :, None]
-    rows, sides, columns = np.nonzero(some)
-    names, figures = book.names[columns].tolist(), values[some].tolist()
-    ends = np.cumsum(np.bincount(rows * 4 + sides, minlength=4 * len(values))).tolist()
-    begin, out = 0, []
-    for end in ends:
-        out.append(dict(zip(names[begin:end], figures[begin:end], strict=True)))
-        begin = end
-    return out
+    some = (values != 0) & (values == values) & book.of_side & (verdicts.sides["subject"] >= 0)[:, :, None]
+    flat = np.flatnonzero(some)
+    rows, at = np.divmod(flat, some.shape[1] * some.shape[2] or 1)
+    return rows, at, values.reshape(-1)[flat]
 
 
-def sides_of(book: Book, verdicts: Verdicts, names: list[list[str | None]]) -> list[list[Side]]:
-    """Four sides of each row."""
-    reasons, figures = _reasons(book, verdicts), _figures(book, verdicts)
+def sides_of(
+    book: Book, verdicts: Verdicts, persons: Sequence[tuple[str | None, str | None]], *, figures: bool = True
+) -> list[list[Side]]:
+    """Four sides of each row, with or without their figures."""
+    reasons = _reasons(book, verdicts)
+    told = [figures_of(p, book.names) for p in packed(book, verdicts)] if figures else None
     out = []
     for row, four in enumerate(verdicts.sides.tolist()):
         made = []
         for c, said in enumerate(four):
             score, amount, _, _, suspect, marks, typology, level, was, stage, known, fired = said
-            side = Side(subject=names[row][c], known=bool(known), figures=figures[row * 4 + c])
+            side = Side(
+                subject=persons[row][c - 2] if c >= 2 else None, known=bool(known), figures=told[row][c] if told else {}
+            )
             if suspect or marks or level >= 0 or was >= 0 or fired:
                 side.suspect = [t for i, t in enumerate(codes.SUSPECTS) if suspect >> i & 1]
                 side.cleared, side.confirmed = bool(marks & 2), bool(marks & 4)
@@ -143,6 +176,6 @@ def ask_here(engine: detect.Engine, transfer: tuple[Any, ...]) -> Heard:
     answer = Answer(
         number=0, partition=0, epoch=0, position=0, rows=0, book=book.digest, stranger=bool(flags & STRANGER),
         own=bool(flags & OWN), merchant=bool(flags & MERCHANT),
-        sides=sides_of(book, verdicts, [names_of(engine, verdicts, 0)])[0],
+        sides=sides_of(book, verdicts, persons_of(engine, verdicts))[0],
     )  # fmt: skip
     return Heard(by={"payer": answer, "payee": answer})

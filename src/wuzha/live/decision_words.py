@@ -5,6 +5,7 @@ Kept true here: both speak of the same fields; figures that are null or 0 are le
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -61,10 +62,11 @@ class Side(msgspec.Struct, omit_defaults=True):
     figures: dict[str, float] = {}
 
 
-class Answer(msgspec.Struct, array_like=True):
+class Answer(msgspec.Struct, omit_defaults=True):
     """What the owner of ``partition`` says under ``epoch``; ``rows`` of the batch after ``position`` were read too.
 
-    ``sides``: payer, payee, payer's person, payee's person.
+    ``sides``: payer, payee, payer's person, payee's person. ``figures``: theirs, packed (`FIGURE`), where they do not
+    stand in ``sides`` themselves; ``names``: what the features are called.
     """
 
     number: int
@@ -77,13 +79,49 @@ class Answer(msgspec.Struct, array_like=True):
     own: bool
     merchant: bool
     sides: list[Side]
+    figures: bytes = b""
+    names: tuple[str, ...] = ()
+
+
+#: Bits of `Answers.flags`; from bit `KNOWN` on, one for each side that stood in the state before.
+STRANGER, OWN, MERCHANT, KNOWN = 1, 2, 4, 8
 
 
 class Answers(msgspec.Struct, array_like=True, tag="answers"):
-    """Answers, and the books of rules among them that this listener has not been told yet (JSON by SHA-256)."""
+    """What the owner of ``partition`` says of n questions that it judged in one turn.
 
-    answers: list[Answer]
+    ``numbers``, ``flags`` (n); ``persons`` (n) keys of the payer's and the payee's person; ``figures`` (n) packed;
+    ``full``: all sides, without figures, of those questions (by place) on which anything stands. ``books``: of rules,
+    where this listener has not been told of it yet (JSON by SHA-256).
+    """
+
+    numbers: list[int]
+    partition: int
+    epoch: int
+    position: int
+    rows: int
+    book: str
+    flags: list[int]
+    persons: list[tuple[str | None, str | None]]
+    figures: list[bytes]
+    full: dict[int, list[Side]]
     books: dict[str, bytes]
+
+    def each(self, names: tuple[str, ...]) -> Iterator[Answer]:
+        """The answers one by one; features are called ``names``."""
+        for i, number in enumerate(self.numbers):
+            flags = self.flags[i]
+            sides = self.full.get(i)
+            if sides is None:
+                payer, payee = self.persons[i]
+                sides = [
+                    Side(known=flags & 8 > 0), Side(known=flags & 16 > 0), Side(subject=payer, known=flags & 32 > 0),
+                    Side(subject=payee, known=flags & 64 > 0),
+                ]  # fmt: skip
+            yield Answer(
+                number, self.partition, self.epoch, self.position, self.rows, self.book, flags & STRANGER > 0,
+                flags & OWN > 0, flags & MERCHANT > 0, sides, self.figures[i], names,
+            )  # fmt: skip
 
 
 class ManyAnswered(msgspec.Struct, array_like=True, tag="many_answered"):
