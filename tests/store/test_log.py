@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,17 @@ def test_what_is_appended_is_read_in_order(web: Connection, engine: Connection) 
     assert [b.position for b in log.read(engine, 0, until=1)] == [1]
     assert [b.position for b in log.at(engine, [2, 99])] == [2]
     assert log.head(web) == 2
+
+
+def test_batches_of_earlier_versions_are_read(web: Connection, engine: Connection, superuser: Connection) -> None:
+    log.append(web, batch([f"c{i}" for i in range(20)]))
+    (stands,) = log.read(engine, 0)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, stands.rows.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(stands.rows)
+    superuser.execute("UPDATE wuzha.log SET payload = %s", [sink.getvalue().to_pybytes()])
+    (again,) = log.read(engine, 0)
+    assert again.rows.equals(stands.rows)
 
 
 def test_an_event_counts_once(web: Connection) -> None:

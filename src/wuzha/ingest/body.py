@@ -34,6 +34,8 @@ PARQUET = ("application/vnd.apache.parquet", "application/x-parquet")
 CONTENT_TYPES = JSON_LINES + ARROW + PARQUET
 #: A body unpacked may take this many bytes.
 LIMIT = 512 * 1024 * 1024
+#: A body's columns are too small to be shared out among threads.
+_ALONE = pa.ipc.IpcReadOptions(use_threads=False)
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -127,9 +129,9 @@ def localised(rows: pa.Table) -> pa.Table:
 def _read_arrow(body: bytes) -> pa.Table:
     try:
         if body[:6] == b"ARROW1":
-            table = pa.ipc.open_file(pa.BufferReader(body)).read_all()
+            table = pa.ipc.open_file(pa.BufferReader(body), options=_ALONE).read_all()
         else:
-            table = pa.ipc.open_stream(pa.BufferReader(body)).read_all()
+            table = pa.ipc.open_stream(pa.BufferReader(body), options=_ALONE).read_all()
         # Buffers from outside may point anywhere: checked before anything reads them.
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
