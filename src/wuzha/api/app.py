@@ -7,7 +7,6 @@ wuzha_web) or neither. What it returns is included (a router) or mounted at the 
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import inspect
 import sys
@@ -20,7 +19,7 @@ from starlette.routing import Mount
 
 from wuzha import __version__
 from wuzha.live import tracing
-from wuzha.live.listening import listen
+from wuzha.live.listening import stay
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
 from wuzha.store import opened
@@ -30,6 +29,10 @@ from . import decisions
 from .doors import Doors
 
 GROUP = "wuzha.faces"
+#: A request waits for so long at most while a thread beside is reading a body in Python.
+_SWITCH_S = 0.001
+#: Kernels are loaded within so long, or while requests come.
+_WARM_S = 30.0
 
 
 def compose(shared: Doors) -> FastAPI:
@@ -78,8 +81,11 @@ def run(host: str, port: int) -> None:
         shared = Doors(db=db, settings=settings()).open()
         try:
             app = decisions.before(compose(shared))
+            shared.appender.warm.wait(_WARM_S)
+            gc.collect()
             gc.freeze()  # what stands now stays: collecting looks at what requests leave only
-            asyncio.run(listen(app, host, port))
+            sys.setswitchinterval(_SWITCH_S)
+            stay(app, host, port)
         finally:
             shared.close()
             stop_tracing()

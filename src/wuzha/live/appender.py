@@ -62,6 +62,8 @@ class Appender:
         self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
         self.groups = 0
         self.committed_rows = 0
+        #: Set when the first batch would not wait for anything to be loaded.
+        self.warm = threading.Event()
 
     def start(self) -> None:
         """Begin."""
@@ -117,6 +119,7 @@ class Appender:
 
     def _run(self) -> None:
         store_log.warm()
+        self.warm.set()
         conn: psycopg.Connection[Any] | None = None
         while group := self._take():
             begun = time.monotonic()

@@ -18,6 +18,7 @@ from wuzha.detect.decide import Decider, Transfer, pending
 from wuzha.events import TABLES
 from wuzha.events.batch import conform
 
+from .cited import read_words
 from .worker import block_of
 
 _WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,8 +40,8 @@ class _Compiling(event.Listener):
 
 
 def warm(compiling: Callable[[], None] = lambda: None) -> None:
-    """Run one event through an engine of its own, and its state through a snapshot. ``compiling`` is called once where
-    anything must be compiled."""
+    """Read one message, run one event through an engine of its own, and its state through a snapshot. ``compiling`` is
+    called once where anything must be compiled."""
     with event.install_listener("numba:compile", _Compiling(compiling)):
         _run()
 
@@ -54,6 +55,10 @@ def _run() -> None:
     )  # fmt: skip
     engine = detect.Engine()
     engine.feed(block_of("calls", conform(TABLES["calls"], rows), 1, np.zeros(1, bool)))
+    read_words(
+        "messages",
+        conform(TABLES["messages"], rows.select(["source", "event_id", "ts"]).append_column("text", [["刷单返利"]])),
+    )
     Decider().judge(engine, pending([Transfer(0, "1", "2", 1, "warm")]), figures=True)
     detect.Engine.restore(engine.snapshot())
 

@@ -7,6 +7,7 @@ alone, so that a restart decides the same.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import Counter
@@ -123,6 +124,8 @@ class Worker:
         from .warm import say, warm
 
         warm(say)
+        gc.collect()
+        gc.freeze()  # else the compiler's objects are gone through again and again, a quarter of a second each time
 
     def _settle_in(self, lease: leases.Lease) -> None:
         self._share = share.Share(partition=lease.partition, parts=lease.parts)

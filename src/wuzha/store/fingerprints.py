@@ -54,6 +54,17 @@ class RunGone(Exception):
     """A run was merged into another while it was looked for; look the runs up again."""
 
 
+def warm(keys: U64, ts: I64) -> None:
+    """Load the kernels."""
+    from .fingerprint_kernels import find, find_sorted, insert, take
+
+    known, out = Known(), np.zeros(len(keys), np.uint8)
+    insert(known.keys, known.ts, keys, ts)
+    find(known.keys, known.ts, keys, ts, out)
+    find_sorted(keys, ts, keys, ts, out)
+    take(known.keys, known.ts, keys, ts, out)
+
+
 class Known:
     """A set of (key, ts): open addressing over two arrays, at most half full."""
 

@@ -93,7 +93,7 @@ def append(conn: psycopg.Connection[Any], batches: Batch | Sequence[Batch]) -> l
 
 def warm() -> None:
     """Load what the first `append` of a process would load, about two seconds: so nobody waits for it."""
-    identity(pa.table({"source": ["warm"], "event_id": ["warm"]}))
+    fingerprints.warm(identity(pa.table({"source": ["warm"], "event_id": ["warm"]})), np.zeros(1, np.int64))
 
 
 def row_of(part: Taken) -> dict[str, Any]:

@@ -6,7 +6,6 @@ opened it ends with the reason.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from psycopg_pool import ConnectionPool
 
-from wuzha.live.listening import listen
+from wuzha.live.listening import stay
 from wuzha.live.logs import configure
 from wuzha.live.settings import Settings, settings
 from wuzha.store import opened
@@ -36,7 +35,7 @@ def serve(name: str, create: Callable[[ConnectionPool[Any], Settings], FastAPI],
         with opened(upgrade=False) as db:
             pool = db.pool("web", max_size=connections)
             try:
-                asyncio.run(listen(create(pool, settings()), host, port))
+                stay(create(pool, settings()), host, port)
             finally:
                 pool.close()
     except ServerError as error:
