@@ -90,13 +90,15 @@ async def _many(
     if not standing.same:
         raise other_question()
     said = standing.record if standing.repeated else msgspec.json.decode(record.record)
-    stands = standing.rows if standing.repeated else record.rows
     for action, n in said["counts"].items():
         app.doors.figures.decisions.labels(action).inc(n)
-    assert stands is not None
+    stands = decided.table
+    if standing.repeated:
+        assert standing.rows is not None  # many transfers stand with their rows
+        stands = await asyncio.to_thread(decision_batch.read, bytes(standing.rows))
     if _ARROW in headers.get(b"accept", b"").decode("latin-1"):
-        return 200, _ARROW.encode(), await asyncio.to_thread(_table, bytes(stands))
-    told = await asyncio.to_thread(_listed, bytes(stands))
+        return 200, _ARROW.encode(), await asyncio.to_thread(_table, stands)
+    told = await asyncio.to_thread(_listed, stands)
     return (
         200,
         b"application/json",
@@ -158,8 +160,7 @@ def _record(
     )  # fmt: skip
 
 
-def _listed(rows: bytes) -> list[dict[str, Any]]:
-    table = decision_batch.read(rows)
+def _listed(table: pa.Table) -> list[dict[str, Any]]:
     refused = np.flatnonzero(table.column("action").to_numpy())
     some = table.select(["event_id", "answer"]).take(pa.array(refused)).to_pylist()
     return [
@@ -168,9 +169,9 @@ def _listed(rows: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _table(rows: bytes) -> bytes:
+def _table(table: pa.Table) -> bytes:
     """The answer as Arrow: a row each."""
-    return decision_batch.stream(decision_batch.told(decision_batch.read(rows)))
+    return decision_batch.stream(decision_batch.told(table), light=True)
 
 
 row_of = decision_batch.row_of

@@ -28,6 +28,7 @@ from .decision_words import Answer, ManyAnswered, Side
 Ints = npt.NDArray[np.int64]
 _JSON = msgspec.json.Encoder()
 _ZSTD = pa.ipc.IpcWriteOptions(compression="zstd")
+_LZ4 = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 #: Columns of the table that a record keeps as they were asked.
 _ASKED = ("event_id", "ts", "payer", "payee", "amount_fen", "device", "payer_balance_fen", "channel", "merchant_id")
 #: Values that a fact may take.
@@ -199,10 +200,10 @@ def _answer(said: ManyAnswered, row: int) -> Answer:
     )  # fmt: skip
 
 
-def stream(table: pa.Table) -> bytes:
-    """``table`` as a zstd Arrow stream."""
+def stream(table: pa.Table, *, light: bool = False) -> bytes:
+    """``table`` as an Arrow stream under zstd, or lz4 where it is not kept (``light``)."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=_ZSTD) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=_LZ4 if light else _ZSTD) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
