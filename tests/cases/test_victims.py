@@ -24,6 +24,7 @@ def seen(chase: Chase, sun: Actor) -> list[victims.Payer]:
         chase.moved("6222000000000014", FIRST, 4_000_000, -2, payer_name="陈某"),
         chase.moved("6222000000000015", FIRST, 800_000, -9 * DAY),
         chase.moved(FIRST, SECOND, 3_000_000, 3), chase.moved(SECOND, FIRST, 100_000, 5),
+        chase.moved(FIRST, "6222000000000011", 5_000, -80),  # a rebate that baits
     ])  # fmt: skip
     with chase.house.scope(chase.officer, now=chase.now) as conn:
         return victims.payers(conn, chase.officer, chase.case_id, now=chase.now)

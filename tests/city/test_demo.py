@@ -14,6 +14,7 @@ import httpx
 import pytest
 from tests.served import Served, ended, folder
 
+from wuzha.city.demo import SHOWN
 from wuzha.city.demo_seed import officer
 from wuzha.command import shifts
 from wuzha.command.public import on_duty
@@ -72,7 +73,7 @@ def test_the_demo_is_whole_goes_on_after_a_kill_and_ends_where_its_folder_is_rem
     demo.says("night shift (simulated) has handled", 120)
     _pages(demo)
     logins = json.loads((demo.home / "centre" / "demo.json").read_text())["logins"]
-    assert all(f"{login:<10} {logins[login]}" in demo.said for login in ("admin", "quanzu", "zhihui", "paichusuo"))
+    assert all(f"{login:<10} {logins[login]}" in demo.said for login in SHOWN)
     _duty(demo.home, monkeypatch)
     before = counted(demo.home)
     assert before["lists"] > 0 and before["listed"] > 0 and before["refused"] == 0

@@ -273,3 +273,39 @@ def test_the_same_person_who_reports_again_and_again_is_looked_at_first(house: C
         every = states.of_case(conn, chase.case_id, now=chase.now)
         known = guard.facts(conn, {"case_id": chase.case_id, "state": "received"}, every, {}, now=chase.now)
     assert [(r.code, r.values["n"]) for r in guard.cautions(known, now=chase.now)] == [("repeat", 3)]
+
+
+def test_a_freeze_is_renewed_while_it_stands_by_an_order_of_its_own(house: Centre, chase: Chase, sun: Actor) -> None:
+    chase.report()
+    account = chase.order("stop", FIRST)["account_id"]
+    chief = house.officer("chief", "长官", "commander")
+    wish = Draft(kind="freeze", account_id=account, level=1, reason="立案后冻结", amount_fen=4_000_000, months=6)
+    with house.scope(chase.officer, now=chase.now) as conn:
+        for to in ("accepted", "filed"):
+            reports.move(conn, chase.officer, chase.case_id, to=to, key=chase.key(), now=chase.now)
+        drafting.draft(conn, chase.officer, chase.case_id, wish, key=chase.key(), now=chase.now)
+    first = chase.order("freeze", FIRST)["order_id"]
+    with pytest.raises(Refused, match="order_not_now"), house.scope(chase.officer, now=chase.now) as conn:
+        releasing.renew(conn, chase.officer, first, months=6, why="还在侦查", key=chase.key(), now=chase.now)
+    with house.scope(chief, now=chase.now) as conn:
+        sealing.approve(conn, chief, first, key=chase.key(), now=chase.now)
+    chase.seal(sun, first)
+    chase.answer(chase.order("freeze", FIRST), done_fen=4_000_000)
+    with house.scope(chase.officer, now=chase.now) as conn:
+        releasing.renew(conn, chase.officer, first, months=6, why="还在侦查", key=chase.key(), now=chase.now)
+    renewal = chase.order("freeze", FIRST)
+    assert (renewal["of_order"], renewal["state"]) == (first, "drafted")
+    assert reasons(chase, renewal) == ["approval"]  # the first one's money does not count twice
+
+
+def test_a_channel_is_chosen_before_the_seal_and_not_after(house: Centre, chase: Chase, sun: Actor) -> None:
+    chase.report()
+    stop = chase.order("stop", FIRST)["order_id"]
+    with house.scope(sun, now=chase.now) as conn:
+        drafting.choose_channel(conn, sun, stop, channel="letter", key=chase.key(), now=chase.now)
+    with pytest.raises(Refused, match="order_member"), house.scope(sun, now=chase.now) as conn:
+        drafting.choose_channel(conn, sun, stop, channel="api", key=chase.key(), now=chase.now)
+    chase.seal(sun)
+    assert chase.order("stop", FIRST)["word"] == "order_state.letter.sealed"
+    with pytest.raises(Refused, match="order_not_now"), house.scope(sun, now=chase.now) as conn:
+        drafting.choose_channel(conn, sun, stop, channel="platform", key=chase.key(), now=chase.now)

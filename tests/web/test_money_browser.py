@@ -75,7 +75,7 @@ def banks(house: Centre, address: str, chase: Chase) -> Iterator[tuple[Bank, Ban
 
 def shot(page: Page, name: str) -> None:
     """A picture to look at, where a folder for them is named."""
-    if folder := os.environ.get("WUZHA_SHOTS"):
+    if folder := os.environ.get("MONEY_SHOTS"):
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
@@ -123,6 +123,10 @@ def test_pursuit_grows_on_the_page_while_banks_answer(house: Centre, wang: Actor
         assert page.locator(".flow-svg .col-head", has_text="第 2 层").count() == 0
         page.locator("#to-now").click()
         page.locator(".flow-svg .col-head", has_text="第 3 层").wait_for()
+        for path in ("/cases", "/cases/1", "/cases/new", "/orders", "/orders/2", "/orders/platform"):
+            page.goto(address + path)
+            shot(page, path.strip("/").replace("/", "-"))
+        page.goto(address + "/cases/1/money")
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         shot(page, "money-phone")

@@ -72,12 +72,12 @@ def test_the_short_form_makes_the_case_and_its_drafts(
     ],
 )  # fmt: skip
 def test_a_form_that_cannot_be_is_refused_and_kept(
-    house: Centre, wang: Actor, officer: Callable[..., Any], changes: dict[str, str], says: str
+    wang: Actor, officer: Callable[..., Any], superuser: Any, changes: dict[str, str], says: str
 ) -> None:
     her = officer("wang")
     answer = her.post("/cases", form(**changes))
     assert answer.status_code == 409 and says in answer.text and 'value="陈某"' in answer.text
-    assert house.engine.execute("SELECT count(*) FROM cases").fetchone() == (0,)
+    assert superuser.execute("SELECT count(*) FROM wuzha.cases").fetchone() == (0,)
 
 
 def test_the_page_grows_with_an_answer_and_the_slider_goes_back(

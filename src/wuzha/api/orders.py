@@ -197,7 +197,7 @@ def answer(request: Request, order: OrderId, said: AnswerBody) -> AnswerTaken:
     now = clock.now()
     with _scope(request, order) as (conn, source, actor):
         try:
-            _enter(conn, actor, order, said.number or said.key)
+            _enter(conn, actor, order, said.number or f"{order}-{said.key}")
             row = states.one(conn, actor, order, now=now)
             statement = None
             if said.transfers is not None and not said.failed:
@@ -244,7 +244,7 @@ def _file(request: Request, order: int, name: str, number: str, data: bytes) -> 
     digest = hashlib.sha256(data).hexdigest()[:32]
     with _scope(request, order) as (conn, source, actor):
         try:
-            _enter(conn, actor, order, number or digest)
+            _enter(conn, actor, order, number or f"{order}-{digest}")
             row = states.one(conn, actor, order, now=now)
             if row["kind"] != "query":
                 raise Refused("order_not_now")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,10 +30,7 @@ def account_value(text: str) -> str | None:
 
 def subject_id(conn: psycopg.Connection[Any], kind: str, value: str) -> int:
     """The subject's number; it is made where it is new."""
-    conn.execute("INSERT INTO wuzha.subjects (kind, value) VALUES (%s, %s) ON CONFLICT DO NOTHING", (kind, value))
-    row = conn.execute("SELECT subject_id FROM wuzha.subjects WHERE kind = %s AND value = %s", (kind, value)).fetchone()
-    assert row is not None
-    return int(row[0])
+    return _subjects(conn, kind, [value])[value]
 
 
 def named(conn: psycopg.Connection[Any], value: str, name: str | None, id_no: str | None = None) -> int:
@@ -46,22 +45,68 @@ def named(conn: psycopg.Connection[Any], value: str, name: str | None, id_no: st
     return person
 
 
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """An account as somebody names it: its bare value, and what is said of it."""
+
+    value: str
+    role: str = "met"
+    name: str | None = None
+    bank: str | None = None
+
+
 def met(
     conn: psycopg.Connection[Any], case_id: int, value: str, *, role: str, name: str | None = None,
-    bank: str | None = None, kind: str | None = None,
+    bank: str | None = None,
 ) -> int:  # fmt: skip
     """The account stands in the case, with what is said of it where nothing was known; returns its subject."""
-    account = subject_id(conn, "account", value)
-    holder = named(conn, subjects.provisional_person(f"account:{value}"), name) if name else None
+    return met_all(conn, case_id, [Met(value=value, role=role, name=name, bank=bank)])[value]
+
+
+def met_all(conn: psycopg.Connection[Any], case_id: int, said: Iterable[Met]) -> dict[str, int]:
+    """The same of many at once: their subjects by bare value. A payee of stolen money is a payee, whoever else calls
+    the account their own."""
+    first: dict[str, Met] = {}
+    for one in said:
+        had = first.get(one.value)
+        first[one.value] = one if had is None else Met(
+            value=one.value, role=had.role, name=had.name or one.name, bank=had.bank or one.bank
+        )  # fmt: skip
+    every = list(first.values())
+    people = {m.value: subjects.provisional_person(f"account:{m.value}") for m in every if m.name}
+    numbers = _subjects(conn, "account", [m.value for m in every])
+    holders = _subjects(conn, "person", list(people.values()))
+    if people:
+        conn.execute(
+            "INSERT INTO wuzha.persons (person_id, name) SELECT * FROM unnest(%s::bigint[], %s::text[])"
+            " ON CONFLICT DO NOTHING",
+            ([holders[p] for p in people.values()], [first[value].name for value in people]),
+        )
     conn.execute(
-        "INSERT INTO wuzha.case_accounts AS a (case_id, account_id, role, holder_id, bank, kind)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (case_id, account_id) DO UPDATE SET"
-        " role = CASE WHEN excluded.role = 'met' OR a.role = 'victim' THEN a.role ELSE excluded.role END,"
-        " holder_id = coalesce(a.holder_id, excluded.holder_id), bank = coalesce(a.bank, excluded.bank),"
-        " kind = coalesce(a.kind, excluded.kind)",
-        (case_id, account, role, holder, (bank or "").strip()[:100] or None, kind),
+        "INSERT INTO wuzha.case_accounts AS a (case_id, account_id, role, holder_id, bank)"
+        " SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[])"
+        " ON CONFLICT (case_id, account_id) DO UPDATE SET role = CASE WHEN 'payee' IN (a.role, excluded.role)"
+        "  THEN 'payee' WHEN 'victim' IN (a.role, excluded.role) THEN 'victim' ELSE 'met' END,"
+        " holder_id = coalesce(a.holder_id, excluded.holder_id), bank = coalesce(a.bank, excluded.bank)",
+        (
+            case_id, [numbers[m.value] for m in every], [m.role for m in every],
+            [holders[people[m.value]] if m.name else None for m in every],
+            [(m.bank or "").strip()[:100] or None for m in every],
+        ),
+    )  # fmt: skip
+    return numbers
+
+
+def _subjects(conn: psycopg.Connection[Any], kind: str, values: list[str]) -> dict[str, int]:
+    if not values:
+        return {}
+    conn.execute(
+        "INSERT INTO wuzha.subjects (kind, value) SELECT %s, unnest(%s::text[]) ON CONFLICT DO NOTHING", (kind, values)
     )
-    return account
+    rows = conn.execute(
+        "SELECT value, subject_id FROM wuzha.subjects WHERE kind = %s AND value = ANY(%s)", (kind, values)
+    ).fetchall()
+    return {value: int(number) for value, number in rows}
 
 
 def told(

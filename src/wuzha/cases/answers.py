@@ -146,30 +146,22 @@ def _write(
 ) -> tuple[int, int]:
     """The rows as the case's transfers: (new, known before)."""
     rows = statement.rows.to_pylist()
-    numbers: dict[str, int] = {}
-
-    def account(row: dict[str, Any], side: str) -> int | None:
-        value = row[side]
-        if value is None:
-            return None
-        if value not in numbers:
-            name = row[f"{side}_name"]
-            numbers[value] = accounts.met(
-                conn, order["case_id"], value, role="met", name=name, bank=row[f"{side}_bank"]
-            )
-        return numbers[value]
-
-    new = 0
-    for row in rows:
-        made = conn.execute(
-            "INSERT INTO wuzha.case_transfers (case_id, order_id, source, event_id, ts, payer_id, payee_id, amount_fen,"
-            " columns, taken_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
-            " RETURNING transfer_id",
-            (
-                order["case_id"], order["order_id"], row["source"], row["event_id"], row["ts"], account(row, "payer"),
-                account(row, "payee"), row["amount_fen"],
-                Jsonb({name: row[name] for name in _KEPT if row[name] is not None}), now,
-            ),
-        ).fetchone()  # fmt: skip
-        new += made is not None
-    return new, len(rows) - new
+    said = [
+        accounts.Met(value=row[side], name=row[f"{side}_name"], bank=row[f"{side}_bank"])
+        for row in rows
+        for side in ("payer", "payee")
+        if row[side] is not None
+    ]
+    numbers = accounts.met_all(conn, order["case_id"], said)
+    made = conn.execute(
+        "INSERT INTO wuzha.case_transfers (case_id, order_id, taken_at, source, event_id, ts, payer_id, payee_id,"
+        " amount_fen, columns) SELECT %s, %s, %s, * FROM unnest(%s::text[], %s::text[], %s::timestamptz[],"
+        " %s::bigint[], %s::bigint[], %s::bigint[], %s::jsonb[]) ON CONFLICT DO NOTHING",
+        (
+            order["case_id"], order["order_id"], now, [r["source"] for r in rows], [r["event_id"] for r in rows],
+            [r["ts"] for r in rows], [numbers.get(r["payer"]) for r in rows], [numbers.get(r["payee"]) for r in rows],
+            [r["amount_fen"] for r in rows],
+            [Jsonb({name: r[name] for name in _KEPT if r[name] is not None}) for r in rows],
+        ),
+    )  # fmt: skip
+    return made.rowcount, len(rows) - made.rowcount

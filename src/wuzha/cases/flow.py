@@ -20,13 +20,11 @@ from psycopg.rows import dict_row
 from wuzha.events import TABLES
 from wuzha.events.hashing import hash_text
 from wuzha.ingest import pair
+from wuzha.orders.public import law
 from wuzha.trace import Index, Policy, Theft, Tracer
 
-#: A victim's word for the time of a transfer and the bank's differ by so much at the most.
-NEAR = timedelta(hours=24)
 _COLUMNS = ("payer_balance_fen", "payee_balance_fen", "fee_fen", "ok", "channel", "currency", "cash", "seq", "side",
             "merchant", "merchant_id", "bank_ref", "reverses", "ts_precision_s")  # fmt: skip
-_FAR = datetime.max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +62,8 @@ class Ribbon:
     exit: str | None
     place: str | None
     reported: bool
+    #: How its place among transfers of the same second was found (`trace.order.TIES`); None where it was alone.
+    order_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,12 @@ class Flow:
     ribbons: list[Ribbon]
     exits: list[dict[str, Any]]
     totals: dict[str, int]
-    notes: list[str]
     unconfirmed: list[int] = field(default_factory=list)
+
+    @property
+    def ties(self) -> int:
+        """Transfers of one second whose order nothing told, so that a rule had to decide."""
+        return sum(r.order_by in ("rule", "circle") for r in self.ribbons)
 
     def held(self) -> dict[int, int]:
         """By account: what it may hold of the stolen money, at the most."""
@@ -123,9 +127,9 @@ def read(conn: psycopg.Connection[Any], case_id: int) -> Money:
 def follow(money: Money, *, until: datetime) -> Flow:
     """Where the money is at ``until``."""
     if not money.losses:
-        return Flow(nodes=[], ribbons=[], exits=[], totals=_nothing(), notes=[])
+        return Flow(nodes=[], ribbons=[], exits=[], totals=_nothing())
     losses = [loss for loss in money.losses if loss["at"] <= until]
-    rows, unconfirmed = _rows(money, losses)
+    rows, unconfirmed = _rows(money, losses, timedelta(minutes=law(until).match_minutes))
     places = {(r["source"], r["event_id"]): r for r in rows}
     tracer = Tracer(Index.of(_table(rows)))
     result = tracer.follow(
@@ -139,7 +143,7 @@ def follow(money: Money, *, until: datetime) -> Flow:
             into.setdefault(ribbon.payee, []).append(ribbon)
     nodes = [_node(a, money, into) for a in result.accounts if not a["account"].startswith("account:loss:")]
     return Flow(
-        nodes=nodes, ribbons=ribbons, exits=_places(ribbons, result.exits), totals=result.totals, notes=result.notes,
+        nodes=nodes, ribbons=ribbons, exits=_places(ribbons, result.exits), totals=result.totals,
         unconfirmed=unconfirmed,
     )  # fmt: skip
 
@@ -157,8 +161,9 @@ def _us(at: datetime) -> int:
     return int(np.datetime64(at.replace(tzinfo=None) - (at.utcoffset() or timedelta(0)), "us").astype(np.int64))
 
 
-def _rows(money: Money, losses: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
-    """The transfers, each once, with every loss among them as paid by an account of its own."""
+def _rows(money: Money, losses: list[dict[str, Any]], near_by: timedelta) -> tuple[list[dict[str, Any]], list[int]]:
+    """The transfers, each once, with every loss among them as paid by an account of its own; ``near_by``: so much may
+    the bank's time differ from the victim's word."""
     rows = _once([
         {"source": t["source"], "event_id": t["event_id"], "ts": t["ts"], "payer": t["payer"], "payee": t["payee"],
          "amount_fen": t["amount_fen"], "reported": False,
@@ -173,7 +178,7 @@ def _rows(money: Money, losses: list[dict[str, Any]]) -> tuple[list[dict[str, An
             (abs(r["ts"] - loss["at"]), i)
             for i, r in enumerate(rows)
             if i not in taken and r["payee"] == loss["payee"] and r["amount_fen"] == loss["amount_fen"]
-            and r["ok"] is not False and abs(r["ts"] - loss["at"]) <= NEAR
+            and r["ok"] is not False and abs(r["ts"] - loss["at"]) <= near_by
             and (loss["account"] is None or r["payer"] in (None, loss["account"]))
         ]  # fmt: skip
         if near:
@@ -237,6 +242,7 @@ def _ribbon(edge: dict[str, Any], rows: dict[tuple[str, str], dict[str, Any]], m
         payer=None if payer is None or payer.startswith("loss:") else payer, payee=_bare(edge["payee"]),
         at=datetime.fromisoformat(edge["ts"]), amount_fen=edge["amount_fen"], tainted_fen=edge["tainted_fen"],
         exit=edge.get("exit"), place=row.get("place"), reported=bool(row.get("reported")),
+        order_by=edge.get("order_by"),
     )  # fmt: skip
 
 

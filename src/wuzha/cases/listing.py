@@ -68,10 +68,13 @@ def steps(conn: psycopg.Connection[Any], case_id: int, *, limit: int = 60) -> li
     return (
         conn.cursor(row_factory=dict_row)
         .execute(
-            "SELECT s.*, u.name AS officer, o.kind AS order_kind, a.value AS account FROM wuzha.case_steps s"
-            " LEFT JOIN wuzha.users u USING (user_id) LEFT JOIN wuzha.orders o USING (order_id)"
+            "SELECT s.*, coalesce(u.name, m.title) AS officer, o.kind AS order_kind, a.value AS account"
+            " FROM wuzha.case_steps s LEFT JOIN wuzha.users u USING (user_id)"
+            " LEFT JOIN wuzha.sources m ON s.actor = 'machine:source:' || m.name"
+            " LEFT JOIN wuzha.orders o USING (order_id)"
             " LEFT JOIN wuzha.subjects a ON a.subject_id = o.account_id"
-            " WHERE s.case_id = %s ORDER BY s.step_id DESC LIMIT %s",
+            " WHERE s.case_id = %s AND NOT (s.kind = 'answer_taken' AND coalesce(s.detail->>'rows', '0') = '0')"
+            " ORDER BY s.step_id DESC LIMIT %s",
             (case_id, limit),
         )
         .fetchall()

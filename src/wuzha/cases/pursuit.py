@@ -141,11 +141,9 @@ def _draft(
     reason = _reason(case, node)
     standing = drafts.get((node.account_id, kind))
     if standing is not None:
-        grown = kind == "stop" and amount_fen is not None and standing["amount_fen"] != amount_fen
-        if (
-            grown
-            and amount_fen is not None
-            and orders.revise(conn, standing["order_id"], amount_fen=amount_fen, level=node.level, reason=reason)
+        amount = amount_fen if kind == "stop" else standing["amount_fen"]
+        if orders.revise(
+            conn, standing["order_id"], amount_fen=amount, level=node.level, reason=reason, bank=node.bank
         ):
             count("revised")
         return

@@ -78,7 +78,7 @@ def take(
     """Take a report down; its case is new, or the one that its payee belongs to.
 
     Refused: report_losses, report_account, report_payee, report_amount, report_time, report_channel, report_type,
-    line_form, and report_key (the sender's number stands for another report).
+    line_form.
     """
     require(actor, "cases.write")
     now = now or clock.now()

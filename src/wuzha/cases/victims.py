@@ -75,6 +75,15 @@ def payers(conn: psycopg.Connection[Any], actor: Actor, case_id: int, *, now: da
     if not rows or not money.losses:
         return []
     known = flow.follow(money, until=now)
+    # Small sums back are the bait of many scams; who took more than they paid passed money on.
+    back = dict(
+        conn.execute(
+            "SELECT t.payee_id, sum(t.amount_fen)::bigint FROM wuzha.case_transfers t JOIN wuzha.case_accounts c"
+            " ON c.case_id = t.case_id AND c.account_id = t.payer_id AND c.role = 'payee'"
+            " WHERE t.case_id = %s AND t.payee_id IS NOT NULL GROUP BY 1",
+            (case_id,),
+        ).fetchall()
+    )
     through = {n.account for n in known.nodes}
     begin = min(x["at"] for x in money.losses) - WINDOW
     names = {a["value"]: a["holder"] for a in money.accounts.values()}
@@ -92,7 +101,7 @@ def payers(conn: psycopg.Connection[Any], actor: Actor, case_id: int, *, now: da
     found = [
         _payer(account, paid, begin, names, warned, now)
         for account, paid in by_account.items()
-        if any(r["ts"] >= begin for r in paid)
+        if any(r["ts"] >= begin for r in paid) and back.get(paid[0]["payer_id"], 0) < sum(r["amount_fen"] for r in paid)
     ]
     return sorted(found, key=lambda p: (-p.score, p.account))
 

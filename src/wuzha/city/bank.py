@@ -58,6 +58,7 @@ class Ledger:
     holders: dict[str, str]
     moves: list[Moved] = field(default_factory=list)
     stops: dict[str, datetime] = field(default_factory=dict)
+    opening: dict[str, int] = field(default_factory=dict)
 
     def happened(self, account: str, now: datetime) -> list[Moved]:
         """Transfers of an account by now; what a stop has kept from leaving is not among them."""
@@ -70,7 +71,8 @@ class Ledger:
 
     def balance(self, account: str, now: datetime) -> int:
         """What the account holds by now."""
-        return sum(m.fen if m.payee == account else -m.fen for m in self.happened(account, now))
+        moved = sum(m.fen if m.payee == account else -m.fen for m in self.happened(account, now))
+        return self.opening.get(account, 0) + moved
 
 
 class Bank:

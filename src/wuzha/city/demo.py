@@ -30,9 +30,9 @@ _BEGIN = timedelta(days=1, hours=8)
 _BEFORE = timedelta(minutes=10)
 _READY_S = 900.0
 #: Whose passwords are printed; those of the simulated officers stand in a file.
-SHOWN = ("admin", "quanzu", "zhihui", "paichusuo")
+SHOWN = ("admin", "quanzu", "yinzhang", "zhihui", "paichusuo")
 #: Moves when a folder made before cannot go on with what the demo does now.
-_EDITION = 2
+_EDITION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +103,14 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
     urls = {seat: f"http://127.0.0.1:{port + k}" for k, seat in enumerate(("centre", "holder", *ZONES))}
     there = _standing(data)
     senders: dict[str, Any] = {}
+    money: Any = None
     first_alert: float | None = None
     try:
         say("demo: starting the centre and the holder")
         for seat in ("centre", "holder"):
             supervisor.start(_server(seat, data, urls))
         from .demo_desk import Desk  # while the servers start
+        from .demo_money import Money
         from .demo_replay import Sender
 
         _await({seat: urls[seat] for seat in SEATS}, supervisor, stop, there)
@@ -133,6 +135,8 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
             if zones and not (zones := _not_ready(zones)):
                 _tell_zones(urls, made["centre"]["logins"])
             desk.tend(clock.now(), time.monotonic() - up)
+            if money is not None:
+                money.tend()
             for sender in senders.values():
                 if sender.failure is not None:
                     raise CommandError(f"the city could not be sent: {sender.failure}") from sender.failure
@@ -142,6 +146,7 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
                 say(f"demo: {words} at {urls['centre']}/desk after {first_alert:.0f} s")
             if not caught_up and all(s.caught_up.is_set() for s in senders.values()):
                 caught_up = True
+                money = Money(city, urls["centre"], made["centre"]["keys"], clock.now(), clock.now)
                 say(f"demo: the past is in ({sum(s.sent for s in senders.values()):,} events); following the clock")
             if caught_up and not handed_over and _worked(data):
                 handed_over = True
@@ -153,10 +158,13 @@ def run(wish: Wish, data: Path, port: int, *, fresh: bool, for_s: float | None) 
                 say("demo: the city has been told to its end; the pages stay")
         summary = _summary(data, wish, senders, clock.now(), first_alert, time.monotonic() - begun)
         summary["lists"] = desk.lists.n
+        summary["cases"] = money.n if money is not None else 0
     except (ServerError, psycopg.Error, OSError):
         there()  # that the folder is gone says more than what came of it
         raise
     finally:
+        if money is not None:
+            money.stop()
         for sender in senders.values():
             sender.stop_asked.set()
         for sender in senders.values():
@@ -338,6 +346,7 @@ def _tell(urls: dict[str, str], logins: dict[str, str], wish: Wish, seconds: flo
     say("")
     say(f"  劝阻席 Desk    {urls['centre']}/desk")
     say(f"  大屏   Wall    {urls['centre']}/wall")
+    say(f"  案件   Cases   {urls['centre']}/cases    victims report as the city goes on; yinzhang seals")
     say(f"  持有方 Holder  {urls['holder']}/")
     for login in SHOWN:
         say(f"  {login:<10} {logins[login]}")

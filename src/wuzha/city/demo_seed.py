@@ -20,7 +20,7 @@ from wuzha.store import keys, opened, transaction
 from wuzha.store import sources as senders
 from wuzha.store.settings import Settings, make_home
 
-from . import demo_duty
+from . import demo_duty, demo_money
 from .sources import sources
 
 SEATS = ("holder", "centre")
@@ -29,6 +29,7 @@ PEOPLE = (
     ("admin", "系统管理员", ("admin", "auditor"), "3502"),
     ("quanzu", "劝阻员 林晓", ("dissuader",), "3502"),
     ("zhihui", "指挥长 陈立", ("commander",), "3502"),
+    ("yinzhang", "签章民警 吴正", ("sealer", "dissuader"), "3502"),
     ("paichusuo", "民警 黄伟", ("station",), "350212-01"),
     ("yeban", "夜班劝阻员 周宁（模拟）", ("dissuader",), "3502"),
 )
@@ -91,6 +92,7 @@ def _seat(seat: str, home: Path, first: date, days: int) -> dict[str, Any]:
                         late_allowance={t: v for t, v in s.late_allowance.items() if t in s.tables[seat]},
                     )  # fmt: skip
             if seat == "centre":
+                made["keys"] |= demo_money.register(conn, root)
                 made["keys"][_HOLDER] = _sender(
                     conn, name=_HOLDER, title="城市数据持有单位", role="holder", basis="warning", purpose="预警劝阻",
                     retention_days=365, tables=["warnings"], unit_id=root,

@@ -109,15 +109,24 @@ def member_of(conn: psycopg.Connection[Any], bank: str | None) -> int | None:
     return None if row is None else int(row[0])
 
 
-def revise(conn: psycopg.Connection[Any], order_id: int, *, amount_fen: int, level: int, reason: str) -> bool:
-    """The machine's own draft follows what is known by now; False where it stands so, or is no longer a draft of its
-    own to change (an officer wrote, approved or sealed it)."""
+def revise(
+    conn: psycopg.Connection[Any], order_id: int, *, amount_fen: int | None, level: int, reason: str, bank: str | None
+) -> bool:
+    """The machine's own draft follows what is known by now – amount, layer, and the bank where none was known; False
+    where it stands so, or is no longer a draft of its own to change (an officer wrote, approved or sealed it)."""
+    source_id = member_of(conn, bank)
     row = conn.execute(
-        "UPDATE wuzha.orders SET amount_fen = %s, level = %s, reason = %s WHERE order_id = %s AND sealed_at IS NULL"
-        " AND dropped_at IS NULL AND approved_at IS NULL AND drafted_by IS NULL"
-        " AND (amount_fen, level) IS DISTINCT FROM (%s::bigint, %s::int) RETURNING order_id",
-        (amount_fen, level, reason, order_id, amount_fen, level),
-    ).fetchone()
+        "UPDATE wuzha.orders SET amount_fen = %(amount)s, level = %(level)s, reason = %(reason)s,"
+        " source_id = CASE WHEN bank IS NULL THEN %(source)s ELSE source_id END,"
+        " channel = CASE WHEN bank IS NULL AND %(source)s::bigint IS NOT NULL THEN 'api' ELSE channel END,"
+        " bank = coalesce(bank, %(bank)s)"
+        " WHERE order_id = %(id)s AND sealed_at IS NULL AND dropped_at IS NULL AND approved_at IS NULL"
+        " AND drafted_by IS NULL AND ((amount_fen, level) IS DISTINCT FROM (%(amount)s::bigint, %(level)s::int)"
+        "  OR bank IS NULL AND %(bank)s::text IS NOT NULL) RETURNING order_id",
+        {
+            "amount": amount_fen, "level": level, "reason": reason, "source": source_id, "bank": bank, "id": order_id,
+        },
+    ).fetchone()  # fmt: skip
     return row is not None
 
 
@@ -145,6 +154,32 @@ def drop(
     if not withdraw(conn, actor, order_id, why=why.strip()[:500], now=now):
         raise Refused("order_not_now")
     return record(conn, actor, case, "order_dropped", at=now, key=key, order_id=order_id, words=why)
+
+
+def choose_channel(
+    conn: psycopg.Connection[Any], actor: Actor, order_id: int, *, channel: str, key: str, now: datetime | None = None
+) -> Done:
+    """By which channel a draft is to leave. Refused: unknown_code, order_member (the bank is no registered member),
+    order_not_now (it was sealed)."""
+    require(actor, "orders.draft")
+    now = now or clock.now()
+    if channel not in CHANNELS:
+        raise Refused("unknown_code", code=channel[:40])
+    if done := repeated(conn, actor, key):
+        return done
+    case = case_of(conn, order_id)
+    bank = conn.execute("SELECT bank FROM wuzha.orders WHERE order_id = %s", (order_id,)).fetchone()
+    source = member_of(conn, bank[0] if bank else None)
+    if channel == "api" and source is None:
+        raise Refused("order_member")
+    row = conn.execute(
+        "UPDATE wuzha.orders SET channel = %s, source_id = %s WHERE order_id = %s AND sealed_at IS NULL"
+        " AND dropped_at IS NULL RETURNING order_id",
+        (channel, source, order_id),
+    ).fetchone()
+    if row is None:
+        raise Refused("order_not_now")
+    return record(conn, actor, case, "order_channel", at=now, key=key, order_id=order_id, detail={"channel": channel})
 
 
 def case_of(conn: psycopg.Connection[Any], order_id: int) -> dict[str, Any]:

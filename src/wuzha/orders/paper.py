@@ -68,7 +68,8 @@ def docx(order: dict[str, Any]) -> bytes:
     from docx.oxml.ns import qn
     from docx.shared import Cm, Pt
 
-    kind = law_of(order["law_from"]).kind[order["kind"]]
+    in_force = law_of(order["law_from"])
+    kind = in_force.kind[order["kind"]]
     file = word.Document()
     for section in file.sections:
         section.page_width, section.page_height = Cm(21), Cm(29.7)
@@ -97,7 +98,7 @@ def docx(order: dict[str, Any]) -> bytes:
     file.add_paragraph(f"{order['bank'] or '有关银行、支付机构'}：")
     file.add_paragraph("请依法协助办理下列事项；户名、账号、汇款金额、交易时间有一项不符的，不得办理，并即时反馈。")
     table(facts(order))
-    file.add_paragraph("账户持有人对措施有异议的，可向本机关申诉，本机关三十日内书面答复。")
+    file.add_paragraph(f"账户持有人对措施有异议的，可向本机关申诉，本机关{in_force.complaint_days}日内书面答复。")
     sign = file.add_paragraph(f"{order['unit_name'] or ''}（盖章）\n{_time(order['sealed_at'])}")
     sign.alignment = WD_ALIGN_PARAGRAPH.RIGHT
     title("回执", page=True)

@@ -68,13 +68,17 @@ def account_stops(conn: psycopg.Connection[Any], account_id: int) -> int:
 
 def _seal(conn: psycopg.Connection[Any], actor: Actor, order: dict[str, Any], stops: int, now: datetime) -> None:
     source = member_of(conn, order["bank"]) if order["channel"] == "api" else order["source_id"]
+    channel = (
+        "platform" if order["channel"] == "api" and source is None else order["channel"]
+    )  # it is registered no more
     try:
         with conn.transaction():
             conn.execute(
-                "UPDATE wuzha.orders SET sealed_at = %s, sealed_by = %s, turn = %s, source_id = %s"
+                "UPDATE wuzha.orders SET sealed_at = %s, sealed_by = %s, turn = %s, source_id = %s,"
+                " channel = %s"
                 " WHERE order_id = %s AND sealed_at IS NULL AND dropped_at IS NULL",
                 (
-                    now, actor.user_id, stops + 1 if order["kind"] == "stop" else None, source,
+                    now, actor.user_id, stops + 1 if order["kind"] == "stop" else None, source, channel,
                     order["order_id"],
                 ),
             )  # fmt: skip

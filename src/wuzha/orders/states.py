@@ -62,7 +62,11 @@ def in_force(order: dict[str, Any], now: datetime) -> bool:
 
 
 def entry_due(order: dict[str, Any]) -> datetime | None:
-    """Until when a first-level account must stand in the platform; None for other levels and kinds."""
+    """Until when an order must have been entered: a first-level account's stop so long after the report, a release so
+    long after somebody found that it is due; None for what has no such duty."""
+    if order["kind"] == "release":
+        found: datetime = order["drafted_at"]
+        return found + timedelta(days=law_of(order["law_from"]).release_unrelated_days)
     if order["kind"] != "stop" or order["level"] != 1 or order["reported_at"] is None:
         return None
     due: datetime = order["reported_at"] + timedelta(minutes=law_of(order["law_from"]).entry_minutes)

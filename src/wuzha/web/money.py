@@ -24,7 +24,7 @@ def _values(ctx: Context, case_id: int, at: str = "") -> dict[str, Any]:
     with ctx.db() as conn:
         case = money.one(conn, ctx.actor, case_id)
         moment = None
-        if at.isascii() and at.isdigit() and len(at) < 12:  # the slider: seconds since the first loss
+        if at.isascii() and at.isdigit() and len(at) < 10:  # the slider: seconds since the first loss
             first = money.read(conn, ctx.actor, case_id, now=now).first_at
             moment = first + timedelta(seconds=int(at))
         shown = money.read(conn, ctx.actor, case_id, now=now, at=moment)

@@ -117,6 +117,12 @@ ACTS: dict[str, Act] = {
     "failed": lambda conn, c, n, key: _answer(
         conn, c, n, key, Answer(failed_code=c.form.get("code") or "-", failed_words=c.form.get("words", ""))
     ),
+    "channel": lambda conn, c, n, key: drafting.choose_channel(
+        conn, c.actor, n, channel=c.form.get("channel", ""), key=key
+    ),
+    "renew": lambda conn, c, n, key: releasing.renew(
+        conn, c.actor, n, months=number(c.form.get("months", "")) or 0, why=c.form.get("words", ""), key=key
+    ),
     "release": lambda conn, c, n, key: releasing.release(conn, c.actor, n, why=c.form.get("words", ""), key=key),
 }  # fmt: skip
 
