@@ -104,8 +104,9 @@ def test_without_a_case_or_purpose_nothing_is_kept(
     files = statements(tmp_path)
     assert "案件编号或用途" in drop(one, "/workbench", files, why=" ", days="30").text
     assert drop(one, "/workbench", files, why="A3301", days="999").status_code == 409
-    assert drop(one, "/workbench", [], why="A3301", days="30").status_code == 409
     bad = tmp_path / "x.csv"
+    bad.write_bytes(b"")
+    assert drop(one, "/workbench", [bad], why="A3301", days="30").status_code == 409
     bad.write_bytes(b"\x00\x01\x02 nothing")
     assert drop(one, "/workbench", [bad], why="A3301", days="30").status_code == 409
     with house.scope(lin) as conn:
