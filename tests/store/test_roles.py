@@ -49,7 +49,7 @@ def test_a_newer_database_is_left_alone(db: Database, owner: Connection) -> None
 def test_pre_stops_before_post(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for file in migrate.files():
         (tmp_path / file.name).write_text(file.read_text())
-    n = len(migrate.files())
+    n = int(migrate.files()[-1].name[:4])  # numbers may have gaps
     names = [f"{n + 1:04d}_pre_a", f"{n + 2:04d}_post_b", f"{n + 3:04d}_pre_c"]
     for name in names:
         (tmp_path / f"{name}.sql").write_text(f"-- {name}\nCREATE TABLE wuzha.t{name} (percent text DEFAULT '100%');")
