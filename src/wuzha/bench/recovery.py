@@ -40,6 +40,8 @@ _DISTURBED = {"WUZHA_SNAPSHOT_S": "2", "WUZHA_SEAL_ROWS": "20000", "WUZHA_LEASE_
 #: Where it goes on for long: a segment is many files.
 _LONG = {"WUZHA_SEAL_ROWS": "1000000"}
 _CAUGHT_UP_S = 7200.0
+#: Rows of each kind that are told where they stand in one of the two runs only.
+_TOLD = 10
 
 
 def run(
@@ -76,6 +78,11 @@ def run(
         raise RuntimeError("the city raised no alert, so nothing was compared")
     lost, duplicated = held(np.concatenate(tally.identities), logged)
     differing = outcome.differ(expected, got)
+    for name in differing:
+        for only, side in ((got, "disturbed"), (expected, "undisturbed")):
+            other = expected if only is got else got
+            for row in sorted(map(str, only[name] - other[name]))[:_TOLD]:
+                say(f"{name} in the {side} run only: {row}")
     return {
         "kills": sum(done.by.values()),
         "events": tally.rows,
