@@ -142,7 +142,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     with pytest.raises(SystemExit) as stop:
         run()
     said = capsys.readouterr()
-    assert stop.value.code == 1 and said.out == "", said
+    assert stop.value.code == 1 and json.loads(said.out)["exit_code"] == 1, said
     assert target.partition("/")[0] in said.err and "Traceback" not in said.err
     assert not (tmp_path / "suspects.parquet").exists()
 

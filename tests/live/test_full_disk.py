@@ -27,7 +27,7 @@ from .test_worker import fill, follow, reached, settings
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk", "24m") as place:
+    with small_disk(tmp_path / "disk", "48m") as place:
         yield place
 
 
@@ -70,21 +70,20 @@ def test_results_go_on_while_nothing_can_be_sealed_or_saved_and_all_is_made_up_f
     given = settings(disk, snapshot_events=1, seal_rows=2000, seal_s=0.001)
     first = fill(db, sent[:150])
     follow(db, given, first)
-    now = clock.now()
-    keeping.keep(engine, given, now, expire=True)
+    keeping.keep(engine, given, clock.now(), expire=True)
     sealed, saved = history.sealed(given.history), snapshots.listing(given.snapshots)[0]
     assert sealed.position == first and int(saved.stem) == first
     filler = filled(disk)
     last = fill(db, sent[150:400])
     follow(db, given, last)
-    keeping.keep(engine, given, now, expire=True)
+    keeping.keep(engine, given, clock.now(), expire=True)
     assert reached(engine) == last, "results need no room in the data folder"
     assert history.sealed(given.history) == sealed and snapshots.listing(given.snapshots)[0] == saved
     assert aside.count(disk) == 0 and outcome.history_wrong(engine, given.history) == 0
     filler.unlink()
     last = fill(db, sent[400:420])
     follow(db, given, last)
-    keeping.keep(engine, given, now, expire=True)
+    keeping.keep(engine, given, clock.now(), expire=True)
     assert history.sealed(given.history).position == last and int(snapshots.listing(given.snapshots)[0].stem) == last
     assert outcome.history_wrong(engine, given.history) == 0
     assert not list(given.history.rglob(".*"))

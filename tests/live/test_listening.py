@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tests.apart import apart
 
 from wuzha.live.listening import Loop
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]], loop: type[Loop]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
 
 
 def test_no_call_from_another_thread_is_left_lying() -> None:
@@ -35,8 +44,7 @@ def test_no_call_from_another_thread_is_left_lying() -> None:
         for one in others:
             one.join()
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(main())
+    apart(lambda: run(main, Loop))
     assert len(heard) == calls * threads
 
 
@@ -63,6 +71,5 @@ def test_one_byte_wakes_for_all_that_is_handed_over() -> None:
         other.join()  # the loop cannot look meanwhile
         await over.wait()
 
-    with asyncio.Runner(loop_factory=Counted) as runner:
-        runner.run(main())
+    apart(lambda: run(main, Counted))
     assert 1 <= written < 10

@@ -82,9 +82,9 @@ def test_traces_reach_from_ingest_to_alert_and_nobody_is_told_of(enterable_tmp: 
         with ended(served):
             served.start()
             served.ready()
-            keys = registered(served, sent)
+            keys = registered(served.database(), {s.source for s in sent})
             for s in sent:
-                post(served, keys[s.source], s)
+                post(served.url.removeprefix("http://"), keys[s.source], s)
             odd(served, next(iter(keys.values())))
             caught_up(served)
             time.sleep(1.0)

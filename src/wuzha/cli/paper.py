@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ def money(
     Every statement names the file and rows that it rests on; what was not read is in it.
     """
     from wuzha.cases.workbench_reading import books_of
-    from wuzha.events.clock import zone
+    from wuzha.events import clock
     from wuzha.events.datafile import DataFileError
     from wuzha.ingest import ImportFailed, MappingError, WrongUse
     from wuzha.trace.workbench import load, report, shipped
@@ -68,7 +67,7 @@ def money(
         traces = [got.books.followed(theft) for theft in thefts]
     except ValueError as error:
         _wrong(str(error))
-    made = report(got.books, limits, read=got.read, why=case, made=datetime.now(zone()), traces=traces)
+    made = report(got.books, limits, read=got.read, why=case, made=clock.now().astimezone(clock.zone()), traces=traces)
     part = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
