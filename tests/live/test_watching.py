@@ -13,7 +13,8 @@ from wuzha.live.settings import Settings
 from wuzha.live.watching import Standing, Telling, findings
 from wuzha.store import Connection, Database
 
-GOOD: dict[str, Any] = {"free": 1 << 40, "memory": 1 << 35, "aside": 0, "rows": 1000, "rejected": 0, "waiting_s": 0.0}
+GOOD: dict[str, Any] = {"free": 1 << 40, "memory": 1 << 35, "aside": 0, "rows": 1000, "rejected": 0, "waiting_s": 0.0,
+                        "rebuilt": 0.5, "stuck": False}  # fmt: skip
 
 
 def fares(**changes: Any) -> Standing:
@@ -42,6 +43,8 @@ def test_all_is_fine_where_nothing_is_wrong(tmp_path: Path) -> None:
     ({"memory": 1 << 30}, "state", "bad"), ({"memory": 3 << 29}, "state", "watch"),
     ({"age_s": {"engine:0": 1.0}}, "keeping", "bad"), ({"waiting_s": 100.0}, "outbox", "watch"),
     ({"told": {"engine:0": {"unsaved": 5, "unsaved_s": 999.0}}}, "snapshot", "watch"),
+    ({"told": {"engine:0": {"null_features": ["a"]}}}, "features", "watch"),
+    ({"told": {"engine:0": {"null_features": ["a"]}}, "stuck": True}, "features", "bad"),
     ({"told": {"engine:0": {"replaying": True}}, "lag_s": 99.0}, "lag_replay", "bad"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named_and_stands_first(

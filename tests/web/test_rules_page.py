@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.desks import Centre
 from tests.live import city
+from tests.live.test_rebuilding import FEATURE
 from tests.live.test_rulebooks import send, text, warnings
 from tests.serving import log_in
 from tests.web.test_words import Labels, patterns
 
-from wuzha.command import rules
+from wuzha.command import features, rules
 from wuzha.command.public import Actor
 from wuzha.events import clock
 from wuzha.live import rulebooks, trials
@@ -50,6 +51,23 @@ def filled(db: Database) -> None:
                 if s.table in ("persons", "relations", "lines", "reports")
             ],
         )
+
+
+def test_a_feature_that_waits_is_said_and_completes(
+    house: Centre, ana: Actor, bai: Actor, officer: Callable[..., Any]
+) -> None:
+    """Whoever writes a rule may read it already; that it is null until rebuilt stands beside."""
+    with house.scope(ana) as conn:
+        name, version = features.save(conn, ana, FEATURE.format(days=40), why="一试")
+    page = officer("ana")
+    assert name not in page.get("/rules").text
+    with house.scope(bai) as conn:
+        features.promote(conn, bai, name, version)
+    said = page.get("/rules").text
+    assert "warned_40d" in said and "等待生效" in said and "40 天内的预警" in said
+    assert ["warned_40d", "40 天内的预警", "次数"] in page.get("/rules/known").json()["features"]["person"]
+    checked = page.post("/rules/check", {"text": text().replace("warnings_7d >= 1", "warned_40d >= 1")})
+    assert checked.json()["ok"]
 
 
 def test_from_a_draft_to_a_live_rule(house: Centre, ana: Actor, bai: Actor, officer: Callable[..., Any]) -> None:

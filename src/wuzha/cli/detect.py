@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from .clusters import DASK_OPTION, cluster
 from .output import FAILED, JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, progress, say
 
 SUSPECTS = "suspects.parquet"
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
             None, "--rules", help="Folder with features.toml, rules/ and typologies/; default: the shipped."
         ),
         language: str = typer.Option("zh", "--language", help="Language of the reasons: zh or en."),
+        dask: str | None = DASK_OPTION,
         as_json: bool = JSON_OPTION,
     ) -> None:
         """Find the people who are being defrauded, and the suspects, in a folder of event tables."""
@@ -47,6 +49,9 @@ def register(app: typer.Typer) -> None:
         except (DataFileError, FileNotFoundError) as error:
             say(f"wuzha detect: {error}")
             finish(WRONG_USE)
+        if dask is not None:
+            _on_cluster(dask, folder, book, language, out, as_json)
+            return
         say("Preparing the engine (compiled once, then kept) …")
         engine.Engine(book).feed(engine.encode("calls", _empty(), 1))
 
@@ -70,6 +75,20 @@ def register(app: typer.Typer) -> None:
         emit(result, as_json=as_json)
         if refused or counts.get("conflicts", 0):
             finish(WITH_REJECTS)
+
+
+def _on_cluster(address: str, folder: Path, book: Any, language: str, out: Path, as_json: bool) -> None:
+    from wuzha.live.cluster_jobs import detect_folder, rows_of
+
+    begun = time.perf_counter()
+    with cluster(address) as workers, progress("Rows read", total=rows_of(folder)) as step:
+        alerts, suspects, result, refused, counts = detect_folder(workers, folder, book, language, step)
+    seconds = time.perf_counter() - begun
+    result |= {"seconds": round(seconds, 3), "events_per_s": round(result["events"] / seconds), "rejected": refused}
+    _write(((alerts, out), (suspects, out.parent / SUSPECTS)))
+    emit(result, as_json=as_json)
+    if refused or counts.get("conflicts", 0):
+        finish(WITH_REJECTS)
 
 
 def _writable(folder: Path, out: Path) -> None:

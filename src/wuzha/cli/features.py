@@ -7,7 +7,8 @@ from typing import Any
 
 import typer
 
-from .output import FAILED, JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, say
+from .clusters import DASK_OPTION, cluster
+from .output import FAILED, JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, progress, say
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
         ),
         subject: str | None = typer.Option(None, "--subject", help="Whose figures, as kind:value."),
         out: Path | None = typer.Option(None, "--out", help="Write those of all subjects to this .parquet file."),
+        dask: str | None = DASK_OPTION,
         as_json: bool = JSON_OPTION,
     ) -> None:
         """List the declared features, or compute them over a folder as of a time."""
@@ -48,6 +50,9 @@ def register(app: typer.Typer) -> None:
 
         try:
             until = _time(at)
+            if dask is not None:
+                _on_cluster(dask, Path(folder), until, subject, out, as_json)
+                return
             block, refused = read_folder(Path(folder), lambda n, rows: text.annotate(rows) if n == "messages" else rows)
         except (ValueError, FileNotFoundError) as error:
             say(f"wuzha features: {error}")
@@ -69,6 +74,32 @@ def register(app: typer.Typer) -> None:
             emit({"subject": subject, "features": values}, as_json=as_json)
         if refused:
             finish(WITH_REJECTS)
+
+
+def _on_cluster(
+    address: str, folder: Path, until: int | None, subject: str | None, out: Path | None, as_json: bool
+) -> None:
+    from wuzha.live.cluster_jobs import features_of, features_table, rows_of
+
+    with cluster(address) as workers, progress("Rows read", total=rows_of(folder)) as step:
+        if out is not None:
+            rows, refused = features_table(workers, folder, until, step)
+        else:
+            assert subject is not None
+            values, refused = features_of(workers, folder, until, subject, step)
+    if out is not None:
+        _write(rows, out)
+        emit(
+            {"subjects": rows.num_rows, "features": rows.num_columns - 1, "out": str(out), "rejected": refused},
+            as_json=as_json,
+        )
+    elif values is None:
+        say(f"wuzha features: {subject} does not appear in {folder}")
+        finish(FAILED)
+    else:
+        emit({"subject": subject, "features": values}, as_json=as_json)
+    if refused:
+        finish(WITH_REJECTS)
 
 
 def _write(rows: Any, out: Path) -> None:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .clusters import DASK_OPTION, cluster
 from .deployment import DATA_OPTION, database, settings_of
 from .output import FAILED, JSON_OPTION, WRONG_USE, CommandError, emit, finish, progress, say
 from .rules_acts import acts
+from .rules_features import register as features
 
 if TYPE_CHECKING:
     from wuzha.detect import RuleBook
+    from wuzha.detect.backtest import Truth
     from wuzha.detect.drafts import Draft
 
 _BESIDE = typer.Option(None, "--rules", help="Folder of rules that it stands beside; default: the shipped.")
@@ -30,6 +33,7 @@ def register(app: typer.Typer) -> None:
     rules.command()(diff)
     rules.command()(backtest)
     acts(rules)
+    features(rules)
 
 
 def list_(
@@ -51,6 +55,9 @@ def list_(
     for row in rows:
         state = f"{row['state']:<9} " if "state" in row else ""
         typer.echo(f"{row['id']:<28} v{row['version']:<4} {state}{row['subject']:<8} {row['stage']:<9} {row['zh']}")
+    for row in said.get("features", []):
+        far = "" if row["share"] is None else f" {100 * row['share']:.0f}%"
+        typer.echo(f"feature {row['name']:<20} v{row['version']:<4} {row['state']}{far}")
 
 
 def _row(book: RuleBook, name: str) -> dict[str, Any]:
@@ -62,19 +69,20 @@ def _row(book: RuleBook, name: str) -> dict[str, Any]:
 
 
 def _deployed(data: Path) -> dict[str, Any]:
-    from wuzha.command import rules
+    from wuzha.command import features, rules
     from wuzha.live import rulebooks
 
     with database(settings_of(data)) as db, db.connect("web") as conn, conn.transaction():
         stands = rules.standing(conn)
         book, wrong = rulebooks.book_of(conn, stands)
+        own = features.progress(conn)
     snoozed = [{"rule": r, "subject": s, "until": u.isoformat()} for (r, s), u in sorted(stands.snoozed.items())]
     rows = []
     for name in book.rules:
         state = stands.out.get(name) or ("promoted" if name in stands.promoted else "shipped")
         rows.append(_row(book, name) | {"state": state, "shadow": stands.shadowed.get(name)})
     return {"rules": rows, "typologies": list(book.typologies), "shadows": stands.shadowed, "snoozes": snoozed,
-            "left_out": wrong}  # fmt: skip
+            "left_out": wrong, "features": own}  # fmt: skip
 
 
 def text(
@@ -179,10 +187,10 @@ def backtest(
     minutes: float = typer.Option(20.0, "--minutes", help="An officer's minutes on one alert."),
     beside: Path | None = _BESIDE,
     data: Path | None = DATA_OPTION,
+    dask: str | None = DASK_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """What a rule would have done: on whom it would have fired, how right, at what cost, beside which rules."""
-    from wuzha.detect.backtest import Truth
     from wuzha.detect.backtest import backtest as run
     from wuzha.detect.drafts import laid
 
@@ -196,28 +204,61 @@ def backtest(
     if folder is not None:
         assert before is not None
         draft = _draft(rule, before)
-        truth, blocks, n = _of_folder(folder, Truth())
+        if dask is not None:
+            emit(_on_cluster(dask, folder, before, draft, days, minutes), as_json=as_json)
+            return
+        truth, blocks, n = _of_folder(folder)
         with progress("Events", total=n) as step:
             found = run(blocks, before, laid(before, [draft]), draft.rule.id, truth, days=days, minutes=minutes,
                         step=step)  # fmt: skip
     else:
-        found = _of_deployment(rule, data, days, minutes)
+        found = _of_deployment(rule, data, days, minutes, dask)
     emit(found, as_json=as_json)
 
 
-def _of_folder(folder: Path, truth: Any) -> tuple[Any, Any, int]:
+def _on_cluster(
+    address: str, folder: Path, before: RuleBook, draft: Draft, days: float | None, minutes: float
+) -> dict[str, Any]:
+    from wuzha.detect.drafts import laid
+    from wuzha.live.cluster_jobs import backtest_folder, rows_of
+
+    try:
+        truth, total = _truth(folder), rows_of(folder)
+        with cluster(address) as workers, progress("Rows read", total=total) as step:
+            found, refused = backtest_folder(
+                workers, folder, before, laid(before, [draft]), draft.rule.id, truth, days=days, minutes=minutes,
+                step=step,
+            )  # fmt: skip
+    except (ValueError, FileNotFoundError) as error:
+        say(f"wuzha rules backtest: {error}")
+        finish(FAILED)
+    if refused:
+        say(f"{refused} rows were refused by their tables' rules and are left out")
+    return found
+
+
+def _truth(folder: Path) -> Truth:
+    """What the folder's findings and reports say of subjects."""
     import pyarrow.parquet as pq
 
-    from wuzha import text
-    from wuzha.detect.files import CHUNK, read_folder
+    from wuzha.detect.backtest import Truth
     from wuzha.events import TABLES
     from wuzha.events.batch import conform
 
+    truth = Truth()
+    for name in ("findings", "reports"):
+        if (folder / f"{name}.parquet").is_file():
+            truth.take({name: conform(TABLES[name], pq.read_table(folder / f"{name}.parquet"))})
+    return truth
+
+
+def _of_folder(folder: Path) -> tuple[Truth, Any, int]:
+    from wuzha import text
+    from wuzha.detect.files import CHUNK, read_folder
+
     try:
         block, refused = read_folder(folder, lambda name, rows: text.annotate(rows) if name == "messages" else rows)
-        for name in ("findings", "reports"):
-            if (folder / f"{name}.parquet").is_file():
-                truth.take({name: conform(TABLES[name], pq.read_table(folder / f"{name}.parquet"))})
+        truth = _truth(folder)
     except (ValueError, FileNotFoundError) as error:
         say(f"wuzha rules backtest: {error}")
         finish(FAILED)
@@ -227,7 +268,9 @@ def _of_folder(folder: Path, truth: Any) -> tuple[Any, Any, int]:
     return truth, blocks, len(block)
 
 
-def _of_deployment(path: Path, data: Path | None, days: float | None, minutes: float) -> dict[str, Any]:
+def _of_deployment(
+    path: Path, data: Path | None, days: float | None, minutes: float, dask: str | None
+) -> dict[str, Any]:
     from wuzha.command import rules
     from wuzha.detect.backtest import backtest as run
     from wuzha.detect.drafts import laid
@@ -239,6 +282,12 @@ def _of_deployment(path: Path, data: Path | None, days: float | None, minutes: f
         before = rules.book(conn)
         draft = _draft(path, before)
         past = Past(Settings(home=settings.home).history, conn)
+        if dask is not None:
+            from wuzha.live.cluster_jobs import backtest_past
+
+            after = laid(before, [draft])
+            with cluster(dask) as workers, progress("Rows read", total=past.rows()) as step:
+                return backtest_past(workers, past, before, after, draft.rule.id, days=days, minutes=minutes, step=step)
         with progress("Events", total=past.rows()) as step:
             return run(past.blocks(), before, laid(before, [draft]), draft.rule.id, past.truth, days=days,
                        minutes=minutes, step=step)  # fmt: skip

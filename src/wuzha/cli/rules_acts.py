@@ -37,6 +37,7 @@ _WORDS = {
     "rule_shadow_same": "nothing changes: the version runs in shadow already, or does not",
     "rule_subject": "this rule speaks of a {subject}",
     "snooze_time": "a snooze ends in the future, within {days} days",
+    "feature_read": "it is read by {by}",
     "unknown_subject": "nobody has met this subject here; write kind:value",
 }
 
@@ -47,7 +48,7 @@ def acts(rules: typer.Typer) -> None:
         rules.command()(command)
 
 
-def _acting(data: Path | None, login: str, from_stdin: bool, work: Callable[[Any, Any], dict[str, Any]]) -> Any:
+def acting(data: Path | None, login: str, from_stdin: bool, work: Callable[[Any, Any], dict[str, Any]]) -> Any:
     """The result of ``work(conn, actor)`` in one transaction in the actor's name."""
     from wuzha.command import sessions
     from wuzha.command.public import Refused
@@ -95,7 +96,7 @@ def draft(
         rule, version = rules.save(conn, actor, text, why=why)
         return {"rule": rule, "version": version}
 
-    emit(_acting(data, login, password_stdin, work), as_json=as_json)
+    emit(acting(data, login, password_stdin, work), as_json=as_json)
 
 
 def shadow(
@@ -114,7 +115,7 @@ def shadow(
         rules.shadow(conn, actor, rule, version, on=not off)
         return {"rule": rule, "version": version, "shadow": not off}
 
-    emit(_acting(data, login, password_stdin, work), as_json=as_json)
+    emit(acting(data, login, password_stdin, work), as_json=as_json)
 
 
 def promote(
@@ -133,7 +134,7 @@ def promote(
         rules.promote(conn, actor, rule, version, why=why)
         return {"rule": rule, "version": version, "promoted": True}
 
-    emit(_acting(data, login, password_stdin, work), as_json=as_json)
+    emit(acting(data, login, password_stdin, work), as_json=as_json)
 
 
 def retire(
@@ -151,7 +152,7 @@ def retire(
         rules.retire(conn, actor, rule, why=why)
         return {"rule": rule, "retired": True}
 
-    emit(_acting(data, login, password_stdin, work), as_json=as_json)
+    emit(acting(data, login, password_stdin, work), as_json=as_json)
 
 
 def snooze(
@@ -178,4 +179,4 @@ def snooze(
         rules.snooze(conn, actor, rule, subject, end, why=why)
         return {"rule": rule, "subject": subject, "until": end.isoformat() if end else None}
 
-    emit(_acting(data, login, password_stdin, work), as_json=as_json)
+    emit(acting(data, login, password_stdin, work), as_json=as_json)

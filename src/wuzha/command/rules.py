@@ -42,7 +42,7 @@ def check(conn: psycopg.Connection[Any], text: str) -> drafts.Draft:
     """The draft of a text over the features and typologies in force. DataFileError says where a mistake stands."""
     if len(text) > drafts.MOST_CHARACTERS:
         raise DataFileError("rule", 1, 1, f"a rule has at most {drafts.MOST_CHARACTERS} characters")
-    return drafts.read(text, rulebooks.base_book(conn, standing(conn).base_id))
+    return drafts.read(text, rulebooks.featured(conn, standing(conn))[0])
 
 
 def save(conn: psycopg.Connection[Any], actor: Actor, text: str, *, why: str, now: datetime | None = None) -> Any:

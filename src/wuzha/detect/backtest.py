@@ -59,25 +59,49 @@ class Truth:
         if "reports" in tables:
             self.reports(tables["reports"])
 
+    def join(self, later: Truth) -> None:
+        """Take in what was known later."""
+        self.settled |= later.settled
+        self.reported |= later.reported
+
 
 @dataclass
-class _Run:
-    """One book's reading of the log."""
+class Run:
+    """What one book made of the log. ``first``, ``last``: from when to when it counts."""
 
     book: RuleBook
-    engine: Engine
     found: Collected
     firings: list[Firing] = field(default_factory=list)
-    at: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    events: int = 0
 
-    @classmethod
-    def of(cls, book: RuleBook) -> _Run:
-        return cls(book, Engine(book), Collected(book))
+
+class _Reading:
+    """One book's reading of the log."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self.run = Run(book, Collected(book))
+        self._engine, self._at = Engine(book), 0
 
     def feed(self, block: Block) -> None:
-        self.found.add(self.engine.feed(block))
-        fresh, self.at = fired(self.engine, self.at)
-        self.firings += fresh
+        run = self.run
+        if len(block):
+            newest, oldest = moment(int(block.due.max())), moment(int(block.due.min()))
+            run.last = newest if run.last is None else max(run.last, newest)
+            run.first = oldest if run.first is None else min(run.first, oldest)
+        run.events += len(block)
+        run.found.add(self._engine.feed(block))
+        fresh, self._at = fired(self._engine, self._at)
+        run.firings += fresh
+
+
+def read(book: RuleBook, blocks: Iterable[Block]) -> Run:
+    """What ``book`` makes of the log."""
+    reading = _Reading(book)
+    for block in blocks:
+        reading.feed(block)
+    return reading.run
 
 
 def backtest(
@@ -93,28 +117,30 @@ def backtest(
 ) -> dict[str, Any]:
     """What ``rule`` of the book ``after`` would have done in the last ``days`` of the log (None: all of it), beside the
     book ``before``. ``truth`` is read when the blocks are through, so who yields them may fill it meanwhile."""
-    without, with_it = _Run.of(before), _Run.of(after)
-    first, last, events = None, None, 0
+    without, with_it = _Reading(before), _Reading(after)
     for block in blocks:
-        if len(block):
-            newest, oldest = moment(int(block.due.max())), moment(int(block.due.min()))
-            last = newest if last is None else max(last, newest)
-            first = oldest if first is None else min(first, oldest)
-        events += len(block)
         without.feed(block)
         with_it.feed(block)
         if step is not None:
             step(len(block))
+    return compared(without.run, with_it.run, rule, truth, days=days, minutes=minutes)
+
+
+def compared(
+    without: Run, with_it: Run, rule: str, truth: Truth, *, days: float | None = None, minutes: float = MINUTES
+) -> dict[str, Any]:
+    """As `backtest`, of two books' runs over the same log."""
+    first, last = with_it.first, with_it.last
     if first is None or last is None:
         return {"rule": rule, "events": 0, "days": 0.0, "firings": 0}
     since = first if days is None else max(first, last - timedelta(days=days))
     span = max((last - since) / timedelta(days=1), 1 / 24)
-    return {"rule": rule, "events": events, "since": since.isoformat(), "until": last.isoformat(),
+    return {"rule": rule, "events": with_it.events, "since": since.isoformat(), "until": last.isoformat(),
             "days": round(span, 2)} | _said(without, with_it, rule, truth, since, span, minutes)  # fmt: skip
 
 
 def _said(
-    without: _Run, with_it: _Run, rule: str, truth: Truth, since: datetime, span: float, minutes: float
+    without: Run, with_it: Run, rule: str, truth: Truth, since: datetime, span: float, minutes: float
 ) -> dict[str, Any]:
     numbers = {r.number: r.id for r in with_it.book.rules.values()}
     mine: dict[str, list[Firing]] = defaultdict(list)

@@ -117,7 +117,7 @@ def laid(
     return RuleBook(
         base.features, rules, typologies,
         {n: r for n, r in kept.items() if n not in numbers and r.id in rules},
-        tuple(s for s in snoozes if s.rule in rules),
+        tuple(s for s in snoozes if s.rule in rules), base.kept,
     )  # fmt: skip
 
 

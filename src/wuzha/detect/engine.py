@@ -10,21 +10,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from wuzha.events import LEVELS, STAGES
 
-from . import ahead, codes, layout, stream
+from . import ahead, codes, grafting, layout, stream
 from .book import Book
 from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, Told, moment
 from .codes import HINTS, K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KIND, KINDS, NEVER
-from .columns import one, texts
 from .encode import PROVISIONAL, Block, key_hash
 from .figures import features
-from .glance import texts_into
 from .layout import ARENAS, TABLES_OF, State, fresh, grown
-from .names import Names
+from .names import Names, new_keys
 from .owners import provisional_of
 from .rulebook import RuleBook, shipped
 from .tables import tables
@@ -46,6 +42,9 @@ class Engine:
     def __init__(self, rules: RuleBook | None = None) -> None:
         self._state = fresh()
         self._names = Names()
+        self._book: Book = None  # type: ignore[assignment]  # `use` gives it one
+        #: Number of the last graft (`grafting`) that the windows hold; 0: none.
+        self.grafted = 0
         self.use(rules or shipped())
 
     @property
@@ -54,9 +53,12 @@ class Engine:
         return self._rules
 
     def use(self, rules: RuleBook) -> None:
-        """Judge by these rules from the next event on; windows that are kept already stay."""
-        self._rules = rules
-        self._book: Book = tables(rules)
+        """Judge by these rules from the next event on; windows that are kept already stay. The typologies are those of
+        the rules before, in their order."""
+        made = tables(rules)
+        if self._book is not None:
+            grafting.let_go(self._state, self._book.keep, made.keep)
+        self._rules, self._book = rules, made
         recount(self._state)
         self._typologies = list(rules.typologies.values())
         self._numbers = rules.former | {r.number: r for r in rules.rules.values()}
@@ -114,7 +116,7 @@ class Engine:
             met.append(new[:m] + begin * width)
         new = np.concatenate(met) if len(met) != 1 else met[0]
         if len(new):
-            self._names.extend(*_texts(block, new))
+            self._names.extend(*new_keys(block, new))
         return ids
 
     def _name_provisional(self) -> None:
@@ -363,6 +365,7 @@ class Engine:
         data, offsets = self._names.arrays()
         typologies = np.frombuffer("\n".join(self._rules.typologies).encode(), np.uint8)
         out |= {"names": data, "name_offsets": offsets, "typologies": typologies}
+        out |= {"keep": grafting.sparse(self._book.keep), "grafted": np.array([self.grafted], np.int64)}
         return out | {"layout": np.array([LAYOUT], np.int64)}
 
     @classmethod
@@ -384,6 +387,9 @@ class Engine:
             kept[name] = arrays[name].copy()
         kept["people"], kept["tallies"], kept["added"] = empty.people, empty.tallies, empty.added
         engine._state = State(**kept)
+        if "keep" in arrays:  # written under a book with other windows, at the place from which this one holds
+            engine.grafted = int(arrays["grafted"][0])
+            grafting.let_go(engine._state, grafting.dense(arrays["keep"]), engine._book.keep)
         engine._renumber(arrays["typologies"].tobytes().decode().split("\n"))
         recount(engine._state)
         engine._names = Names(arrays["names"], arrays["name_offsets"])
@@ -414,35 +420,6 @@ class Engine:
         out["tallies"] = layout.used(state, "tallies") * layout.TALLY.itemsize
         out["people"] = layout.used(state, "people") * layout.PEOPLE.itemsize
         return out | {"names": self._names.nbytes}
-
-
-def _texts(block: Block, new: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """UTF-8 keys of the newly met subjects one after the other, and their lengths; ``new`` holds row * width + slot."""
-    width = block.keys.shape[1]
-    rows, slots = new // width, new % width
-    lengths = np.zeros(len(new), np.int64)
-    found: list[tuple[bytes, pa.Array, npt.NDArray[np.int64]]] = []
-    group = block.part[rows].astype(np.int64) * width + slots
-    for g in np.unique(group):
-        part, slot = int(g) // width, int(g) % width
-        column = block.columns[part][slot]
-        if column is None:
-            continue
-        where = np.flatnonzero(group == g)
-        if column in ("subject", "other", "suspect_url", "value"):
-            prefix, values = b"", pa.array([block.subject_text(int(rows[i]), slot) for i in where], pa.string())
-        else:
-            prefix = (KINDS[block.kinds[rows[where[0]], slot]] + ":").encode()
-            values = one(one(block.parts[part].column(column)).take(pa.array(block.row[rows[where]])))
-            values = values.cast(pa.string()).fill_null("")
-        lengths[where] = pc.binary_length(values).to_numpy() + len(prefix)
-        found.append((prefix, values, where))
-    begins = np.cumsum(lengths) - lengths
-    out = np.empty(int(lengths.sum()), np.uint8)
-    for prefix, values, where in found:
-        data, offsets, _, at, _ = texts(values)
-        texts_into(data, offsets, at, np.frombuffer(prefix, np.uint8), where, begins, out)
-    return out, lengths
 
 
 __all__ = ["LAYOUT", "LEVELS", "Engine", "codes"]

@@ -162,11 +162,20 @@ def _read(name: str, path: Path, *, whole: bool) -> pa.Table:
     table = TABLES[name]
     schema = pq.read_schema(path)
     conform(table, schema.empty_table())
-    wanted = reads(name) | {c.name for c in table.all_columns if c.required or c.values or c.minimum is not None}
-    wanted |= {c.name for c in table.all_columns if c.type == TIME} | ({"text"} if whole else set())
-    coded = [c.name for c in table.all_columns if c.type == TEXT and not c.values and c.name != "event_id"]
-    rows = pq.read_table(path, columns=[c for c in schema.names if c in wanted], read_dictionary=coded)
-    return conform(table, rows, coded=True)
+    columns = [c for c in schema.names if c in wanted(name, whole=whole)]
+    return conform(table, pq.read_table(path, columns=columns, read_dictionary=coded(name)), coded=True)
+
+
+def wanted(name: str, *, whole: bool) -> set[str]:
+    """Columns of a table that are read, checked or (``whole``) filled from."""
+    table = TABLES[name]
+    found = set(reads(name)) | {c.name for c in table.all_columns if c.required or c.values or c.minimum is not None}
+    return found | {c.name for c in table.all_columns if c.type == TIME} | ({"text"} if whole else set())
+
+
+def coded(name: str) -> list[str]:
+    """Columns of repeated texts, which are read as codes."""
+    return [c.name for c in TABLES[name].all_columns if c.type == TEXT and not c.values and c.name != "event_id"]
 
 
 def citing(block: Block) -> Callable[[int], str]:
@@ -226,12 +235,14 @@ def replayed(block: Block, until: int | None = None, rules: RuleBook | None = No
     return engine
 
 
-def figures_table(engine: Engine, kinds: Iterable[str] = JUDGED) -> pa.Table:
+def figures_table(engine: Engine, kinds: Iterable[str] = JUDGED, part: tuple[int, int] = (0, 1)) -> pa.Table:
     """Every feature of every subject of these kinds that the engine knows: one row a subject, by key; a column a
-    feature, null where it is unknown or the subject is of another kind."""
-    wanted = set(kinds)
-    named = [f for f in engine.rules.features.values() if f.subject in wanted]
-    keys = sorted({k for k in engine.subjects() if k.partition(":")[0] in wanted})
+    feature, null where it is unknown or the subject is of another kind. ``part``: which of so many equal parts, whose
+    rows follow each other."""
+    asked = set(kinds)
+    named = [f for f in engine.rules.features.values() if f.subject in asked]
+    keys = sorted({k for k in engine.subjects() if k.partition(":")[0] in asked})
+    keys = keys[len(keys) * part[0] // part[1] : len(keys) * (part[0] + 1) // part[1]]
     rows = [engine.figures(k) or {} for k in keys]
     columns: dict[str, pa.Array] = {"subject": pa.array(keys, pa.string())}
     columns |= {f.name: pa.array([r.get(f.name) for r in rows], pa.float64()) for f in named}

@@ -236,14 +236,14 @@ TABLES_OF = {"slots": (SLOT, N_SUBJECTS), "seen": (SEEN, N_SEEN), "halves": (HAL
 _MADE_AGAIN = {"people": (PEOPLE, N_PEOPLE), "tallies": (TALLY, N_TALLIES)}
 _LINE = 64
 #: From this size on an array is a view of a larger range of addresses; only what is written to takes memory.
-_RESERVED = 1 << 22
+RESERVED = 1 << 22
 _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 
 
 def room(size: int, dtype: np.dtype[Any]) -> Array:
     """``size`` records of zeros that begin with a line of the cache."""
     length = size * dtype.itemsize
-    if length < _RESERVED or not _NO_RESERVE:
+    if length < RESERVED or not _NO_RESERVE:
         plain = np.zeros(length + _LINE, np.uint8)
         begin = -plain.ctypes.data % _LINE
         return plain[begin : begin + length].view(dtype)

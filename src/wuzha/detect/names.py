@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .codes import KINDS
+from .columns import one, texts
+from .encode import Block
+from .glance import texts_into
 
 
 class Names:
@@ -43,3 +50,32 @@ class Names:
     def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Bytes and offsets, copies."""
         return np.frombuffer(bytes(self._data), np.uint8), self._offsets[: self._n + 1].copy()
+
+
+def new_keys(block: Block, new: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """UTF-8 keys of the newly met subjects one after the other, and their lengths; ``new`` holds row * width + slot."""
+    width = block.keys.shape[1]
+    rows, slots = new // width, new % width
+    lengths = np.zeros(len(new), np.int64)
+    found: list[tuple[bytes, pa.Array, npt.NDArray[np.int64]]] = []
+    group = block.part[rows].astype(np.int64) * width + slots
+    for g in np.unique(group):
+        part, slot = int(g) // width, int(g) % width
+        column = block.columns[part][slot]
+        if column is None:
+            continue
+        where = np.flatnonzero(group == g)
+        if column in ("subject", "other", "suspect_url", "value"):
+            prefix, values = b"", pa.array([block.subject_text(int(rows[i]), slot) for i in where], pa.string())
+        else:
+            prefix = (KINDS[block.kinds[rows[where[0]], slot]] + ":").encode()
+            values = one(one(block.parts[part].column(column)).take(pa.array(block.row[rows[where]])))
+            values = values.cast(pa.string()).fill_null("")
+        lengths[where] = pc.binary_length(values).to_numpy() + len(prefix)
+        found.append((prefix, values, where))
+    begins = np.cumsum(lengths) - lengths
+    out = np.empty(int(lengths.sum()), np.uint8)
+    for prefix, values, where in found:
+        data, offsets, _, at, _ = texts(values)
+        texts_into(data, offsets, at, np.frombuffer(prefix, np.uint8), where, begins, out)
+    return out, lengths

@@ -110,6 +110,8 @@ class RuleBook:
     typologies: dict[str, Typology]
     former: dict[int, Rule] = field(default_factory=dict)
     snoozes: tuple[Snooze, ...] = ()
+    #: Windows that are kept although nothing here reads them: of features that wait to be rebuilt.
+    kept: tuple[Feature, ...] = ()
 
     def by_number(self, number: int) -> Rule:
         """The rule with this number; KeyError where it is gone."""
@@ -164,46 +166,55 @@ def read_features(d: DataFile) -> dict[str, Feature]:
     """Features of one file, in its order; a formula reads only features declared above it."""
     out: dict[str, Feature] = {}
     for name in d.data:
-        if not _NAME.match(name):
-            raise d.error(name, "", f"{name!r} is no name: small letters, digits and _")
-        row = _check_keys(
-            d, name, {"subject": str, "unit": str, "zh": str, "en": str, "version": int},
-            {"op": str, "of": (str, list), "where": (str, list), "window": str, "skip": str, "attribute": str,
-             "formula": str, "risk": bool},
-        )  # fmt: skip
-        _one_of(d, name, "subject", row["subject"], codes.JUDGED)
-        op = "formula" if "formula" in row else "register" if "attribute" in row else row.get("op", "")
-        _one_of(d, name, "op", op, BASE)
-        of, where = _texts(row.get("of", [])), _texts(row.get("where", []))
-        program = None
-        if op == "formula":
-            known = [f.name for f in out.values() if f.subject == row["subject"]]
-            try:
-                program = compile_text(row["formula"], known, predicate=False)
-            except PredicateError as error:
-                raise d.error(name, "formula", str(error), line=error.line, column=error.column) from error
-        elif op == "register":
-            _one_of(d, name, "attribute", row["attribute"], REGISTER)
-        else:
-            if not of:
-                raise d.error(name, "", f"[{name}] wants of: which events it counts")
-            for item in of:
-                kind, _, side = item.partition(".")
-                _one_of(d, name, "of", kind, codes.TYPES)
-                _one_of(d, name, "of", side or "out", codes.SIDES)
-                for w in where:
-                    if w.lstrip("!") not in codes.TYPES[kind]:
-                        raise d.error(name, "where", f"{kind} has no flag {w!r}; it has {', '.join(codes.TYPES[kind])}")
-        out[name] = Feature(
-            name=name, subject=row["subject"], op=op, of=of, where=where, unit=row["unit"], zh=row["zh"], en=row["en"],
-            version=row["version"], risk=row.get("risk", False), formula=row.get("formula", ""), program=program,
-            attribute=row.get("attribute", ""),
-            window_min=0 if op in ("formula", "register") else _minutes(d, name, "window"),
-            skip_min=_minutes(d, name, "skip", 0),
-        )  # fmt: skip
-        if out[name].window_min % 10 or out[name].skip_min % 10:
-            raise d.error(name, "window", "windows are whole buckets of 10 minutes")
+        row = _check_keys(d, name, {**_FEATURE_NEEDS, "version": int}, _FEATURE_MAY)
+        out[name] = _feature(d, name, row, out, row["version"])
     return out
+
+
+_FEATURE_NEEDS: dict[str, Any] = {"subject": str, "unit": str, "zh": str, "en": str}
+_FEATURE_MAY: dict[str, Any] = {
+    "op": str, "of": (str, list), "where": (str, list), "window": str, "skip": str, "attribute": str, "formula": str,
+    "risk": bool,
+}  # fmt: skip
+
+
+def _feature(d: DataFile, name: str, row: dict[str, Any], above: Mapping[str, Feature], version: int) -> Feature:
+    """The feature of one table; a formula reads only those ``above``."""
+    if not _NAME.match(name):
+        raise d.error(name, "", f"{name!r} is no name: small letters, digits and _")
+    _one_of(d, name, "subject", row["subject"], codes.JUDGED)
+    op = "formula" if "formula" in row else "register" if "attribute" in row else row.get("op", "")
+    _one_of(d, name, "op", op, BASE)
+    of, where = _texts(row.get("of", [])), _texts(row.get("where", []))
+    program = None
+    if op == "formula":
+        known = [f.name for f in above.values() if f.subject == row["subject"]]
+        try:
+            program = compile_text(row["formula"], known, predicate=False)
+        except PredicateError as error:
+            raise d.error(name, "formula", str(error), line=error.line, column=error.column) from error
+    elif op == "register":
+        _one_of(d, name, "attribute", row.get("attribute", ""), REGISTER)
+    else:
+        if not of:
+            raise d.error(name, "", f"[{name}] wants of: which events it counts")
+        for item in of:
+            kind, _, side = item.partition(".")
+            _one_of(d, name, "of", kind, codes.TYPES)
+            _one_of(d, name, "of", side or "out", codes.SIDES)
+            for w in where:
+                if w.lstrip("!") not in codes.TYPES[kind]:
+                    raise d.error(name, "where", f"{kind} has no flag {w!r}; it has {', '.join(codes.TYPES[kind])}")
+    feature = Feature(
+        name=name, subject=row["subject"], op=op, of=of, where=where, unit=row["unit"], zh=row["zh"], en=row["en"],
+        version=version, risk=row.get("risk", False), formula=row.get("formula", ""), program=program,
+        attribute=row.get("attribute", ""),
+        window_min=0 if op in ("formula", "register") else _minutes(d, name, "window"),
+        skip_min=_minutes(d, name, "skip", 0),
+    )  # fmt: skip
+    if feature.window_min % 10 or feature.skip_min % 10:
+        raise d.error(name, "window", "windows are whole buckets of 10 minutes")
+    return feature
 
 
 def _texts(value: Any) -> tuple[str, ...]:

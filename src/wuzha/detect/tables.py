@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 import numpy as np
 
 from wuzha.events import STAGES
@@ -19,18 +22,33 @@ I_FEATURE = INSTRUCTIONS.index("feature")
 
 
 def _codes_of(feature: Feature) -> np.ndarray:
-    """Boolean by code: which events the feature counts."""
+    """Boolean by code: which events the feature counts. Not to be written to."""
+    return _counted(feature.of, feature.where)
+
+
+@lru_cache(maxsize=256)
+def _counted(of: tuple[str, ...], where: tuple[str, ...]) -> np.ndarray:
     out = np.zeros(N_CODES, bool)
     flags = np.arange(1 << codes.SIDE_BIT)
-    for item in feature.of:
+    for item in of:
         kind, _, side = item.partition(".")
         fits = np.ones(flags.shape[0], bool)
-        for w in feature.where:
+        for w in where:
             mask = codes.flag(kind, w.lstrip("!"))
             fits &= (flags & mask == 0) if w.startswith("!") else (flags & mask != 0)
         begin = (codes.TYPE[kind] << TYPE_SHIFT) | (codes.SIDES[side or "out"] << codes.SIDE_BIT)
         out[begin : begin + flags.shape[0]] |= fits
     return out
+
+
+def kept_of(features: Iterable[Feature]) -> np.ndarray:
+    """By code, how many buckets back these features' windows reach; 0 where none counts it."""
+    keep = np.zeros(N_CODES, np.int32)
+    for f in features:
+        if f.op not in ("formula", "register"):
+            counted = _codes_of(f)
+            keep[counted] = np.maximum(keep[counted], (f.window_min + f.skip_min) // 10)
+    return keep
 
 
 #: Tables of the rule books that were in use last, newest first: to make them takes longer than to restore an engine.
@@ -94,7 +112,7 @@ def _tables(book: RuleBook) -> Book:
         for a, name in enumerate(rule.args):
             args[r, a] = index[name]
 
-    keep = np.zeros(N_CODES, np.int32)
+    keep = kept_of((*features, *book.kept))
     width = np.array([f.window_min // 10 for f in features], np.int32)
     skip = np.array([f.skip_min // 10 for f in features], np.int32)
     feature_at = np.zeros((n_k, N_CODES), np.int32)
@@ -103,8 +121,6 @@ def _tables(book: RuleBook) -> Book:
     feature_list: list[int] = []
     rule_list: list[int] = []
     member = np.array([base_codes.get(i, np.zeros(N_CODES, bool)) for i in range(n_f)]).reshape(n_f, N_CODES)
-    for i in base_codes:
-        keep[member[i]] = np.maximum(keep[member[i]], width[i] + skip[i])
     set_of, class_of = np.zeros((n_k, N_CODES), np.int32), np.zeros((n_k, N_CODES), np.int32)
     sets: list[list[int]] = [[]]
     classes = _Classes(features, reads)

@@ -7,7 +7,8 @@ not go to history, so a warning that names its person by these alone joins nobod
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,65 +44,92 @@ class Past:
             first, _, last = path.stem.partition("-")
             self._segments[int(first), int(last)].append(path)
 
-    def rows(self) -> int:
+    @staticmethod
+    def rows_of(paths: Iterable[Path]) -> int:
+        """Rows of some files, late ones too."""
+        return sum(int(pq.ParquetFile(p).metadata.num_rows) for p in paths)
+
+    def rows(self, *, until: int | None = None) -> int:
         """About how many rows `blocks` will give."""
-        n = sum(int(pq.ParquetFile(p).metadata.num_rows) for paths in self._segments.values() for p in paths)
+        spans = [s for s in self._segments if until is None or s[0] <= until]
+        n = sum(self.rows_of(self._segments[span]) for span in spans)
         if self._conn is not None:
             row = self._conn.execute(
-                "SELECT coalesce(sum(n), 0)::bigint FROM wuzha.log WHERE position > %s", [self._sealed.position]
+                "SELECT coalesce(sum(n), 0)::bigint FROM wuzha.log WHERE position > %s"
+                " AND (position <= %s OR %s::bigint IS NULL)",
+                [self._sealed.position, until, until],
             ).fetchone()
             n += int(row[0]) if row else 0
         return n
 
-    def blocks(self) -> Iterator[Block]:
-        """All of it, in log order."""
-        position = 0
-        for span in sorted(self._segments):
-            block, position = self._segment(self._segments[span], position)
-            for begin in range(0, len(block), _ROWS):
-                yield block.slice(begin, begin + _ROWS)
+    def segments(self) -> list[list[Path]]:
+        """The files of each sealed segment, in log order."""
+        return [self._segments[span] for span in sorted(self._segments)]
+
+    def tail(self, *, until: int | None = None, without: Collection[int] = ()) -> Iterator[Block]:
+        """What the log holds beyond history, in its order."""
         if self._conn is None:
             return
         marks, at = Watermarks(self._sealed.marks), self._sealed.position
-        while batches := list(store_log.read(self._conn, at, limit_rows=_ROWS)):
+        while batches := list(store_log.read(self._conn, at, limit_rows=_ROWS, until=until)):
             for b in batches:
                 at = b.position
+                if until is not None and at > until:
+                    return
                 late = marks.late(b.table, b.source, b.rows)
-                kept = read_words(b.table, b.rows).filter(pa.array(~late))
-                self.truth.take({b.table: kept})
-                position += 1
-                yield _plain(detect.encode(b.table, kept, position))
+                if at in without:
+                    continue
+                rows = read_words(b.table, b.rows)
+                self.truth.take({b.table: rows.filter(pa.array(~late))})
+                yield detect.encode(b.table, rows, at).pick(np.flatnonzero(~late))
 
-    def _segment(self, paths: list[Path], position: int) -> tuple[Block, int]:
-        by_table: dict[str, list[pa.Table]] = defaultdict(list)
-        for path in paths:
-            rows = pq.read_table(path, partitioning=None)
-            by_table[path.parts[-4]].append(rows.filter(pc.invert(rows["late"])))
-        blocks: list[Block] = []
-        refs: dict[int, Any] = {}
-        for name, parts in by_table.items():
-            whole = pa.concat_tables(parts)
-            for begin in range(0, whole.num_rows, MAX_ROWS):
-                rows = whole.slice(begin, MAX_ROWS)
-                position += 1
-                refs[position] = rows["ref"].to_numpy()
-                rows = read_words(name, conform(TABLES[name], rows.select(_known(name, rows))))
-                self.truth.take({name: rows})
-                blocks.append(detect.encode(name, rows, position))
-        if not blocks:
-            return detect.merge([detect.encode("calls", TABLES["calls"].empty(), position)]), position
-        merged = detect.merge(blocks)
-        came = np.zeros(len(merged), np.int64)
-        for at, ref in refs.items():
-            here = merged.ref >> history.ROW_BITS == at
-            came[here] = ref[merged.ref[here] & (MAX_ROWS - 1)]
-        return merged.pick(np.argsort(came, kind="stable")), position
+    def blocks(self, *, until: int | None = None, without: Collection[int] = ()) -> Iterator[Block]:
+        """All of it (up to log position ``until``), in log order; events keep their refs. Batches ``without`` stay
+        out."""
+        for span in sorted(self._segments):
+            if until is not None and span[0] > until:
+                break
+            block, truth = segment(self._segments[span])
+            self.truth.join(truth)
+            if without or (until is not None and span[1] > until):
+                place = block.ref >> history.ROW_BITS
+                some = ~np.isin(place, list(without))
+                block = block.pick(some if until is None else some & (place <= until))
+            for begin in range(0, len(block), _ROWS):
+                yield block.slice(begin, begin + _ROWS)
+        yield from self.tail(until=until, without=without)
+
+
+def segment(paths: Iterable[Path]) -> tuple[Block, Truth]:
+    """The files of one sealed segment as a block in log order, and what is known by its end."""
+    by_table: dict[str, list[pa.Table]] = defaultdict(list)
+    for path in paths:
+        rows = pq.read_table(path, partitioning=None)
+        by_table[path.parts[-4]].append(rows.filter(pc.invert(rows["late"])))
+    blocks: list[Block] = []
+    truth = Truth()
+    refs: list[Any] = []
+    for name, parts in by_table.items():
+        whole = pa.concat_tables(parts)
+        whole = whole.take(pc.sort_indices(whole, [("ref", "ascending")]))
+        for begin in range(0, whole.num_rows, MAX_ROWS):
+            rows = whole.slice(begin, MAX_ROWS)
+            refs.append(rows["ref"].to_numpy())
+            rows = read_words(name, conform(TABLES[name], rows.select(_known(name, rows))))
+            truth.take({name: rows})
+            blocks.append(detect.encode(name, rows, len(refs)))
+    if not blocks:
+        return detect.merge([detect.encode("calls", TABLES["calls"].empty(), 1)]), truth
+    merged = detect.merge(blocks)
+    came, due = np.zeros(len(merged), np.int64), merged.due.copy()
+    for i, (ref, block) in enumerate(zip(refs, blocks, strict=True), 1):
+        here = merged.ref >> history.ROW_BITS == i
+        row = merged.ref[here] & (MAX_ROWS - 1)
+        # an identifier that is merged with its report counts from it; one in the log counts from its own row
+        came[here], due[here] = ref[row], block.due[row]
+    order = np.argsort(came, kind="stable")
+    return replace(merged, ref=came, due=due).pick(order), truth
 
 
 def _known(table: str, rows: pa.Table) -> list[str]:
     return [c.name for c in TABLES[table].all_columns if c.name in rows.column_names]
-
-
-def _plain(block: Block) -> Block:
-    """Arrays of one kind for the kernels, as the worker hands them."""
-    return block.pick(np.arange(len(block)))

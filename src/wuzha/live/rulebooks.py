@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -21,7 +22,8 @@ import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from wuzha.detect import drafts, reasons
+from wuzha.detect import Engine, declaring, drafts, reasons
+from wuzha.detect.grafting import Graft
 from wuzha.detect.rulebook import Rule, RuleBook, Snooze, build_texts, shipped, shipped_texts
 from wuzha.detect.tables import tables
 from wuzha.events import clock
@@ -29,6 +31,7 @@ from wuzha.events.datafile import DataFileError
 from wuzha.events.subjects import key
 from wuzha.store import audit
 
+from . import declared
 from .lease import Connect
 
 log = structlog.get_logger(__name__)
@@ -50,22 +53,29 @@ class Change:
     subject: str | None
     until: datetime | None
     position: int | None
+    feature: str | None = None
+    rebuilds: int | None = None
+    #: Shipped with windows that counted as whole from its place on.
+    whole: bool = False
 
 
 @dataclass(kw_only=True)
 class Standing:
-    """What a line of changes comes to."""
+    """What a line of changes comes to. ``steps``: those that concern features."""
 
     base_id: int | None = None
     promoted: dict[str, int] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
     snoozed: dict[tuple[str, str], datetime] = field(default_factory=dict)
     shadowed: dict[str, int] = field(default_factory=dict)
+    features: dict[str, int] = field(default_factory=dict)
+    steps: tuple[declared.Step, ...] = ()
 
 
 def fold(changes: Iterable[Change]) -> Standing:
     """What stands after ``changes``, given in their order."""
-    now = Standing()
+    changes = list(changes)
+    now = Standing(steps=declared.steps(changes))
     for c in changes:
         rule = c.rule or ""
         if c.kind == "shipped":
@@ -88,20 +98,27 @@ def fold(changes: Iterable[Change]) -> Standing:
             now.snoozed[rule, c.subject] = c.until
         elif c.kind == "woken":
             now.snoozed.pop((rule, c.subject or ""), None)
+        elif c.kind == "declared":
+            assert c.feature is not None and c.version is not None
+            now.features[c.feature] = c.version
+        elif c.kind == "undeclared":
+            now.features.pop(c.feature or "", None)
     return now
 
 
 def changes(conn: psycopg.Connection[Any]) -> list[Change]:
     """All changes in their order, those that wait at the end."""
     rows = conn.execute(
-        "SELECT c.change_id, c.kind, c.base_id, c.rule, c.version, s.kind, s.value, c.until, c.position"
+        "SELECT c.change_id, c.kind, c.base_id, c.rule, c.version, s.kind, s.value, c.until, c.position, c.feature,"
+        " c.rebuilds, c.whole"
         " FROM wuzha.rule_changes c LEFT JOIN wuzha.subjects s USING (subject_id)"
         " ORDER BY c.position NULLS LAST, c.change_id"
     ).fetchall()
     return [
         Change(
             change_id=r[0], kind=r[1], base_id=r[2], rule=r[3], version=r[4],
-            subject=key(r[5], r[6]) if r[5] else None, until=r[7], position=r[8],
+            subject=key(r[5], r[6]) if r[5] else None, until=r[7], position=r[8], feature=r[9], rebuilds=r[10],
+            whole=r[11],
         )
         for r in rows
     ]  # fmt: skip
@@ -143,11 +160,35 @@ def base_book(conn: psycopg.Connection[Any], base_id: int | None) -> RuleBook:
         return shipped()
 
 
+def under(engine: Any, book: RuleBook) -> Any:
+    """The engine, judging by ``book`` from the next event on. Other typologies than before get their numbers anew."""
+    if list(engine.rules.typologies) != list(book.typologies):
+        return Engine.restore(engine.snapshot(), book)
+    engine.use(book)
+    return engine
+
+
+def featured(conn: psycopg.Connection[Any], standing: Standing) -> tuple[RuleBook, dict[str, str]]:
+    """The shipped book with the deployment's own features, whether their windows are whole or not."""
+    base = base_book(conn, standing.base_id)
+    own, wrong = declared.own(conn, base, standing.features)
+    return declaring.with_features(base, own), wrong
+
+
+def windows(conn: psycopg.Connection[Any], steps: Sequence[declared.Step]) -> declared.Windows:
+    """What windows are whole after ``steps``."""
+    return declared.windows(conn, steps, lambda base_id: base_book(conn, base_id))
+
+
 def book_of(
     conn: psycopg.Connection[Any], standing: Standing, *, with_shadows: bool = False
 ) -> tuple[RuleBook, dict[str, str]]:
-    """The book of ``standing``, and by rule why a text could not be taken in. With shadows: as if they were live."""
-    base = base_book(conn, standing.base_id)
+    """The book of ``standing``, and by rule or feature why a text could not be taken in. With shadows: as if they were
+    live. Features whose windows are not whole are null in it, and rules over them never hold."""
+    base, wrong = featured(conn, standing)
+    waits: tuple[str, ...] = ()
+    if standing.features or len(standing.steps) > 1:
+        waits = declaring.lacking(base, windows(conn, standing.steps).whole)
     chosen = {**standing.promoted, **(standing.shadowed if with_shadows else {})}
     snoozes = [
         Snooze(rule=rule, subject=subject, until=(until - _EPOCH) // timedelta(microseconds=1))
@@ -155,10 +196,9 @@ def book_of(
     ]
     out = [r for r in standing.out if not (with_shadows and r in standing.shadowed)]
     if not chosen and not out and not snoozes:
-        return base, {}
+        return declaring.awaiting(base, waits), wrong
     present: dict[str, drafts.Draft] = {}
     former: dict[int, Rule] = {}
-    wrong: dict[str, str] = {}
     with conn.cursor(row_factory=class_row(Version)) as cursor:
         for v in cursor.execute(
             "SELECT rule, version, number, body FROM wuzha.rule_versions WHERE number IS NOT NULL ORDER BY 1, 2"
@@ -175,7 +215,18 @@ def book_of(
                 present[v.rule] = draft
             else:
                 former[v.number] = draft.rule
-    return drafts.laid(base, list(present.values()), out=out, former=former, snoozes=snoozes), wrong
+    laid = drafts.laid(base, list(present.values()), out=out, former=former, snoozes=snoozes)
+    return declaring.awaiting(laid, waits), wrong
+
+
+def written(conn: psycopg.Connection[Any], standing: Standing) -> list[Rule]:
+    """The deployment's own rules that may have fired, in every version."""
+    base, _ = featured(conn, standing)
+    found = []
+    for (body,) in conn.execute("SELECT body FROM wuzha.rule_versions WHERE number IS NOT NULL"):
+        with suppress(DataFileError):
+            found.append(drafts.read(body, base).rule)
+    return found
 
 
 class Books:
@@ -196,6 +247,29 @@ class Books:
         for rule, why in wrong.items():
             log.error("rule left out", rule=rule, why=why)
         return book
+
+    def windows(self, position: int | None = None) -> declared.Windows:
+        """What windows are whole after ``position``; None: after all that is recorded."""
+        line = [c for c in self._line if position is None or (c.position or 0) <= position]
+        return windows(self._conn, declared.steps(line))
+
+    def pending(self) -> declared.Pending | None:
+        """The change whose windows are to be rebuilt."""
+        return self.windows().pending
+
+    def pending_of(self, change_id: int) -> declared.Pending:
+        """What was to be rebuilt for a change, when it was. KeyError where nothing was."""
+        steps = declared.steps(self._line)
+        at = next(i for i, s in enumerate(steps) if s.change_id == change_id)
+        pending = windows(self._conn, steps[: at + 1]).pending
+        if pending is None or pending.change_id != change_id:
+            raise KeyError(change_id)
+        return pending
+
+    def rebuilt(self, after: int, position: int) -> list[Change]:
+        """Changes by which windows became whole at ``position`` or before it, of those numbered above ``after``."""
+        wanted = {s.change_id for s in self.windows(position).rebuilt if s.change_id > after}
+        return [c for c in self._line if c.change_id in wanted]
 
     def next(self, position: int) -> int | None:
         """The first place after ``position`` at which the book changes."""
@@ -231,18 +305,19 @@ def note_shipped(conn: psycopg.Connection[Any], now: datetime) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """Changes that wait, and the book with them."""
+    """Changes that wait, the book with them, and windows that are whole with it, by the change that says so."""
 
     ids: tuple[int, ...]
     book: RuleBook
+    parts: tuple[tuple[int, Graft], ...] = ()
 
 
 class Watch(threading.Thread):
     """Looks for changes that wait and makes their book ready beside the stream, which so need not stop for it."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, part_of: Callable[[psycopg.Connection[Any], Change], Graft]) -> None:
         super().__init__(name="rules", daemon=True)
-        self._connect = connect
+        self._connect, self._part_of = connect, part_of
         self._stop_asked = threading.Event()
         self._ready: Ready | None = None
 
@@ -276,17 +351,33 @@ class Watch(threading.Thread):
         if not ids or (held is not None and held.ids == ids):
             return
         line = [c for c in changes(conn) if c.position is not None or c.change_id in ids]
+        steps = declared.steps(line)
+        waiting = {s.change_id for s in steps if s.position is None}
+        if waiting:
+            now = declared.takeable(conn, steps, lambda base_id: base_book(conn, base_id), _committed(conn))
+            ids = tuple(i for i in ids if i in now or i not in waiting)
+            line = [c for c in line if c.position is not None or c.change_id in ids]
+            if not ids or (held is not None and held.ids == ids):
+                return
+        ends = [c for c in line if c.kind == "rebuilt" and c.change_id in ids]
+        whole = {s.change_id for s in windows(conn, declared.steps(line)).rebuilt}
+        parts = tuple((c.change_id, self._part_of(conn, c)) for c in ends if c.change_id in whole)
         book, wrong = book_of(conn, fold(line))
         for rule, why in wrong.items():
             log.error("rule left out", rule=rule, why=why)
         tables(book)
         learn(conn)
-        self._ready = Ready(ids=ids, book=book)
+        self._ready = Ready(ids=ids, book=book, parts=parts)
 
     def take(self) -> Ready | None:
         """What is ready, once."""
         ready, self._ready = self._ready, None
         return ready
+
+
+def _committed(conn: psycopg.Connection[Any]) -> int:
+    row = conn.execute("SELECT coalesce(min(position), 0) FROM wuzha.partitions").fetchone()
+    return int(row[0]) if row else 0
 
 
 def give_place(conn: psycopg.Connection[Any], ids: tuple[int, ...], position: int) -> None:

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     #: A snapshot is due after so many events or so long after the last one, whichever is first.
     snapshot_events: int = Field(default=2_000_000, gt=0)
     snapshot_s: float = Field(default=120.0, gt=0)
+    #: What has had no event for so many days leaves memory for a file that the system pages; 0: nothing does.
+    quiet_days: float = Field(default=30.0, ge=0)
     #: The log is sealed into history by segments of this many rows, or when its oldest row is this old.
     seal_rows: int = Field(default=2_000_000, gt=0)
     seal_s: float = Field(default=3600.0, gt=0)

@@ -115,8 +115,10 @@ def path_of(folder: Path, position: int) -> Path:
     return folder / f"{position:020d}.snapshot"
 
 
-def write(folder: Path, snapshot: Snapshot, *, digest: Any = None, floor: int | None = None) -> Path:
-    """The durable file of ``snapshot``; older ones beyond `KEEP` are removed, but for the newest at or before
+def write(
+    folder: Path, snapshot: Snapshot, *, digest: Any = None, floor: int | None = None, keep: int | None = KEEP
+) -> Path:
+    """The durable file of ``snapshot``; older ones beyond ``keep`` are removed, but for the newest at or before
     ``floor``: another partition that has come no further may have to begin there. ``digest``: a fresh SHA-256."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     listed, chunks, at = [], [], 0
@@ -159,7 +161,7 @@ def write(folder: Path, snapshot: Snapshot, *, digest: Any = None, floor: int | 
     sync_folder(folder)
     there = listing(folder)
     needed = next((p for p in there if floor is not None and int(p.stem) <= floor), None)
-    for old in there[KEEP:]:
+    for old in [] if keep is None else there[keep:]:
         if old != needed:
             old.unlink(missing_ok=True)
     return path

@@ -1,4 +1,5 @@
-"""Trials of rules, beside the live stream and never in it: shadows that follow the log, backtests that are asked for.
+"""Trials of rules, beside the live stream and never in it: shadows that follow the log, backtests that are asked for;
+and features that are rebuilt.
 
 In a process of its own (`wuzha.live.trying`) with an engine of its own, because a rule that only looks would else
 share the live one's places for evidence and cool-downs. It starts from the worker's newest snapshot and runs at the
@@ -32,9 +33,11 @@ from .cited import read_words
 from .late import Watermarks
 from .lease import Connect
 from .past import Past
+from .rebuilding import Rebuilder
+from .rulebooks import under
 from .settings import Settings
 from .subjects import Numbers
-from .worker import block_of, under
+from .worker import block_of
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +59,7 @@ class Follower:
 
     def follow(self, conn: psycopg.Connection[Any]) -> int:
         """Read on in the log where a rule is in shadow; how many rows were read."""
-        line = rulebooks.changes(conn)
+        line = self._held(conn, rulebooks.changes(conn))
         stands = rulebooks.fold(line)
         if not stands.shadowed:
             self._engine = None
@@ -69,8 +72,11 @@ class Follower:
             self._shadows = {
                 book.rules[r].number: (r, v) for r, v in stands.shadowed.items() if r in book.rules and r not in wrong
             }
-            self._engine = self._begin(conn, book) if self._engine is None else under(self._engine, book)
             self._changes = ids
+            if self._engine is None:
+                self._engine = self._begin(conn, book)
+                return 1  # what its snapshot lacks is looked at before it reads on
+            self._engine = under(self._engine, book)
         batches = list(store_log.read(conn, self._at, limit_rows=_ROWS))
         if batches and batches[0].position > self._at + 1:  # it fell behind what the log still holds
             self._engine = None
@@ -84,6 +90,19 @@ class Follower:
             found += [f for f in fresh if f.number in self._shadows]
         self._note(conn, found)
         return sum(b.rows.num_rows for b in batches)
+
+    def _held(self, conn: psycopg.Connection[Any], line: list[rulebooks.Change]) -> list[rulebooks.Change]:
+        """The changes that this engine can follow: windows that became whole came into the live state alone, and stand
+        in its snapshots. Where a newer snapshot has them it is begun anew."""
+        engine = self._engine
+        ends = [c for c in line if c.kind == "rebuilt" and (engine is None or c.change_id > engine.grafted)]
+        if engine is None or not ends:
+            return line
+        newest = snapshots.listing(self._settings.snapshots)
+        if newest and int(newest[0].stem) > max(c.position or 0 for c in ends):
+            self._engine = None
+            return line
+        return [c for c in line if c not in ends]
 
     def _begin(self, conn: psycopg.Connection[Any], book: detect.RuleBook) -> detect.Engine:
         row = conn.execute("SELECT coalesce(max(position), 0) FROM wuzha.partitions").fetchone()
@@ -222,4 +241,6 @@ def run(connect: Connect, given: Settings, stop: threading.Event) -> None:
         target=_loop, args=(connect, stop, lambda conn: run_waiting(conn, given), _LOOK_S), daemon=True
     )
     tests.start()
+    rebuilds = threading.Thread(target=_loop, args=(connect, stop, Rebuilder(given).work, _LOOK_S), daemon=True)
+    rebuilds.start()
     _loop(connect, stop, Follower(given).follow, _IDLE_S)

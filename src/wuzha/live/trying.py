@@ -1,7 +1,8 @@
 """The process of trials (`wuzha.live.trials`), at the lowest priority.
 
-Kept true here: an engine is loaded only once somebody has put a rule in shadow or asked for a backtest; most
-deployments do neither for days, and would else pay for it at each start.
+Kept true here: an engine is loaded only once somebody has put a rule in shadow, asked for a backtest or declared a
+feature, or another release has come; most deployments do none of this for days, and would else pay for it at each
+start.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def wanted(conn: psycopg.Connection[Any]) -> bool:
     """Whether there is, or was, anything to try."""
     row = conn.execute(
         "SELECT EXISTS (SELECT 1 FROM wuzha.rule_backtests)"
-        " OR EXISTS (SELECT 1 FROM wuzha.rule_changes WHERE kind = 'shadowed')"
+        " OR EXISTS (SELECT 1 FROM wuzha.rule_changes WHERE kind IN ('shadowed', 'declared'))"
+        " OR (SELECT count(*) > 1 FROM wuzha.rule_changes WHERE kind = 'shipped' AND NOT whole)"
     ).fetchone()
     return row is not None and bool(row[0])
 

@@ -140,10 +140,21 @@ class Finding:
 
 
 def findings(
-    now: Standing, settings: Settings, *, free: int, memory: int, aside: int, rows: int, rejected: int, waiting_s: float
+    now: Standing,
+    settings: Settings,
+    *,
+    free: int,
+    memory: int,
+    aside: int,
+    rows: int,
+    rejected: int,
+    waiting_s: float,
+    rebuilt: float = 0.0,
+    stuck: bool = False,
 ) -> list[Finding]:
     """What is looked at, the worst first. ``free`` bytes of the disk; ``memory`` of the machine; ``aside`` batches set
-    aside; ``rows`` and ``rejected`` of the last hour; ``waiting_s``: how long a warning has waited for the centre."""
+    aside; ``rows`` and ``rejected`` of the last hour; ``waiting_s``: how long a warning has waited for the centre;
+    ``rebuilt``: the share of history that is read for features that wait, ``stuck``: the last try failed."""
     engine, age = now.engine, now.age_s.get("engine:0", float("inf"))
     found: list[Finding] = []
 
@@ -174,6 +185,9 @@ def findings(
     unsealed = float(now.told.get("keeping", {}).get("unsealed_s", 0.0))
     look("keeping", bad=kept > 900, watch=kept > 120 or unsealed > 2 * settings.seal_s, unsealed_s=round(unsealed),
          age_s=None if kept == float("inf") else round(kept))  # fmt: skip
+    null = engine.get("null_features") or []
+    look("features", bad=stuck and bool(null), watch=bool(null), n=len(null), names=", ".join(null[:5]) or None,
+         share=rebuilt if null else None)  # fmt: skip
     if settings.role == "holder":
         look("outbox", bad=waiting_s > 900, watch=waiting_s > 60, waiting_s=round(waiting_s))
     order = {"bad": 0, "watch": 1, "fine": 2}

@@ -22,6 +22,7 @@ import pyarrow as pa
 import structlog
 
 from wuzha import detect
+from wuzha.detect.grafting import graft
 from wuzha.events import clock
 from wuzha.store import log as store_log
 
@@ -33,6 +34,9 @@ from .deciding import Deciding
 from .forward import RECIPIENT, Forwarder
 from .late import Watermarks
 from .lease import Connect, LeaseLost
+from .quiet import Quiet
+from .rebuilding import part_of
+from .rulebooks import under
 from .settings import Settings
 from .subjects import Numbers, Units
 from .watching import Telling
@@ -51,14 +55,6 @@ def block_of(table: str, rows: pa.Table, position: int, late: npt.NDArray[np.boo
     """The rows that count, encoded. Picking always copies, so that every block's arrays are of one kind: the kernels
     are compiled once, not anew for arrays that happen to be read-only views of Arrow's."""
     return detect.encode(table, rows, position).pick(np.flatnonzero(~late))
-
-
-def under(engine: Any, book: detect.RuleBook) -> Any:
-    """The engine, judging by ``book`` from the next event on. Other typologies than before get their numbers anew."""
-    if list(engine.rules.typologies) != list(book.typologies) or list(engine.rules.features) != list(book.features):
-        return detect.Engine.restore(engine.snapshot(), book)
-    engine.use(book)
-    return engine
 
 
 class Worker:
@@ -87,6 +83,7 @@ class Worker:
         #: the next one waits at least.
         self._writing: snapshots.Writing | None = None
         self._unsaved = 0
+        self._quiet = Quiet(settings)
         self._last_snapshot = self._snapshot_rest_s = 0.0
 
     def run(self) -> None:
@@ -103,7 +100,7 @@ class Worker:
         forwarder = self._forwarder()
         rulebooks.note_shipped(conn, clock.now())
         rulebooks.learn(conn)
-        watch = rulebooks.Watch(self._connect)
+        watch = rulebooks.Watch(self._connect, lambda conn, change: part_of(conn, self._settings, change))
         watch.start()
         telling = Telling(self._connect, f"engine:{lease.partition}", self._told)
         telling.start()
@@ -155,11 +152,18 @@ class Worker:
         while snapshot is not None:
             try:
                 engine = detect.Engine.restore(snapshot.arrays, books.at(snapshot.position))
+                self._graft(engine, books, snapshot.position)
                 return engine, Watermarks(snapshot.meta.get("marks")), snapshot.position
             except (ValueError, KeyError) as error:
                 log.warning("snapshot not understood", position=snapshot.position, error=repr(error))
                 snapshot, _ = share.newest(home, lease.partition, not_after=snapshot.position - 1)
         return detect.Engine(books.at(0)), Watermarks(), 0
+
+    def _graft(self, engine: Any, books: rulebooks.Books, at: int) -> None:
+        """Windows that became whole at ``at`` or before it, where the state does not have them yet."""
+        for change in books.rebuilt(engine.grafted, at):
+            with self._connect() as conn:
+                graft(engine, part_of(conn, self._settings, change), change.change_id)
 
     def _take_up(self, conn: psycopg.Connection[Any], lease: leases.Lease, engine: Any, at: int, ready: Any) -> Any:
         """From their place on the changed book judges: the engine that does, where that is here."""
@@ -172,6 +176,9 @@ class Worker:
         if place > at:
             return engine
         with self._deciding.turns.feeding():
+            for number, part in ready.parts:
+                if strange := graft(engine, part, number):
+                    log.error("rebuilt windows of unknown subjects", change=number, cells=strange)
             return under(engine, ready.book)
 
     def _snapshot(self, engine: Any, marks: Watermarks, at: int) -> None:
@@ -264,6 +271,7 @@ class Worker:
             if at >= committed and (fresh := share.news(conn, self._share, books, at)) is not None:
                 books = self._books = fresh
                 engine, turns = self._turned(engine, books, at)
+            self._figures["null_features"] = [f.name for f in engine.rules.kept]
             if at >= committed:
                 self._deciding.open(engine, lease.epoch, at)
             # Replay ends exactly where results are committed: beyond it everything found is written.
@@ -277,6 +285,7 @@ class Worker:
                     )
                 if self._snapshot_due(idle=True):
                     self._snapshot(engine, marks, at)
+                    self._quiet.look(engine, self._deciding.turns.feeding())
                 self.stop_asked.wait(_IDLE_S)
                 continue
             replaying = self._figures["replaying"] = at < committed
@@ -322,12 +331,14 @@ class Worker:
                     forwarder.wake()
             if at >= committed and self._snapshot_due():
                 self._snapshot(engine, marks, at)
+                self._quiet.look(engine, self._deciding.turns.feeding())
         if at >= committed and (self._unsaved or self._writing is not None):
             self._last(conn, lease, engine, marks, at)
 
     def _turned(self, engine: Any, books: rulebooks.Books, at: int) -> tuple[Any, int | None]:
         """The engine under the book that holds after ``at``, and the next place at which it changes."""
         with self._deciding.turns.feeding():
+            self._graft(engine, books, at)
             return under(engine, books.at(at)), books.next(at)
 
     def _over(self, renewal: leases.Renewal) -> bool:

@@ -39,11 +39,16 @@ def show(ctx: Context = Depends(signed_in)) -> Response:
     with ctx.pool.connection() as conn:
         now = standing(conn)
         rows, rejected, reasons = _lately(conn, now.head)
+        rebuilding = conn.execute(
+            "SELECT share, why IS NOT NULL FROM wuzha.feature_rebuilds WHERE ended_at IS NULL"
+            " ORDER BY change_id LIMIT 1"
+        ).fetchone()
         waiting = conn.execute("SELECT min(created_at) FROM wuzha.outbox WHERE receipted_at IS NULL").fetchone()
     oldest = waiting[0] if waiting is not None else None
     found = findings(
         now, told, free=_free(told.home), memory=psutil.virtual_memory().total,
         aside=aside.count(told.home), rows=rows, rejected=rejected,
+        rebuilt=float(rebuilding[0]) if rebuilding else 0.0, stuck=bool(rebuilding and rebuilding[1]),
         waiting_s=0.0 if oldest is None else max((clock.now() - oldest) / clock.stretch(1.0), 0.0),
     )  # fmt: skip
     looked = [(f.name, f.state, {key: _said(key, value) for key, value in f.values.items()}) for f in found]

@@ -13,7 +13,7 @@ import psycopg
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from psycopg.rows import dict_row
 
-from wuzha.command import rules
+from wuzha.command import features, rules
 from wuzha.command.public import Refused, require
 from wuzha.detect import codes, drafts
 from wuzha.detect.rulebook import RuleBook
@@ -126,6 +126,7 @@ def show(
             "rows": _rows(book, stands, ctx.language), "waiting": waiting, "shadows": _shadows(conn, stands),
             "braked": _braked(conn, stands),
             "snoozes": _snoozes(conn), "wrong": wrong, "follower": _follower(conn),
+            "features": features.progress(conn),
         }  # fmt: skip
     text = ctx.form.get("text") or (one["text"] if one else _NEW)
     return ctx.page(
@@ -170,7 +171,7 @@ def known(ctx: Context) -> Response:
     """What the editor completes: features and typologies by subject, stages, keys."""
     require(ctx.actor, "rules.read")
     with ctx.db() as conn:
-        book = rulebooks.base_book(conn, rules.standing(conn).base_id)
+        book = rulebooks.featured(conn, rules.standing(conn))[0]
     zh = ctx.language == "zh"
     return JSONResponse(
         {
@@ -206,13 +207,11 @@ def check(ctx: Context) -> Response:
             at = render.fragment("rules_wrong.html", language=ctx.language, now=clock.now(), what=what, **place)
             return JSONResponse({"ok": False, **place, "what": what, "html": str(at)})
         book = rules.book(conn)
-    features = [
+    named = [
         (f, book.features[f].zh if ctx.language == "zh" else book.features[f].en)
         for f in draft.rule.program.features if f in book.features
     ]  # fmt: skip
-    html = render.fragment(
-        "rules_right.html", language=ctx.language, now=clock.now(), features=features, rule=draft.rule
-    )
+    html = render.fragment("rules_right.html", language=ctx.language, now=clock.now(), features=named, rule=draft.rule)
     return JSONResponse({"ok": True, "html": str(html)})
 
 
