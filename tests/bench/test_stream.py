@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from multiprocessing import get_context
 
 import pytest
 
@@ -41,10 +44,13 @@ def test_batches_hold_each_row_once_in_the_order_of_their_last_rows(crowd):
 
 @pytest.mark.parametrize("name", ["python_dicts", "polars", "duckdb", "snapml"])
 def test_rivals_keep_the_same_figures(crowd, name):
-    pytest.importorskip(name, reason=f"{name} is not installed") if name in ("duckdb", "snapml") else None
+    if name in ("duckdb", "snapml") and find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
     work = rivals.streams({table: crowd.table(table, range(2)) for table in STREAMED})
     _, expected = rivals.ours(work)
-    _, got, events = rivals.RIVALS[name](work)
+    # apart: once snapml is loaded, its process has no subnormal numbers any more, and hypothesis refuses to work there
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as one:
+        _, got, events = one.submit(rivals.RIVALS[name], work).result()
     assert events > 0
     assert rivals.same(got, expected)
 
