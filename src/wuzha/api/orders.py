@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from wuzha.cases import answers
 from wuzha.command.public import Actor, Refused, machine
@@ -27,6 +27,7 @@ from wuzha.store.sources import Source
 from . import body as bodies
 from .doors import bearer, doors, source_of
 from .problems import Problem, documented
+from .said import Said
 
 router = APIRouter(tags=["orders"])
 
@@ -65,15 +66,8 @@ class Orders(BaseModel):
     orders: list[Order]
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_max_length=500)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _plain(cls, value: object) -> object:
-        if isinstance(value, str) and ("\x00" in value or value != value.encode("utf-8", "ignore").decode()):
-            raise ValueError("holds a character that is no text")
-        return value
+class _Said(Said):
+    model_config = ConfigDict(str_max_length=500)
 
 
 class Receipt(_Said):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Request
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from wuzha.cases import command
 from wuzha.cases.reports import Loss, Report
@@ -21,6 +21,7 @@ from wuzha.store import transaction
 
 from .doors import bearer, doors, source_of
 from .problems import Problem, documented
+from .said import Said
 
 router = APIRouter(tags=["cases"])
 
@@ -28,15 +29,8 @@ router = APIRouter(tags=["cases"])
 _SENDERS = ("desk", "upstream", "bank", "platform")
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_max_length=4000)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _plain(cls, value: object) -> object:
-        if isinstance(value, str) and ("\x00" in value or value != value.encode("utf-8", "ignore").decode()):
-            raise ValueError("holds a character that is no text")
-        return value
+class _Said(Said):
+    model_config = ConfigDict(str_max_length=4000)
 
 
 class LossBody(_Said):
