@@ -7,7 +7,6 @@ process keeps as well).
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -30,6 +29,7 @@ from .indexing import Indexing
 from .logs import configure
 from .settings import Settings, settings
 from .steady import Steady
+from .supervise import step_back
 from .watching import resident, tell
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ def run() -> int:
         with opened(upgrade=False) as db:
             indexing = Indexing(lambda: db.connect("engine"))
             indexing.start()  # before this thread steps back: what it does is waited for
-            os.nice(10)
+            step_back(10)
             rounds, steady = 0, Steady(told.home)
             while not stop.wait(_EVERY_S):
                 try:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .supervise import die_with_parent
+from .supervise import die_with_parent, step_back
 
 MAGIC = b"WUZHASNP"
 FORMAT = 2
@@ -100,7 +100,8 @@ def begin(folder: Path, position: int, take: Callable[[], Snapshot], *, floor: i
     code = 1
     try:
         die_with_parent()
-        os.nice(10)
+        os.setsid()
+        step_back(10)
         if os.getppid() == parent:
             write(folder, take(), digest=digest, floor=floor)
             code = 0

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 #: Opened once: a forked process must not wait for the loader's lock.
@@ -27,6 +28,21 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Ask the kernel to send this process ``number`` when its parent dies. Linux only; elsewhere it does nothing."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def step_back(by: int) -> None:
+    """Let others have the processor first: this process, and on Linux its session, which the kernel shares processors
+    out to before it looks at single processes. Each child of a server is a session of its own."""
+    os.nice(by)
+    group = Path("/proc/self/autogroup")
+    for _ in range(3):
+        try:
+            group.write_text(str(by))
+            return
+        except BlockingIOError:  # the kernel takes few such words a second from those who are not root
+            time.sleep(0.2)
+        except OSError:  # a kernel that knows no such groups
+            return
 
 
 @dataclass

@@ -7,7 +7,6 @@ start.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ from wuzha.store.embedded import ServerError
 from .lease import Connect
 from .logs import configure
 from .settings import settings
+from .supervise import step_back
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ def _await_wanted(connect: Connect, stop: threading.Event) -> None:
 def run() -> int:
     """Work until SIGTERM. Returns the exit code."""
     configure("trials")
-    os.nice(15)
+    step_back(15)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
