@@ -39,12 +39,12 @@ def run(*, offered_per_s: int, seconds: float, seed: int, batch: int = BATCH) ->
 
     Returns ``{offered_per_s, batch, seconds, people, events, events_per_s, durable_p50_ms, durable_p99_ms, alerts,
     alert_p50_ms, alert_p99_ms, lag_max_s, catch_up_s, busy, cpu_s, cpu_us_per_event, cpu_by, memory_mib,
-    generator_cpu_s, bytes_written, bytes_per_event, written_by_mib, machine}``. Durable: from the moment a batch was
+    generator_cpu_s, bytes_written, bytes_per_event, machine}``. Durable: from the moment a batch was
     due to its answer. Alert: from the moment the last batch was due that a new alert cites to the word that it is
     committed (null where there was none). Lag: how long the oldest batch had waited that the worker's results did not
     hold yet. Catch-up: how long after the last answer they held everything. Busy: how often a batch was sent away with
-    429. CPU (seconds; microseconds an event), memory (most at once) and bytes are of all the server's processes,
-    database included, without the sender's.
+    429. CPU (seconds; microseconds an event) and memory (most at once) are of all the server's processes, database
+    included, without the sender's. Bytes are those that the disk was given, by whomever; null where there is none.
     """
     with tempfile.TemporaryDirectory(prefix="wuzha-offered-") as folder:
         offered = bodies(Path(folder) / "bodies", int(offered_per_s * seconds), batch, seed)
@@ -85,7 +85,7 @@ def _measure(db: Database, home: Path, url: str, offered: Bodies, offered_per_s:
     for watch in watches:
         watch.join()
     spent = spending.spent()
-    events, cpu_s, written = sum(sent.taken), sum(spent.cpu_s.values()), sum(spent.written.values())
+    events, cpu_s = sum(sent.taken), sum(spent.cpu_s.values())
     alerts = _alerts(db, told, offered, sent.due)
     return {
         "offered_per_s": offered_per_s,
@@ -107,9 +107,8 @@ def _measure(db: Database, home: Path, url: str, offered: Bodies, offered_per_s:
         "cpu_by": {name: round(seconds, 1) for name, seconds in sorted(spent.cpu_s.items())},
         "memory_mib": {name: round(most / 2**20) for name, most in sorted(spent.memory.items())},
         "generator_cpu_s": round(own, 1),
-        "bytes_written": written,
-        "bytes_per_event": round(written / events),
-        "written_by_mib": {name: round(much / 2**20) for name, much in sorted(spent.written.items())},
+        "bytes_written": spent.written,
+        "bytes_per_event": None if spent.written is None else round(spent.written / events),
     }
 
 
