@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.desks import Centre, centre
 
@@ -14,7 +15,7 @@ from wuzha.bench.outcome import outcome
 from wuzha.command import features, rules
 from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
-from wuzha.live import history, keeping, rebuilding, rulebooks, snapshots
+from wuzha.live import history, keeping, rebuilding, rulebooks, share, snapshots
 from wuzha.live.rebuilding import Rebuilder
 from wuzha.live.settings import Settings
 from wuzha.live.worker import block_of
@@ -88,6 +89,17 @@ def counts(engine: Connection) -> list[float]:
             "SELECT (args ->> 'warned_40d')::float8 FROM wuzha.evidence WHERE rule = 'told' ORDER BY at"
         )
     ]
+
+
+def by_person(engine: Connection) -> dict[str, list[float]]:
+    """What the rule's evidence counted, by person."""
+    found: dict[str, list[float]] = {}
+    for person, value in engine.execute(
+        "SELECT s.value, (e.args ->> 'warned_40d')::float8 FROM wuzha.evidence e JOIN wuzha.alerts a USING (alert_id)"
+        " JOIN wuzha.subjects s ON s.subject_id = a.person_id WHERE e.rule = 'told' ORDER BY e.at"
+    ):
+        found.setdefault(person, []).append(value)
+    return found
 
 
 def sealed(engine: Connection, home: Path) -> None:
@@ -169,6 +181,44 @@ def test_a_snapshot_of_the_same_place_has_the_windows_once(
     with running(db, tmp_path) as until:
         until(send(db, *days(27, 1)))
     assert counts(engine) == [27, 28]
+
+
+def test_workers_of_two_partitions_take_the_windows_up_at_one_place(
+    db: Database, engine: Connection, house: Centre, ana: Actor, bai: Actor, tmp_path: Path
+) -> None:
+    lines = [f"+861380000000{n}" for n in range(6)]
+
+    def all_lines(first: int, n: int) -> list[Any]:
+        """A warning a day on each line, a batch a day."""
+        found = []
+        for i in range(first, first + n):
+            each = pa.concat_tables(warnings(i, 1, line=line, hours=24) for line in lines)
+            ids = pa.array([f"{i}-{line}" for line in lines])
+            found.append(each.set_column(each.column_names.index("event_id"), "event_id", ids))
+        return found
+
+    with running(db, tmp_path) as until:
+        until(send(db, *all_lines(0, 10)))
+    assert share.double(engine) == 2
+    persons = {f"line:{line}" for line in lines}
+    assert {share.Share(partition=1, parts=2).owns(p) for p in persons} == {True, False}, "some of each"
+    with running(db, tmp_path, parts=2) as until:
+        until(send(db, *all_lines(10, 12)))
+        declare(house, ana, bai)
+        promoted(house, ana, bai, RULE)
+        wait(lambda: taken(engine, "declared") is not None and place(engine, "promoted") is not None)
+        until(send(db, *all_lines(22, 2)))
+        assert not by_person(engine), "null until it is rebuilt"
+        assert Rebuilder(Settings(home=tmp_path)).work(engine)
+        wait(lambda: taken(engine, "rebuilt") is not None)
+        until(send(db, *all_lines(24, 3)))
+    assert by_person(engine) == {p: [25.0, 26.0, 27.0] for p in persons}
+    # each from the other's snapshots or its own, from before the place
+    for path in (tmp_path / "partitions" / "1" / "snapshots").glob("*"):
+        path.unlink()
+    with running(db, tmp_path, parts=2) as until:
+        until(send(db, *all_lines(27, 2)))
+    assert by_person(engine) == {p: [25.0, 26.0, 27.0, 28.0, 29.0] for p in persons}
 
 
 def test_a_rebuilding_that_fails_says_why_and_is_tried_again(

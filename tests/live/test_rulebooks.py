@@ -20,6 +20,7 @@ from wuzha.command import rules
 from wuzha.command.public import Actor, Refused
 from wuzha.detect import drafts, reasons
 from wuzha.live import rulebooks, snapshots
+from wuzha.live.lease import LeaseLost
 from wuzha.live.settings import Settings
 from wuzha.live.worker import Worker, block_of
 from wuzha.store import Connection, Database
@@ -85,21 +86,26 @@ def send(db: Database, *tables: pa.Table) -> int:
 
 
 @contextmanager
-def running(db: Database, home: Path, **given: Any) -> Iterator[Callable[[int], None]]:
-    """A worker that follows the log; yields what waits until its results reach a position."""
+def running(db: Database, home: Path, *, parts: int = 1, **given: Any) -> Iterator[Callable[[int], None]]:
+    """A worker a partition, that follow the log; yields what waits until the results of all reach a position."""
     compiled()
     settings = Settings(home=home, role="centre", snapshot_s=3600, lease_s=2.0, **given)
-    worker = Worker(lambda: db.connect("engine"), settings)
+    workers = [Worker(lambda: db.connect("engine"), settings, partition=p) for p in range(parts)]
     failed: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            worker.run()
-        except BaseException as error:
-            failed.append(error)
+    def run(worker: Worker) -> None:
+        while not worker.stop_asked.is_set():
+            try:
+                worker.run()
+            except LeaseLost:  # as its parent would start it again
+                continue
+            except BaseException as error:
+                failed.append(error)
+                return
 
-    thread = threading.Thread(target=run)
-    thread.start()
+    threads = [threading.Thread(target=run, args=(w,)) for w in workers]
+    for thread in threads:
+        thread.start()
     with db.connect("engine") as conn:
 
         def until(position: int) -> None:
@@ -109,8 +115,10 @@ def running(db: Database, home: Path, **given: Any) -> Iterator[Callable[[int], 
         try:
             yield until
         finally:
-            worker.stop_asked.set()
-            thread.join(30)
+            for worker in workers:
+                worker.stop_asked.set()
+            for thread in threads:
+                thread.join(30)
     assert not failed, failed
 
 

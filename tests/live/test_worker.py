@@ -85,7 +85,7 @@ def follow(db: Database, given: Settings, until: int) -> None:
 
 
 def reached(conn: Connection) -> int | None:
-    row = conn.execute("SELECT position FROM wuzha.partitions").fetchone()
+    row = conn.execute("SELECT min(position) FROM wuzha.partitions").fetchone()
     return None if row is None else row[0]
 
 
