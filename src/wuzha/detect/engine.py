@@ -354,14 +354,15 @@ class Engine:
 
     # ------------------------------------------------------------ snapshots
 
-    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
-        """The whole state as plain arrays."""
+    def snapshot(self, *, copied: bool = True) -> dict[str, npt.NDArray[Any]]:
+        """The whole state as plain arrays. Not ``copied``, they are the engine's own, for whoever looks at them before
+        it reads on."""
         state = self._state
-        out = {name: getattr(state, name)[: layout.used(state, name)].copy() for name in ARENAS}
-        # made again from the windows
-        out["subjects"]["people"] = out["subjects"]["tally"] = out["members"]["people"] = -1
-        out |= {name: getattr(state, name).copy() for name in TABLES_OF}
-        out |= {name: getattr(state, name).copy() for name in _PLAIN}
+        out = {name: getattr(state, name)[: layout.used(state, name)] for name in ARENAS}
+        out |= {name: getattr(state, name) for name in (*TABLES_OF, *_PLAIN)}
+        if copied:
+            out = {name: array.copy() for name, array in out.items()}
+            _forget_made(out)
         data, offsets = self._names.arrays()
         typologies = np.frombuffer("\n".join(self._rules.typologies).encode(), np.uint8)
         out |= {"names": data, "name_offsets": offsets, "typologies": typologies}
@@ -385,6 +386,7 @@ class Engine:
             kept[name] = layout.filled(arrays[name], arrays[name].shape[0])
         for name in _PLAIN:
             kept[name] = arrays[name].copy()
+        _forget_made(kept)
         kept["people"], kept["tallies"], kept["added"] = empty.people, empty.tallies, empty.added
         engine._state = State(**kept)
         if "keep" in arrays:  # written under a book with other windows, at the place from which this one holds
@@ -420,6 +422,11 @@ class Engine:
         out["tallies"] = layout.used(state, "tallies") * layout.TALLY.itemsize
         out["people"] = layout.used(state, "people") * layout.PEOPLE.itemsize
         return out | {"names": self._names.nbytes}
+
+
+def _forget_made(arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """What is made again from the windows (`recount`)."""
+    arrays["subjects"]["people"] = arrays["subjects"]["tally"] = arrays["members"]["people"] = -1
 
 
 __all__ = ["LAYOUT", "LEVELS", "Engine", "codes"]

@@ -163,7 +163,7 @@ def base_book(conn: psycopg.Connection[Any], base_id: int | None) -> RuleBook:
 def under(engine: Any, book: RuleBook) -> Any:
     """The engine, judging by ``book`` from the next event on. Other typologies than before get their numbers anew."""
     if list(engine.rules.typologies) != list(book.typologies):
-        return Engine.restore(engine.snapshot(), book)
+        return Engine.restore(engine.snapshot(copied=False), book)
     engine.use(book)
     return engine
 

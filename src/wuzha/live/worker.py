@@ -189,7 +189,7 @@ class Worker:
         self._last_snapshot = time.monotonic()
 
         def take() -> snapshots.Snapshot:
-            return snapshots.Snapshot(position=at, arrays=engine.snapshot(), meta={"marks": state})
+            return snapshots.Snapshot(position=at, arrays=engine.snapshot(copied=False), meta={"marks": state})
 
         try:
             with self._deciding.turns.feeding():  # the copy is of a state at rest
