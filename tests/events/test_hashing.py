@@ -22,7 +22,8 @@ def test_slices_chunks_and_dictionaries_hash_alike(values, a, b):
     assert hashing.hash_text(array[lo:hi]).tolist() == whole[lo:hi]
     assert hashing.hash_text(pa.chunked_array([array[:lo], array[lo:]])).tolist() == whole
     assert hashing.hash_text(array.dictionary_encode()).tolist() == whole
-    assert [h == 0 for h in whole] == [v is None for v in values]
+    assert whole == [0 if v is None else hashing.text_hash(v) for v in values]
+    assert 0 not in [h for h, v in zip(whole, values, strict=True) if v is not None]
 
 
 def test_a_pair_is_not_its_reverse():

@@ -146,3 +146,21 @@ def test_a_tail_taken_into_the_base_answers_the_same(monkeypatch: pytest.MonkeyP
         whole = Index.of(table(rows))
         assert index._base["ts"].shape[0] > 0
         assert answers(index, 5) == answers(whole, 5)
+
+
+def test_two_threads_build_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wuzha.trace import entries, numbers, order
+    from wuzha.trace import rows as reading
+
+    for seed in range(4):
+        r = random.Random(80 + seed)
+        rows = rows_of(r, 150, 6)
+        if seed % 2:
+            rows.sort(key=lambda row: row["ts"])
+        want = answers(Index.of(table(rows)), 6)
+        with monkeypatch.context() as patch:
+            patch.setattr(numbers, "_MANY", 1)
+            patch.setattr(numbers, "_MANY_STEP", 7)
+            for module in (entries, order, reading):
+                patch.setattr(module, "_ALONE", 1)
+            assert answers(Index.of(table(rows)), 6) == want

@@ -31,6 +31,7 @@ from wuzha.trace import Index, Theft, Tracer, layout
 from .machine import machine
 
 Ints = npt.NDArray[np.int64]
+Narrow = npt.NDArray[np.int32]
 T0 = 1_750_000_000_000_000
 _HOUR_US = 3_600_000_000
 _DAYS = 30
@@ -46,13 +47,17 @@ def planted(rows: int, thefts: int, seed: int) -> tuple[pa.Table, list[tuple[str
     r = np.random.default_rng(seed)
     accounts = max(rows // 4, 2_000)
     hubs = min(_HUBS, max(rows // (4 * _HUB_ROWS), 1))
-    a, b, ts, fen = [], [], [], []
+    a: list[Narrow] = []
+    b: list[Narrow] = []
+    seconds: list[Narrow] = []
+    fen: list[Narrow] = []
 
     def more(payer: Any, payee: Any, at: Any, amount: Any) -> None:
-        a.append(np.asarray(payer, np.int64))
-        b.append(np.asarray(payee, np.int64))
-        ts.append(np.asarray(at, np.int64))
-        fen.append(np.asarray(amount, np.int64))
+        # narrow numbers, since a hundred million of them should fit; statements know whole seconds
+        a.append(np.asarray(payer, np.int32))
+        b.append(np.asarray(payee, np.int32))
+        seconds.append((np.asarray(at, np.int64) // 1_000_000).astype(np.int32))
+        fen.append(np.asarray(amount, np.int32))
 
     for hub in range(hubs):
         n = min(_HUB_ROWS, rows // 8)
@@ -97,15 +102,20 @@ def planted(rows: int, thefts: int, seed: int) -> tuple[pa.Table, list[tuple[str
         payee = r.integers(hubs, accounts, n)
         payee = np.where(payee == payer, (payee + 1 - hubs) % (accounts - hubs) + hubs, payee)
         more(payer, payee, r.integers(0, _DAYS * 24 * _HOUR_US, n), r.integers(100, 2_000_000, n))
-    payers, payees, moments, amounts = (np.concatenate(x) for x in (a, b, ts, fen))
-    moments = moments // 1_000_000 * 1_000_000 + T0  # statements know whole seconds
-    order = np.argsort(moments, kind="stable")
+    order = np.argsort(np.concatenate(seconds), kind="stable")
+
+    def in_order(parts: list[Narrow]) -> Narrow:
+        whole = np.concatenate(parts)
+        parts.clear()
+        return whole[order]
+
+    moments = in_order(seconds).astype(np.int64) * 1_000_000 + T0
     names = pa.array([f"62{i * 2654435761 % 10**17:017d}" for i in range(accounts)], pa.string())
     table = pa.table(
         {
-            "ts": pa.array(moments[order]).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
-            "payer": names.take(pa.array(payers[order])), "payee": names.take(pa.array(payees[order])),
-            "amount_fen": pa.array(amounts[order]),
+            "ts": pa.array(moments).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
+            "payer": names.take(pa.array(in_order(a))), "payee": names.take(pa.array(in_order(b))),
+            "amount_fen": pa.array(in_order(fen).astype(np.int64)),
         }
     )  # fmt: skip
     return table, [(str(names[v]), at, f) for v, at, f in asked], str(names[0])

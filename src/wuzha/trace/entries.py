@@ -5,6 +5,7 @@ Kept true here: a base gives back the very entries that it was built of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .layout import DELAYED, NOBODY, SIDE, UNKNOWN, WITH_FEE, kernel, small
+from .order import Order
 from .rows import Arrays
 
 #: An entry is a transfer, or one end of it where it arrives later: ``payer`` and ``payee`` are whose balance it
@@ -19,6 +21,10 @@ from .rows import Arrays
 ENTRY = ("ts", "payer", "payee", "to", "by", "amount", "fee", "payer_balance", "payee_balance", "number", "row")
 NUMBER_TYPES = {"payer": np.uint32, "payee": np.uint32, "to": np.uint32, "by": np.uint32}
 _DAY_US = 86_400_000_000
+#: So few entries are changed before a second thread has begun.
+_ALONE = 200_000
+#: Rows of a group; records of a page of memory.
+_AHEAD, _PAGE = 64, 256
 
 
 def nothing() -> Arrays:
@@ -28,10 +34,44 @@ def nothing() -> Arrays:
 
 def picked(entries: Arrays, at: npt.NDArray[np.int64]) -> Arrays:
     """The entries of those places; a column that is one value throughout stays so."""
-    return {
-        name: np.broadcast_to(column[0], at.shape) if _one_value(column) else column[at]
-        for name, column in ((name, entries[name]) for name in ENTRY)
-    }
+    return _each(entries, lambda _, column: column.take(at), lambda column: np.broadcast_to(column[0], at.shape))
+
+
+def arranged(entries: Arrays, order: Order) -> Arrays:
+    """The entries in that order; arrays that own their memory are changed where they stand."""
+    if order.whole is not None:
+        return picked(entries, order.whole)
+    if not order.to.size:
+        return entries
+
+    def moved(name: str, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if name == "ts":
+            return column  # they bear one time
+        out = column if column.flags.owndata and column.flags.writeable else column.copy()
+        out[order.to] = column[order.of]
+        return out
+
+    return _each(entries, moved, lambda column: column)
+
+
+def _each(
+    entries: Arrays,
+    change: Callable[[str, npt.NDArray[Any]], npt.NDArray[Any]],
+    steady: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+) -> Arrays:
+    """Entries of which each array is changed once, under however many names it goes; ``steady``: those of one value."""
+    arrays = {id(entries[name]): name for name in reversed(ENTRY)}
+
+    def one(name: str) -> npt.NDArray[Any]:
+        column = entries[name]
+        return steady(column) if _one_value(column) else change(name, column)
+
+    if entries["ts"].shape[0] < _ALONE:
+        done = {at: one(name) for at, name in arrays.items()}
+    else:
+        with ThreadPoolExecutor(2) as both:  # NumPy lets go of the interpreter
+            done = dict(zip(arrays, both.map(one, arrays.values()), strict=True))
+    return {name: done[id(entries[name])] for name in ENTRY}
 
 
 def joined(a: Arrays, b: Arrays) -> Arrays:
@@ -45,9 +85,31 @@ def _one_value(column: npt.NDArray[Any]) -> bool:
     return column.shape[0] > 0 and column.strides[0] == 0
 
 
+@kernel
+def _with_mark(amount, mark, out):  # type: ignore[no-untyped-def]
+    n = 0
+    for r in range(amount.shape[0]):
+        if amount[r] & mark:
+            if n < out.shape[0]:
+                out[n] = r
+            n += 1
+    return n
+
+
+def marked(amount: npt.NDArray[np.int64], mark: np.int64) -> npt.NDArray[np.int64]:
+    """Places of the amounts that bear a mark."""
+    few = np.empty(1 << 10, np.int64)
+    n = _with_mark(amount, mark, few)
+    if n <= few.shape[0]:
+        return few[:n]
+    out = np.empty(n, np.int64)
+    _with_mark(amount, mark, out)
+    return out
+
+
 def split(entries: Arrays) -> Arrays:
     """Transfers that arrive a day later become two entries: what leaves, and what arrives."""
-    late = np.flatnonzero(entries["amount"] & DELAYED)
+    late = marked(entries["amount"], DELAYED)
     if not late.size:
         return entries
     arrivals = picked(entries, late)
@@ -64,19 +126,35 @@ def split(entries: Arrays) -> Arrays:
 
 @kernel
 def _sides(who, other, amount, fresh, at, out, given, beside):  # type: ignore[no-untyped-def]
-    """Every transfer to its place by account; ``at`` is each account's next place."""
-    for r in range(who.shape[0]):
-        a = who[r]
-        if a == NOBODY:
-            continue
-        i = at[a]
-        at[a] = i + 1
-        one = out[i]
-        one.amount = amount[r]
-        one.other = other[r]
-        one.rank = fresh + r
-        if beside.shape[0]:
-            beside[i] = given[r]
+    """Every transfer to its place by account; ``at`` is each account's next place. Rows are placed in groups, so that
+    the waits for memory of one group overlap."""
+    for i in range(0, out.shape[0], _PAGE):  # each page is ours before it is read
+        out[i].rank = 0
+    row, place = np.empty(_AHEAD, np.int64), np.empty(_AHEAD, np.int64)
+    met = np.int64(0)
+    for begin in range(0, who.shape[0], _AHEAD):
+        end = min(begin + _AHEAD, who.shape[0])
+        m = 0
+        for r in range(begin, end):
+            row[m] = r
+            m += who[r] != NOBODY
+        for j in range(m):
+            met ^= at[who[row[j]]]
+        for j in range(m):
+            a = who[row[j]]
+            place[j] = at[a]
+            at[a] += 1
+        for j in range(m):
+            met ^= np.int64(out[place[j]].rank)
+        for j in range(m):
+            r, i = row[j], place[j]
+            one = out[i]
+            one.amount = amount[r]
+            one.other = other[r]
+            one.rank = fresh + r
+            if beside.shape[0]:
+                beside[i] = given[r]
+    return met
 
 
 @kernel
@@ -178,7 +256,7 @@ def _beside(entries: Arrays) -> Arrays:
     out: Arrays = {}
     fees = np.flatnonzero(entries["fee"] > 0) if entries["fee"].strides[0] else np.empty(0, np.int64)
     out["fee_rank"], out["fee"] = fees.astype(np.uint32), entries["fee"][fees]
-    late = np.flatnonzero(entries["amount"] & DELAYED)
+    late = marked(entries["amount"], DELAYED)
     out["late_rank"], out["late_row"] = late, entries["row"][late]
     out["late_leaves"] = entries["payer"][late] != NOBODY
     numbered = np.flatnonzero(entries["number"] != UNKNOWN) if entries["number"].strides[0] else np.empty(0, np.int64)

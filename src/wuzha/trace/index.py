@@ -25,7 +25,7 @@ import pyarrow as pa
 from wuzha.events.hashing import identity, text_hash
 
 from . import order, rows
-from .entries import built, extended, joined, nothing, picked, split, unbuilt
+from .entries import arranged, built, extended, joined, nothing, picked, split, unbuilt
 from .hubs import Hubs
 from .layout import NOBODY, Transfers
 from .links import Links
@@ -151,10 +151,10 @@ class Index:
         entries = split(entries)
         if self._coming is not None:
             entries = joined(entries, self._coming)
-        later = entries["ts"] > self._newest
-        self._coming = picked(entries, np.flatnonzero(later)) if later.any() else None
-        if self._coming is not None:
-            entries = picked(entries, np.flatnonzero(~later))
+        self._coming = None
+        if int(entries["ts"].max()) > self._newest:
+            later = entries["ts"] > self._newest
+            self._coming, entries = picked(entries, np.flatnonzero(later)), picked(entries, np.flatnonzero(~later))
         self._made = None
         for known in self._hubs.values():
             known.came(entries)
@@ -188,24 +188,27 @@ class Index:
         columns = rows.arrays(table)
         begin = self._n_rows
         n = table.num_rows
-        both = np.empty(2 * n, np.uint64)
-        both[0::2], both[1::2] = columns["payer"], columns["payee"]
-        numbers, met = self.accounts.intern(both)
-        if len(self.accounts) > self._met.shape[0]:
-            self._met = np.concatenate([self._met, np.empty(max(len(self.accounts), 4096), np.int64)])
-        self._met[len(self.accounts) - met.shape[0] : len(self.accounts)] = met + 2 * begin
+        payer, payee = (self._numbers(columns[side], begin, i) for i, side in enumerate(("payer", "payee")))
         self._begins.append(begin)
         self._ids.append(table.select([c for c in _NAMED if c in table.column_names]))
         self._n_rows = begin + n
-        payer, payee = np.ascontiguousarray(numbers[0::2]), np.ascontiguousarray(numbers[1::2])
         return {
             **columns, "payer": payer, "payee": payee, "to": payee, "by": payer,
             "row": np.arange(begin, begin + n, dtype=np.int64),
         }  # fmt: skip
 
+    def _numbers(self, hashes: npt.NDArray[np.uint64], begin: int, side: int) -> npt.NDArray[np.uint32]:
+        """Numbers of accounts by their hashes, in rows from ``begin`` on; where new ones stand is remembered."""
+        numbers, met = self.accounts.intern(hashes)
+        n = len(self.accounts)
+        if n > self._met.shape[0]:
+            self._met = np.concatenate([self._met, np.empty(max(n, 4096), np.int64)])
+        self._met[n - met.shape[0] : n] = 2 * (met + begin) + side
+        return numbers
+
     def _ordered(self, entries: Arrays) -> tuple[Arrays, npt.NDArray[np.uint8]]:
-        arrangement, how = order.put_in_order(entries, lambda at: self._hashes(entries["row"][at]))
-        return (entries if arrangement is None else picked(entries, arrangement)), how
+        found, how = order.put_in_order(entries, lambda at: self._hashes(entries["row"][at]))
+        return arranged(entries, found), how
 
     def _hashes(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         """Hash of the identity of each row; a row of a table without ids is known by its number."""

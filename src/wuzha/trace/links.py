@@ -25,6 +25,7 @@ class Links:
         _, first = self._known.intern(ids)
         if first.shape[0] < table.num_rows:
             self.twice += table.num_rows - first.shape[0]
+            first = np.sort(first)
             table, ids = table.take(pa.array(first)), ids[first]
         undone, through, named = rows.links(table)
         again = bool(

@@ -9,7 +9,8 @@ circle, the transfer with the smallest hash of its identity goes first. Transfer
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,11 @@ Ints = npt.NDArray[np.int64]
 FREE, BY_BALANCE, BY_NUMBER, BY_RULE, IN_A_CIRCLE = range(5)
 TIES = ("", "balance", "seq", "rule", "circle")
 _NEAR = 24
+#: Places of the table that tells at a glance that a few transfers share nothing.
+_STAMPS = 2048
+_MIX, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(40)
+#: So few rows are looked at before a second thread has begun.
+_ALONE = 200_000
 
 
 @kernel
@@ -36,9 +42,23 @@ def _met(seen, times, mask, account):
 
 
 @kernel
+def _perhaps(payer, payee, begin, end, stamps):
+    """Whether transfers of one time may share an account: false only where none do."""
+    shared = False
+    for i in range(begin, end):
+        for a in (payer[i], payee[i]):
+            if a != NOBODY:
+                place = np.int64((np.uint32(a) * _MIX) >> _SHIFT) & (_STAMPS - 1)
+                shared |= stamps[place] == begin
+                stamps[place] = begin
+    return shared
+
+
+@kernel
 def clashing(ts, payer, payee, flag):
     """Flag the transfers that bear the time of another one with an account in common; how many there are."""
     n = ts.shape[0]
+    stamps = np.full(_STAMPS, -1, np.int64)
     seen, times = np.full(0, -1, np.int64), np.zeros(0, np.int32)
     found = 0
     begin = 0
@@ -65,7 +85,7 @@ def clashing(ts, payer, payee, flag):
                 ):
                     flag[i] = 1
                     found += 1
-        elif end - begin > 1:
+        elif end - begin > 1 and _perhaps(payer, payee, begin, end, stamps):
             for i in range(begin, end):
                 a, b = payer[i], payee[i]
                 for j in range(i + 1, end):
@@ -258,41 +278,71 @@ def _removed(heap, size):
     return size
 
 
+class Order(NamedTuple):
+    """Where each transfer stands: ``whole`` tells all their places (None: as they came), and then those at ``to`` are
+    replaced by what stood at ``of``, within one time."""
+
+    whole: Ints | None
+    to: Ints
+    of: Ints
+
+
 def put_in_order(
     rows: dict[str, npt.NDArray[Any]], identity: Callable[[Ints], npt.NDArray[np.uint64]]
-) -> tuple[Ints | None, npt.NDArray[np.uint8]]:
-    """Order of all transfers, None where they are in order already, and how each one's place was found.
+) -> tuple[Order, npt.NDArray[np.uint8]]:
+    """Order of all transfers, and how each one's place was found.
 
     ``rows``: ts, payer, payee, amount (marks are left aside), fee, payer_balance, payee_balance, number.
     ``identity``: hashes of the transfers of those places, asked only where an order is needed.
     """
     ts = rows["ts"]
-    n = ts.shape[0]
-    how = np.zeros(n, np.uint8)
-    order: Ints | None = None
-    if n > 1 and not bool(np.all(ts[1:] >= ts[:-1])):
-        order = np.argsort(ts, kind="stable")
-        ts = ts[order]
-    payer = rows["payer"] if order is None else rows["payer"][order]
-    payee = rows["payee"] if order is None else rows["payee"][order]
-    flag = np.zeros(n, np.uint8)
-    if clashing(ts, payer, payee, flag) == 0:
-        return order, how
-    if order is None:
-        order = np.arange(n, dtype=np.int64)
-    places = np.flatnonzero(flag)
-    taken = order[places]
+    how = np.zeros(ts.shape[0], np.uint8)
+    whole = None if rising(ts) else np.argsort(ts, kind="stable")
+    if whole is not None:
+        ts = ts[whole]
+    payer = rows["payer"] if whole is None else rows["payer"][whole]
+    payee = rows["payee"] if whole is None else rows["payee"][whole]
+    places = np.flatnonzero(_flagged(ts, payer, payee))
+    if not places.size:
+        return Order(whole, places, places), how
+    was = places if whole is None else whole[places]
+    of = np.empty(places.size, np.int64)
     _arranged(
-        ts[places], places, order, identity(taken), rows["payer"][taken], rows["payee"][taken],
-        rows["amount"][taken] & AMOUNT, rows["fee"][taken], rows["payer_balance"][taken], rows["payee_balance"][taken],
-        rows["number"][taken], how,
+        ts[places], places, was, identity(was), rows["payer"][was], rows["payee"][was], rows["amount"][was] & AMOUNT,
+        rows["fee"][was], rows["payer_balance"][was], rows["payee_balance"][was], rows["number"][was], of, how,
     )  # fmt: skip
-    return order, how
+    if whole is not None:
+        whole[places] = of
+        return Order(whole, places[:0], of[:0]), how
+    changed = np.flatnonzero(of != places)
+    return Order(None, places[changed], of[changed]), how
+
+
+def _flagged(ts: Ints, payer: npt.NDArray[np.uint32], payee: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+    """1 for each transfer that bears the time of another one with an account in common."""
+    flag = np.zeros(ts.shape[0], np.uint8)
+    if ts.shape[0] < _ALONE:
+        clashing(ts, payer, payee, flag)
+        return flag
+    middle = int(np.searchsorted(ts, ts[ts.shape[0] // 2]))
+    with ThreadPoolExecutor(2) as both:  # the kernel lets go of the interpreter
+        halves = (slice(0, middle), slice(middle, None))
+        list(both.map(lambda part: clashing(ts[part], payer[part], payee[part], flag[part]), halves))
+    return flag
 
 
 @kernel
-def _arranged(ts, places, order, identity, payer, payee, amount, fee, given_out, given_in, number, how):
-    """The transfers at ``places`` that bear one time, among themselves; all others keep their places."""
+def rising(ts):
+    """Whether times never go back."""
+    never = True
+    for i in range(1, ts.shape[0]):
+        never &= ts[i] >= ts[i - 1]
+    return never
+
+
+@kernel
+def _arranged(ts, places, was, identity, payer, payee, amount, fee, given_out, given_in, number, of, how):
+    """The transfers at ``places`` that bear one time, among themselves: ``of`` tells which of ``was`` stands there."""
     n = ts.shape[0]
     at = 0
     while at < n:
@@ -301,13 +351,12 @@ def _arranged(ts, places, order, identity, payer, payee, amount, fee, given_out,
             end += 1
         k = end - at
         by = np.argsort(identity[at:end], kind="mergesort") + at
-        mine = order[places[by]]
         out, kinds = np.empty(k, np.int64), np.zeros(k, np.uint8)
         arrange(
             payer[by], payee[by], -(amount[by] + fee[by]), amount[by], given_out[by], given_in[by], number[by], out,
             kinds,
         )  # fmt: skip
         for i in range(k):
-            order[places[at + i]] = mine[out[i]]
+            of[at + i] = was[by[out[i]]]
             how[places[at + i]] = kinds[out[i]]
         at = end
