@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tests.apart import apart
 from tests.eventlog import block
 from tests.eventlog import city as small_log
 
 from wuzha import detect
-from wuzha.live import decision, decision_policy, results
+from wuzha.events import TABLES, clock
+from wuzha.events.batch import conform
+from wuzha.live import decision, decision_batch, decision_policy, results
 from wuzha.live.asking import Asker, Heard, address, owner
 from wuzha.live.deciding import Deciding
-from wuzha.live.decision_words import Answer, Side
+from wuzha.live.decision_words import Answer, ManyAnswered, Side
 
 KNOWN = [f"62220000000000{i:02d}" for i in range(8)]
 
@@ -65,14 +69,61 @@ def test_both_sides_owners_are_asked_and_each_answers_for_its_own(owners: list[D
     assert len(seen) == 4, "accounts of one partition only prove nothing"
 
 
-def test_an_owner_that_is_gone_is_named_and_the_other_still_counts(owners: list[Deciding], tmp_path: Path) -> None:
+def test_an_owner_that_does_not_answer_is_named_and_the_other_still_counts(
+    owners: list[Deciding], tmp_path: Path
+) -> None:
     owners[1].stop()
     transfers = [(p, q, 500_000) for p in KNOWN for q in KNOWN if p != q]
-    heard = ask(tmp_path, transfers, 0.5)
+    with socket.socket(socket.AF_UNIX) as frozen:  # it is there, and says nothing
+        frozen.bind(str(address(tmp_path, 1)))
+        frozen.listen()
+        heard = ask(tmp_path, transfers, 0.5)
     for (payer, payee, _), one in zip(transfers, heard, strict=True):
         missing = [side for side, a in (("payer", payer), ("payee", payee)) if owner(a, 2) == 1]
         assert one.missing == missing
     assert {len(one.missing) for one in heard} == {0, 1, 2}
+
+
+def test_for_an_owner_that_is_not_here_another_answers_and_says_who_it_is(
+    owners: list[Deciding], tmp_path: Path
+) -> None:
+    owners[1].stop()
+    transfers = [(p, q, 500_000) for p in KNOWN for q in KNOWN if p != q]
+    assert {owner(account, 2) for account in KNOWN} == {0, 1}
+    for one in ask(tmp_path, transfers):
+        assert one.missing == [] and {a.partition for a in one.by.values()} == {0}
+
+    async def many() -> dict[int, ManyAnswered]:
+        asker = Asker(tmp_path, partitions=2)
+        asker.start()
+        rows = pa.table({"event_id": ["a"], "ts": [clock.now()], "payer": [KNOWN[0]], "payee": [KNOWN[1]],
+                         "amount_fen": [5], "source": ["bank"]})  # fmt: skip
+        heard = await asker.ask_many(decision_batch.plain(conform(TABLES["transfers"], rows)), 60)
+        await asker.stop()
+        return heard
+
+    heard = apart(lambda: asyncio.run(many()))
+    assert {partition: a.partition for partition, a in heard.items()} == {0: 0, 1: 0}
+
+
+def test_a_question_whose_owner_dies_is_answered_by_another(owners: list[Deciding], tmp_path: Path) -> None:
+    theirs = [account for account in KNOWN if owner(account, 2) == 1]
+    owners[1].stop()
+
+    async def asking() -> Heard:
+        with socket.socket(socket.AF_UNIX) as dying:
+            dying.bind(str(address(tmp_path, 1)))
+            dying.listen()
+            asker = Asker(tmp_path, partitions=2)
+            asker.start()
+            future = asker.ask((10**15, theirs[0], theirs[1], 5, "bank", None, None, None, False), 60)
+            await asyncio.sleep(0.1)  # it has been asked
+            address(tmp_path, 1).unlink()
+        heard = await future
+        await asker.stop()
+        return heard
+
+    assert {a.partition for a in apart(lambda: asyncio.run(asking())).by.values()} == {0}
 
 
 def test_a_question_is_asked_again_of_the_owner_that_comes_back(owners: list[Deciding], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.served import Served, ended, folder
+from tests.served import Served, ended, folder, free_port
 
 from wuzha.store import keys, opened, sources
 from wuzha.store.settings import Settings
@@ -24,7 +24,8 @@ from wuzha.store.settings import Settings
 def served(enterable_tmp: Path) -> Iterator[Served]:
     with folder(enterable_tmp) as place:
         running = Served.role(
-            place / "home", "holder", environment={"WUZHA_LOG_LEVEL": "error", "WUZHA_LEASE_S": "2"}
+            place / "home", "holder", "--bank-port", str(free_port()),
+            environment={"WUZHA_LOG_LEVEL": "error", "WUZHA_LEASE_S": "2"},
         )  # fmt: skip
         with ended(running):
             yield running
@@ -47,6 +48,7 @@ def worker(served: Served) -> psutil.Process:
 def test_a_killed_worker_is_named_as_missing_and_nothing_is_decided_twice(served: Served) -> None:
     served.start()
     served.ready()
+    served.says("Banks ask at ")
     with opened(Settings(home=served.home, dsn=None), upgrade=False) as db, db.connect("web") as conn:
         number = sources.register(
             conn, name="bank", title="bank", role="bank", basis="holder_own", purpose="test", retention_days=1,
@@ -57,10 +59,13 @@ def test_a_killed_worker_is_named_as_missing_and_nothing_is_decided_twice(served
     stop = threading.Event()
     counted = itertools.count()
 
-    def bank() -> None:
-        with httpx.Client(base_url=served.url, trust_env=False, timeout=30) as client:
+    said = served.said
+    own_door = said[said.index("Banks ask at ") + len("Banks ask at ") :].split("/v1/")[0]
+
+    def bank(url: str) -> None:
+        with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
             while not stop.is_set():
-                name = f"q{next(counted) // 2}"  # each twice
+                name = f"q{next(counted) // 2}"  # each twice, as a rule by both doors
                 answer = client.post(
                     "/v1/decisions/transfer",
                     json={"payer": "62220001", "payee": "62220002", "amount_fen": 2_000_000, "deadline_ms": 200},
@@ -69,7 +74,7 @@ def test_a_killed_worker_is_named_as_missing_and_nothing_is_decided_twice(served
                 assert answer.status_code == 200, answer.text
                 told.setdefault(name, []).append(answer.json())
 
-    banks = [threading.Thread(target=bank) for _ in range(4)]
+    banks = [threading.Thread(target=bank, args=(url,)) for url in (served.url, own_door) * 2]
     for one in banks:
         one.start()
     end = time.monotonic() + 120

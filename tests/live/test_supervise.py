@@ -79,10 +79,10 @@ def test_a_child_dies_with_its_parent_even_when_that_is_killed(tmp_path: Path) -
 
 def test_who_steps_back_leaves_the_processor_to_other_sessions_too() -> None:
     code = (
-        "import os; os.setsid(); from wuzha.live.supervise import step_back; step_back(7);"
+        "import os; os.setsid(); from wuzha.live.supervise import step_back; step_back();"
         "path = '/proc/self/autogroup'; print(os.nice(0)); print(open(path).read() if os.path.exists(path) else '')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     nice, _, group = done.stdout.partition("\n")
-    assert int(nice) == os.nice(0) + 7
-    assert not group.strip() or group.split()[-1] == "7"
+    assert int(nice) == os.nice(0) + 10
+    assert not group.strip() or group.split()[-1] == "10"

@@ -43,6 +43,8 @@ _JSON_TYPE = b"application/json"
 _KEY_S = 30.0
 _KEYS_KEPT = 10_000
 _AHEAD = timedelta(days=1)
+#: Questions in work at once; more are told to come again.
+_MOST_OPEN = 4_000
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00](?:[^\x00\n]*[^\s\x00])?$")]
 _CHANNELS = tuple(TABLES["transfers"].column("channel").values or ())
@@ -83,14 +85,18 @@ class Decisions:
         self._asker: Asker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._callers: dict[str, tuple[float, Caller]] = {}
+        self._looking: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[Caller]] = {}
+        self._open = 0
         self._started = False
+        self._partitions = 1
         self._counted = {action: doors.figures.decisions.labels(action) for action in decision_policy.ACTIONS}
 
     def asker(self) -> Asker:
-        """The asker of the running loop."""
+        """The asker of the running loop. Partitions that are doubled afterwards are asked as before: each worker keeps
+        the whole state."""
         loop = asyncio.get_running_loop()
         if self._asker is None or self._loop is not loop:
-            self._asker = Asker(self.doors.settings.home, told=self._keep)
+            self._asker = Asker(self.doors.settings.home, partitions=self._partitions, told=self._keep)
             self._loop = loop
             self._asker.start()
         return self._asker
@@ -138,6 +144,8 @@ class Decisions:
         headers = [(b"content-type", kind), (b"content-length", str(len(said)).encode())]
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
+        if status in (429, 503):
+            headers.append((b"retry-after", b"1"))
         if status == 405:
             headers.append((b"allow", b"GET" if scope["method"] != "GET" else b"POST"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -152,7 +160,14 @@ class Decisions:
             caller = await self._caller(headers)
             key = _key(headers)
             if path == "transfer":
-                return 200, _JSON_TYPE, await self._one(caller, key, await body(receive, _LIMIT))
+                sent = await body(receive, _LIMIT)
+                if self._open >= _MOST_OPEN:
+                    raise Refused(429, "busy", "Too many questions at once / 请求过多", "ask again with the same key")
+                self._open += 1
+                try:
+                    return 200, _JSON_TYPE, await self._one(caller, key, sent)
+                finally:
+                    self._open -= 1
             return await decisions_batch.many(self, caller, key, headers, receive)
         if method != "GET":
             raise Refused(405, "http_405", "Method Not Allowed")
@@ -164,14 +179,7 @@ class Decisions:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise Refused(401, "no_key", "An API key is needed / 需要API密钥", "send Authorization: Bearer <key>")
-        key = key.strip()
-        found = self._callers.get(key)
-        if found is None or time.monotonic() - found[0] > _KEY_S:
-            found = time.monotonic(), await asyncio.to_thread(self._look_up, key)
-            if len(self._callers) >= _KEYS_KEPT:
-                self._callers.clear()
-            self._callers[key] = found
-        caller = found[1]
+        caller = await self._known(key.strip())
         until = caller.source.basis_until
         if caller.source.role != "bank" or (until is not None and until <= clock.now()):
             raise Refused(
@@ -180,9 +188,26 @@ class Decisions:
             )  # fmt: skip
         return caller
 
+    async def _known(self, key: str) -> Caller:
+        found = self._callers.get(key)
+        if found is not None and time.monotonic() - found[0] <= _KEY_S:
+            return found[1]
+        mine = asyncio.get_running_loop(), key
+        looking = self._looking.get(mine)
+        if looking is None:  # whoever comes meanwhile waits for the same answer
+            looking = self._looking[mine] = asyncio.ensure_future(asyncio.to_thread(self._look_up, key))
+            looking.add_done_callback(lambda _: self._looking.pop(mine, None))
+        caller = await asyncio.shield(looking)
+        if len(self._callers) >= _KEYS_KEPT:
+            self._callers.clear()
+        self._callers[key] = time.monotonic(), caller
+        return caller
+
     def _look_up(self, key: str) -> Caller:
         with self.doors.pool.connection() as conn:
             found = keys.numbered(conn, key)
+            row = conn.execute("SELECT count(*) FROM wuzha.partitions").fetchone()
+            self._partitions = max(int(row[0]), 1) if row else 1
         if found is None:
             raise Refused(401, "bad_key", "The API key is unknown or revoked / 密钥无效或已撤销")
         return Caller(*found)

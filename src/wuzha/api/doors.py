@@ -64,6 +64,8 @@ class Doors:
 
     db: Database
     settings: Settings
+    #: What this process is called in figures.
+    process: str = "doors"
     pool: ConnectionPool[psycopg.Connection[Any]] = field(init=False)
     appender: Appender = field(init=False)
     readers: ThreadPoolExecutor = field(init=False)

@@ -91,7 +91,7 @@ def metrics(request: Request) -> Response:
     gauge("wuzha_free_bytes", "Free space of the data folder's disk", d.free_space())
     gauge("wuzha_set_aside", "Batches that the engine could not take in", aside.count(d.settings.home))
     gauge("wuzha_groups", "Group commits since start", d.appender.groups)
-    gauge("wuzha_memory_bytes", "Memory of a process", resident(), process="doors")
+    gauge("wuzha_memory_bytes", "Memory of a process", resident(), process=d.process)
     try:
         with d.pool.connection(timeout=5) as conn:
             told = standing(conn)

@@ -6,15 +6,12 @@ counts from then; the stream is sent by a process of its own on the same machine
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import multiprocessing
 import tempfile
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,14 +28,12 @@ from wuzha.live import decision_batch, decision_policy
 from wuzha.live.decision_words import ManyAnswered
 from wuzha.store import Database, keys, sources
 
-from . import live
+from . import asking, live
 from .machine import machine
 from .offering import ARROW, Bodies, bodies, plain
-from .serving import served
+from .serving import free_port, served
 from .spending import Spending
 
-#: Connections of the bank: enough that a question is never late for want of one.
-_CONNECTIONS = 256
 _BATCH = 10_000
 #: Batches that are sent at once.
 _AT_ONCE = 3
@@ -50,25 +45,28 @@ _BEFORE_S = 5.0
 def run(*, offered_per_s: int, stream_per_s: int, seconds: float, seed: int) -> dict[str, Any]:
     """Ask ``offered_per_s`` single questions for ``seconds`` while ``stream_per_s`` events come in; then in batches.
 
-    Returns ``{offered_per_s, single_per_s, p50_ms, p99_ms, max_ms, answers, missing, actions, stream_per_s, seconds,
-    cpu_by, batch_per_s, batch_judged_per_s, batch_http_per_s, batch, machine}``. Single: from the moment a question was
-    due to its durable answer. ``answers`` by HTTP status, ``missing`` those in which an owner was missing. ``cpu_by``:
-    seconds by process while single questions came. ``batch_per_s``: from strings to actions, a second of one core's
-    own time; ``batch_judged_per_s``: of that, judging alone; ``batch_http_per_s``: over HTTP with a durable record,
-    three batches at once.
+    Returns ``{offered_per_s, single_per_s, p50_ms, p99_ms, max_ms, sent_late_ms, asker_cpu_s, answers, missing,
+    actions, stream_per_s, seconds, cpu_by, batch_per_s, batch_judged_per_s, batch_http_per_s, batch, machine}``.
+    Single: from the moment a question was due to its durable answer, at the bank's own port. ``sent_late_ms``: the
+    longest that one waited to be sent. ``answers`` by HTTP status, ``missing`` those in which an owner was
+    missing. ``cpu_by``: seconds by process while single questions came. ``batch_per_s``: from strings to actions, a
+    second of one core's own time; ``batch_judged_per_s``: of that, judging alone; ``batch_http_per_s``: over HTTP with
+    a durable record, three batches at once.
     """
     with tempfile.TemporaryDirectory(prefix="wuzha-asked-") as folder:
         offered = bodies(Path(folder) / "bodies", int(stream_per_s * (seconds + _BEFORE_S)), _STREAM_BATCH, seed)
         pairs = _pairs(offered)
-        with served("holder") as (db, home, url):
+        bank_port = free_port()
+        with served("holder", "--bank-port", str(bank_port)) as (db, home, url):
+            bank_url = f"http://127.0.0.1:{bank_port}"
             over, spending = threading.Event(), Spending(home)
             watch = threading.Thread(target=spending.watch, args=(over,), daemon=True)
             watch.start()
-            told = _singles(db, url, offered, pairs, offered_per_s, stream_per_s, seconds)
+            told = _singles(db, url, bank_url, offered, pairs, offered_per_s, stream_per_s, seconds)
             over.set()
             watch.join()
             told["cpu_by"] = {name: round(s, 1) for name, s in sorted(spending.spent().cpu_s.items())}
-            told["batch_http_per_s"] = _posted(url, _bank(db, "bench-batches"), pairs)
+            told["batch_http_per_s"] = _posted(bank_url, _bank(db, "bench-batches"), pairs)
         told |= _batches(offered, pairs)
     return told | {"machine": machine()}
 
@@ -100,19 +98,20 @@ def _bank(db: Database, name: str) -> str:
 
 
 def _singles(
-    db: Database, url: str, offered: Bodies, pairs: pa.Table, rate: int, stream_per_s: int, seconds: float
-) -> dict[str, Any]:
+    db: Database, url: str, bank_url: str, offered: Bodies, pairs: pa.Table, rate: int, stream_per_s: int,
+    seconds: float,
+) -> dict[str, Any]:  # fmt: skip
     key, sender = _bank(db, "bench-bank"), live._sender(db)
+    n = int(rate * seconds)
+    some = pairs.take(pa.array(np.arange(n) % pairs.num_rows)).to_pylist()
+    requests = [_request(key, i, row) for i, row in enumerate(some)]
+    host, port = bank_url.removeprefix("http://").split(":")
     fork = multiprocessing.get_context("fork")
     stream = fork.Process(target=live._send, args=(url, sender, offered, stream_per_s), daemon=True)
     stream.start()
     try:
-        n = int(rate * seconds)
-        some = pairs.take(pa.array(np.arange(n) % pairs.num_rows)).to_pylist()
-        requests = [_request(key, i, row) for i, row in enumerate(some)]
         time.sleep(_BEFORE_S)
-        place = url.removeprefix("http://").rstrip("/").split(":")
-        bank = asyncio.run(_ask(place[0], int(place[1]), requests, rate))
+        bank = asking.ask(host, int(port), requests, rate)
     finally:
         stream.join(max(10.0, seconds * 2))
         if stream.is_alive():
@@ -124,6 +123,8 @@ def _singles(
         "p50_ms": round(float(np.percentile(waits, 50)) * 1000, 2),
         "p99_ms": round(float(np.percentile(waits, 99)) * 1000, 2),
         "max_ms": round(float(waits.max()) * 1000, 2),
+        "sent_late_ms": round(bank.late * 1000, 2),
+        "asker_cpu_s": round(bank.cpu_s, 2),
         "answers": dict(bank.statuses),
         "missing": bank.missing,
         "actions": dict(bank.actions),
@@ -139,93 +140,6 @@ def _request(key: str, number: int, row: dict[str, Any]) -> bytes:
         b"Authorization: Bearer %s\r\nIdempotency-Key: q%d\r\nContent-Length: %d\r\n\r\n"
         % (key.encode(), number, len(body))
     ) + body
-
-
-class _Bank:
-    """All connections, the questions that wait for one, and what came back."""
-
-    def __init__(self, requests: Sequence[bytes]) -> None:
-        self.requests = requests
-        self.idle: deque[_Line] = deque()
-        self.queue: deque[tuple[int, float]] = deque()
-        self.waits: list[float] = []
-        self.statuses: Counter[str] = Counter()
-        self.actions: Counter[str] = Counter()
-        self.missing = 0
-        self.took = 0.0
-        self.over = asyncio.Event()
-
-    def ask(self, number: int, due: float) -> None:
-        """Send it now, or as soon as a connection is free."""
-        if self.idle:
-            self.idle.pop().send(number, due)
-        else:
-            self.queue.append((number, due))
-
-    def answered(self, line: _Line, due: float, head: bytes, body: bytes) -> None:
-        """One answer has come whole."""
-        self.waits.append(time.perf_counter() - due)
-        self.statuses[head[9:12].decode()] += 1
-        at = body.find(b'"action":"')
-        self.actions[body[at + 10 : body.find(b'"', at + 10)].decode() if at >= 0 else "none"] += 1
-        self.missing += b'"missing":[]' not in body
-        if self.queue:
-            line.send(*self.queue.popleft())
-        else:
-            self.idle.append(line)
-        if len(self.waits) == len(self.requests):
-            self.over.set()
-
-
-class _Line(asyncio.Protocol):
-    """One connection, one question at a time."""
-
-    def __init__(self, bank: _Bank) -> None:
-        self.bank, self.due, self.got = bank, 0.0, b""
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Free from now on."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.bank.idle.append(self)
-
-    def send(self, number: int, due: float) -> None:
-        """Ask."""
-        assert self.transport is not None
-        self.due, self.got = due, b""
-        self.transport.write(self.bank.requests[number])
-
-    def data_received(self, data: bytes) -> None:
-        """Read until the answer is whole."""
-        self.got += data
-        end = self.got.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self.got[:end].lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-        if len(self.got) >= end + 4 + length:
-            self.bank.answered(self, self.due, self.got[:end], self.got[end + 4 :])
-
-
-async def _ask(host: str, port: int, requests: Sequence[bytes], rate: int) -> _Bank:
-    loop = asyncio.get_running_loop()
-    bank = _Bank(requests)
-    for _ in range(_CONNECTIONS):
-        await loop.create_connection(lambda: _Line(bank), host, port)
-    begun = time.perf_counter() + 0.05
-    for number in range(len(requests)):
-        due = begun + number / rate
-        left = due - time.perf_counter()
-        if left > 0:
-            await asyncio.sleep(left)
-        elif number % 64 == 0:
-            await asyncio.sleep(0)
-        bank.ask(number, due)
-    await asyncio.wait_for(bank.over.wait(), 120)
-    bank.took = time.perf_counter() - begun
-    return bank
 
 
 # ---------------------------------------------------------------------- batches

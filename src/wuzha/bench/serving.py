@@ -25,7 +25,10 @@ from wuzha.store.settings import Settings
 
 _READY_S = 900.0
 #: What a role of the server is called in figures, by what stands in its command line.
-PROCESSES = {"wuzha.api.app": "doors", "wuzha.live.process": "engine", "wuzha.live.keeping": "keeping"}
+PROCESSES = {
+    "wuzha.api.app": "doors", "wuzha.api.bank_door": "bank door", "wuzha.live.process": "engine",
+    "wuzha.live.keeping": "keeping",
+}  # fmt: skip
 
 
 def free_port() -> int:
@@ -41,7 +44,7 @@ def works_on(p: psutil.Process, home: Path) -> bool:
 
 
 def called(p: psutil.Process) -> str:
-    """What a server's process is called: doors, engine, keeping, database or others."""
+    """What a server's process is called: as in `PROCESSES`, database or others."""
     line = p.cmdline()
     if line and "postgres" in line[0]:
         return "database"
@@ -156,11 +159,11 @@ class Served:
 
 
 @contextmanager
-def served(role: str) -> Iterator[tuple[Database, Path, str]]:
-    """A server in ``role`` until the end of the block: its database, its folder, its address."""
+def served(role: str, *more: str) -> Iterator[tuple[Database, Path, str]]:
+    """A server in ``role`` until the end of the block: its database, its folder, its address. ``more``: options."""
     with tempfile.TemporaryDirectory(prefix="wuzha-bench-") as folder:
         Path(folder).chmod(0o711)
-        server = Served.role(Path(folder) / "home", role, environment={"WUZHA_LOG_LEVEL": "error"})
+        server = Served.role(Path(folder) / "home", role, *more, environment={"WUZHA_LOG_LEVEL": "error"})
         server.start()
         try:
             server.ready(_READY_S)

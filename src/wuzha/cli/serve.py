@@ -33,6 +33,9 @@ def register(app: typer.Typer) -> None:
         data: Path | None = typer.Option(None, help="Folder of the deployment's data. Default: WUZHA_HOME."),
         host: str = typer.Option("127.0.0.1", help="Address to listen on."),
         port: int = typer.Option(8000, min=1, max=65535, help="Port to listen on."),
+        bank_port: int | None = typer.Option(
+            None, min=1, max=65535, help="Port on which a process of its own answers banks about transfers."
+        ),
         centre: str | None = typer.Option(None, help="Holder: address of the centre that warnings go to."),
         centre_key_file: Path | None = typer.Option(None, help="Holder: file with the key that the centre gave."),
         certificate: Path | None = typer.Option(
@@ -47,9 +50,13 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter("only a holder sends warnings to a centre")
         if (certificate is None) != (key is None):
             raise typer.BadParameter("--certificate and --key belong together")
+        if bank_port is not None and role not in (Role.holder, Role.centre):
+            raise typer.BadParameter("only a holder or a centre answers banks")
         if data is not None:
             os.environ["WUZHA_HOME"] = str(data.absolute())
         os.environ["WUZHA_ROLE"] = role.value
+        if bank_port is not None:
+            os.environ["WUZHA_BANK_PORT"] = str(bank_port)
         if centre is not None:
             os.environ["WUZHA_CENTRE_URL"] = centre
             os.environ["WUZHA_CENTRE_KEY_FILE"] = str(centre_key_file)

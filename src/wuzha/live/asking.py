@@ -1,7 +1,8 @@
 """The doors' side of decisions: the owners of the payer's and of the payee's state are asked, until a deadline.
 
 Kept true here: both sides' owners are asked at once; a side whose owner has not answered at the deadline is named, and
-the other's answer still counts; a question whose owner went away is asked again when the next one is there.
+the other's answer still counts; a question whose owner went away is asked again when the next one is there. Another
+owner answers for one that is not on this machine, and says who it is: each keeps the whole state.
 """
 
 from __future__ import annotations
@@ -90,14 +91,18 @@ class _Owner:
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: list[Ask] = []
         self._due = False
+        #: It was looked for and is not on this machine, or has gone.
+        self.absent = False
 
     async def run(self) -> None:
         """Connect, listen, connect again."""
         while True:
             try:
                 reader, self._writer = await asyncio.open_unix_connection(str(address(self._home, self.partition)))
+                self.absent = False
                 self._waiting = self._asker.open_of(self.partition)
                 self._flush()
+                self._asker.stand_in()
                 for batch in self._asker.batches_of(self.partition):
                     self.send(batch)
                 while True:
@@ -108,7 +113,15 @@ class _Owner:
                 if self._writer is not None:
                     self._writer.close()
                 self._writer = None
+                if not self.absent:
+                    self.absent = True
+                    self._asker.stand_in()
             await asyncio.sleep(_AGAIN_S)
+
+    @property
+    def there(self) -> bool:
+        """Whether it is on this machine and answers."""
+        return self._writer is not None
 
     def ask(self, ask: Ask) -> None:
         """Send it with the others of this turn."""
@@ -172,7 +185,7 @@ class Asker:
         self._number += 1
         ask: Ask = (self._number, *transfer)
         n = len(self._owners)
-        wanted = {"payer": owner(ask[2], n), "payee": owner(ask[3], n)}
+        wanted = {"payer": self._at_hand(owner(ask[2], n)), "payee": self._at_hand(owner(ask[3], n))}
         self._asked[self._number] = _Asked(ask, wanted, Heard(), then)
         # A deadline is kept to the next tick, and those of one tick share a timer: few are ever reached.
         tick = math.ceil((loop.time() + seconds) / _TICK_S)
@@ -183,6 +196,29 @@ class Asker:
         due.append(self._number)
         for partition in set(wanted.values()):
             self._owners[partition].ask(ask)
+
+    def _at_hand(self, partition: int) -> int:
+        """Who is asked for a partition: its owner, or another where that one is not here."""
+        if not self._owners[partition].absent:
+            return partition
+        return next((o.partition for o in self._owners if o.there), partition)
+
+    def stand_in(self) -> None:
+        """What owners that are not here would have to answer is asked of another."""
+        absent = {o.partition for o in self._owners if o.absent}
+        other = next((o for o in self._owners if o.there), None)
+        if absent and other is not None:
+            for asked in self._asked.values():
+                sides = [side for side, p in asked.wanted.items() if p in absent and side not in asked.heard.by]
+                if sides:
+                    asked.wanted |= dict.fromkeys(sides, other.partition)
+                    other.ask(asked.ask)
+        for _, heard, whole in self._many.values():
+            self._look_whole(heard, whole)
+
+    def _look_whole(self, heard: dict[int, ManyAnswered], whole: asyncio.Event) -> None:
+        if heard and all(o.partition in heard for o in self._owners if not o.absent):
+            whole.set()
 
     def _passed(self, tick: int) -> None:
         for number in self._due.pop(tick):
@@ -195,7 +231,8 @@ class Asker:
         return len(self._owners)
 
     async def ask_many(self, rows: bytes, seconds: float) -> dict[int, ManyAnswered]:
-        """What each partition's owner says of a batch (an Arrow stream of ``transfers``) within ``seconds``."""
+        """What each partition's owner says of a batch (an Arrow stream of ``transfers``) within ``seconds``; where that
+        is not on this machine, what another says."""
         self._number += 1
         batch = Many(number=self._number, rows=rows)
         heard: dict[int, ManyAnswered] = {}
@@ -208,6 +245,10 @@ class Asker:
                 await asyncio.wait_for(whole.wait(), seconds)
         finally:
             del self._many[batch.number]
+        if heard:
+            for one in self._owners:
+                if one.absent:
+                    heard.setdefault(one.partition, next(iter(heard.values())))
         return heard
 
     def open_of(self, partition: int) -> list[Ask]:
@@ -231,8 +272,7 @@ class Asker:
             if answers.number in self._many:
                 _, heard, whole = self._many[answers.number]
                 heard[partition] = answers
-                if len(heard) == len(self._owners):
-                    whole.set()
+                self._look_whole(heard, whole)
             return
         for answer in answers.each(self._names[answers.book]):
             asked = self._asked.get(answer.number)

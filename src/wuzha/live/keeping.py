@@ -50,7 +50,7 @@ def run() -> int:
         with opened(upgrade=False) as db:
             indexing = Indexing(lambda: db.connect("engine"))
             indexing.start()  # before this thread steps back: what it does is waited for
-            step_back(10)
+            step_back(session=store_log.stream() is None)
             rounds, steady = 0, Steady(told.home)
             while not stop.wait(_EVERY_S):
                 try:

@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,21 +36,23 @@ from .supervise import Child, Supervisor
 #: Settings of PostgreSQL under which an acknowledgement is durable, and the values that are not.
 _UNSAFE = {"fsync": ("off",), "synchronous_commit": ("off", "local"), "full_page_writes": ("off",)}
 _TELEPHONE, _TEXTS = ("telephone", "wuzha.respond.telephony", 8.0), ("texts", "wuzha.respond.texting", 8.0)
-#: Processes that run only where what they speak to is named.
-_NAMED = {"telephone": "WUZHA_SIP_SERVER", "texts": "WUZHA_SMPP_SERVER"}
+#: Processes that run only where what they speak to, or the port that they have, is named.
+_NAMED = {"telephone": "WUZHA_SIP_SERVER", "texts": "WUZHA_SMPP_SERVER", "bank door": "WUZHA_BANK_PORT"}
+_BANK_DOOR = ("bank door", "wuzha.api.bank_door", 8.0)
 _DOORS, _EXCHANGE = ("doors", "wuzha.api.app", 8.0), ("exchange", "wuzha.respond.crossing", 8.0)
 _ENGINE = ("engine", "wuzha.live.process", 25.0)
 _KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
 _TRIALS = ("trials", "wuzha.live.trying", 8.0)
 #: What a server must have to be ready. All others start once it is, and take no time from these until then.
-_READY = ("engine", "doors")
+_READY = ("engine", "doors", "bank door")
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
-    "holder": (_ENGINE, _DOORS, _KEEPING, _TRIALS),
+    "holder": (_ENGINE, _DOORS, _BANK_DOOR, _KEEPING, _TRIALS),
     "centre": (
         _ENGINE,
         _DOORS,
+        _BANK_DOOR,
         _KEEPING,
         _TRIALS,
         ("rounds", "wuzha.respond.rounds", 8.0),
@@ -92,7 +94,11 @@ def serve(
     except DataFileError as error:
         raise CannotServe(f"the policy of decisions is wrong: {error}") from error
     with _alone(settings.home) as there, ExitStack() as databases:
-        _free_port(host, port)
+        ports = {"doors": port}
+        if settings.bank_port is not None and settings.role in _LOGGING:
+            ports["bank door"] = settings.bank_port
+        for one in ports.values():
+            _free_port(host, one)
         supervisor = Supervisor(say)
         environment = environment_of(settings)
         try:
@@ -106,7 +112,7 @@ def serve(
             for name, module, stop_s in PROCESSES[settings.role]:
                 if name in _NAMED and not environment.get(_NAMED[name]):
                     continue
-                place = (host, str(port)) if name == "doors" else ()
+                place = (host, str(ports[name])) if name in ports else ()
                 child = Child(name, _python(module, *place), environment, stop_s=stop_s)
                 if name == "exchange" and settings.role == "centre" and not _has_zones(settings.home):
                     later.append(child)
@@ -130,9 +136,12 @@ def serve(
                     say("Exchange: this zone has its keys now; starting")
                     supervisor.start(later.pop())
 
-            url = f"http{'s' if secure else ''}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/"
-            if _await_ready(url, supervisor, stop, say, look):
-                say(f"Ready: {url}  (role {settings.role}; Ctrl-C stops it)")
+            near = f"http{'s' if secure else ''}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}"
+            urls = [f"{near}:{one}/" for one in ports.values()]
+            if _await_ready(urls, supervisor, stop, say, look):
+                say(f"Ready: {urls[0]}  (role {settings.role}; Ctrl-C stops it)")
+                for more in urls[1:]:
+                    say(f"Banks ask at {more}v1/decisions/transfer")
                 for child in beside:
                     say(f"{child.name.capitalize()}: starting")
                     supervisor.start(child)
@@ -304,16 +313,17 @@ def _free_port(host: str, port: int) -> None:
 
 
 def _await_ready(
-    url: str, supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None], look: Callable[[], None]
-) -> bool:
+    urls: Sequence[str], supervisor: Supervisor, stop: threading.Event, say: Callable[[str], None],
+    look: Callable[[], None],
+) -> bool:  # fmt: skip
     begun, told = time.monotonic(), False
     # Our own doors on this machine: whose certificate it is does not matter.
-    with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=2) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=2) as client:
         while not stop.is_set():
             look()
             supervisor.tend()
             try:
-                if client.get("/v1/ready").status_code == 200:
+                if all(client.get(f"{url}v1/ready").status_code == 200 for url in urls):
                     return True
             except httpx.HTTPError:
                 pass

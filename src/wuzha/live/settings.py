@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     door_tries: int = Field(default=20, gt=0)
     #: Public page and door pages: addresses of proxies whose X-Forwarded-For is believed, parted by commas.
     proxies: str | None = None
+    #: A port on which a process of its own answers banks (`/v1/decisions`); without it the server's other one does.
+    bank_port: int | None = Field(default=None, gt=0, lt=65536)
     #: The server's own certificate (with its chain) and its key, PEM; without them it speaks plain HTTP.
     certificate: Path | None = None
     certificate_key: Path | None = None

@@ -101,7 +101,7 @@ def begin(folder: Path, position: int, take: Callable[[], Snapshot], *, floor: i
     try:
         die_with_parent()
         os.setsid()
-        step_back(10)
+        step_back()
         if os.getppid() == parent:
             write(folder, take(), digest=digest, floor=floor)
             code = 0

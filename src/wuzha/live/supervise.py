@@ -1,7 +1,8 @@
 """A server's children: started in order, restarted when they die, stopped in reverse; none outlives its parent.
 
 Kept true here: a child is ended by the kernel when its parent dies, however it dies; a child that fails is
-started again, later each time; a stop is asked for first (SIGTERM) and forced only after its time.
+started again, later each time; a stop is asked for first (SIGTERM) and forced only after its time; what steps back
+(`step_back`) takes no time that another process of the machine could use.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 #: Opened once: a forked process must not wait for the loader's lock.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+#: Niceness of what nobody waits for: a tenth of what others get, where all want the processor.
+_BEHIND = 10
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 #: A child that has run this long has recovered: its next failure starts the waiting anew.
 _SETTLED_S = 30.0
@@ -30,19 +34,14 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
-def step_back(by: int) -> None:
-    """Let others have the processor first: this process, and on Linux its session, which the kernel shares processors
-    out to before it looks at single processes. Each child of a server is a session of its own."""
-    os.nice(by)
-    group = Path("/proc/self/autogroup")
-    for _ in range(3):
-        try:
-            group.write_text(str(by))
-            return
-        except BlockingIOError:  # the kernel takes few such words a second from those who are not root
-            time.sleep(0.2)
-        except OSError:  # a kernel that knows no such groups
-            return
+def step_back(*, session: bool = True) -> None:
+    """From now on this thread has the processor when others want it little. Where the kernel shares time out among
+    sessions (autogroup), niceness counts within a session only: with ``session`` the whole of this one steps back,
+    where this process leads it."""
+    os.nice(_BEHIND)
+    if session and os.getsid(0) == os.getpid():
+        with suppress(OSError):  # a kernel that does not share out so
+            Path("/proc/self/autogroup").write_text(str(_BEHIND))
 
 
 @dataclass

@@ -57,7 +57,7 @@ def _await_wanted(connect: Connect, stop: threading.Event) -> None:
 def run() -> int:
     """Work until SIGTERM. Returns the exit code."""
     configure("trials")
-    step_back(15)
+    step_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
