@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from wuzha.events import TABLES
@@ -9,12 +10,14 @@ from wuzha.events.batch import conform
 
 from .follow import POLICIES, Theft, Tracer
 from .index import Index
+from .numbers import Numbers
 
 _T0 = 1_750_000_000_000_000
 
 
 def warm() -> None:
     """Follow a little money by each policy, over what statements are like: a circle, equal seconds, a late row."""
+    Numbers().intern(np.arange(1 << 20, dtype=np.uint64))  # so many that two threads share them
     index = Index.of(_rows([("v", "a", 100), ("a", "b", 100), ("b", "a", 100), ("a", "c", 60)]))
     index.append(_rows([("c", "d", 10), ("c", "d", 20)], after=1))
     for policy in POLICIES:
