@@ -9,11 +9,11 @@ from typing import Any
 
 from tests.desks import Centre
 
-from wuzha.cases import answers, command
+from wuzha.cases import answers, command, rounds
 from wuzha.cases.reports import Loss, Report, Taken
 from wuzha.command.public import Actor, machine
 from wuzha.events import clock
-from wuzha.orders import answering, states
+from wuzha.orders import answering, drafting, sealing, states
 from wuzha.orders.answering import Answer
 from wuzha.store import keys, sources
 
@@ -30,10 +30,11 @@ class Chase:
     officer: Actor
     at: datetime = field(default_factory=lambda: clock.now() - timedelta(minutes=20))
     case_id: int = 0
+    elapsed: timedelta = timedelta(minutes=20)
 
     @property
     def now(self) -> datetime:
-        return self.at + timedelta(minutes=20)
+        return self.at + self.elapsed
 
     def key(self) -> str:
         return f"chase-key-{next(_numbers):05d}"
@@ -79,7 +80,8 @@ class Chase:
 
     def answer(
         self, order: dict[str, Any], rows: list[dict[str, Any]] | None = None, *, done_fen: int | None = None,
-        as_of: datetime | None = None, failed: str = "", key: str | None = None, **more: Any,
+        said: Answer | None = None, as_of: datetime | None = None, failed: str = "", key: str | None = None,
+        **more: Any,
     ) -> answers.Took:  # fmt: skip
         """A bank's answer: rows of (payer, payee, fen, minutes after the theft), or what it holds, or why not."""
         if order["state"] == "sealed":
@@ -93,9 +95,34 @@ class Chase:
         with self.house.scope(self.officer, now=self.now) as conn:
             return answers.take(
                 conn, bank, order["order_id"],
-                answer=Answer(executed_at=None if failed else self.now, done_fen=done_fen, failed_code=failed),
+                answer=said or Answer(executed_at=None if failed else self.now, done_fen=done_fen, failed_code=failed),
                 statement=statement, key=key or self.key(), now=self.now,
             )  # fmt: skip
+
+    def round(self, later: timedelta = timedelta(0)) -> dict[str, int]:
+        """The machine's rounds, as they are made so much later."""
+        self.elapsed += later
+        return rounds.go_round(self.house.web, now=self.now)
+
+    def filed(self) -> None:
+        """The case is filed, so that a freeze may follow."""
+        with self.house.scope(self.officer, now=self.now) as conn:
+            for to in ("accepted", "filed"):
+                command.move(conn, self.officer, self.case_id, to=to, key=self.key(), now=self.now)
+
+    def frozen(self, keeper: Actor, account: str, fen: int = 4_000_000) -> dict[str, Any]:
+        """A freeze on an account, drafted, approved by another and sealed; not answered yet."""
+        chief = self.house.officer(f"chief{next(_numbers)}", "长官", "commander")
+        subject = self.order("query", account)["account_id"]
+        with self.house.scope(self.officer, now=self.now) as conn:
+            done = drafting.draft(conn, self.officer, self.case_id, drafting.Draft(
+                kind="freeze", account_id=subject, level=1, reason="立案后冻结", amount_fen=fen, months=6,
+            ), key=self.key(), now=self.now)  # fmt: skip
+        freeze = int(done.detail["order"])
+        with self.house.scope(chief, now=self.now) as conn:
+            sealing.approve(conn, chief, freeze, key=self.key(), now=self.now)
+        self.seal(keeper, freeze)
+        return self.order("freeze", account)
 
     def moved(self, payer: str | None, payee: str | None, fen: int, minutes: float, **more: Any) -> dict[str, Any]:
         """A row of a bank's answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,6 +67,27 @@ def test_a_report_makes_a_case_whose_orders_only_wait(
     # A web form verifies nobody, whatever it says.
     assert superuser.execute("SELECT bool_or(verified_at IS NOT NULL) FROM wuzha.case_reports").fetchone() == (False,)
     assert "张小兰" not in first.text and FIRST not in first.text
+
+
+def test_several_transfers_of_one_report_make_one_case_however_often_it_is_sent(
+    client: TestClient, sender: Callable[..., str], superuser: Any
+) -> None:
+    key = {"Authorization": sender("web-desk", role="desk", tables=[])}
+    at = clock.now() - timedelta(minutes=9)
+    transfers = [
+        {"payee": payee, "amount_fen": fen, "at": (at + timedelta(minutes=i)).isoformat(), "payee_bank": BANK}
+        for i, (payee, fen) in enumerate([(FIRST, 5_000_000), (SECOND, 700_000), (FIRST, 300_000)])
+    ]
+    with ThreadPoolExecutor(4) as at_once:
+        told = list(at_once.map(
+            lambda _: client.post("/v1/reports", json=body(at, transfers=transfers), headers=key), range(4)
+        ))  # fmt: skip
+    assert {t.status_code for t in told} == {200} and len({(t.json()["case"], t.json()["report"]) for t in told}) == 1
+    assert sorted(t.json()["repeated"] for t in told) == [False, True, True, True]
+    rows = superuser.execute("SELECT amount_fen FROM wuzha.case_losses ORDER BY at").fetchall()
+    assert rows == [(5_000_000,), (700_000,), (300_000,)]
+    stops = superuser.execute("SELECT amount_fen FROM wuzha.orders WHERE kind = 'stop' ORDER BY amount_fen").fetchall()
+    assert stops == [(700_000,), (5_300_000,)]
 
 
 @pytest.mark.parametrize(

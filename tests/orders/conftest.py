@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.desks import Centre, centre
 from tests.money import Chase
 
 from wuzha.command.public import Actor
 from wuzha.store import Connection, Database
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The deployment's folder, where fitted curves lie."""
+    monkeypatch.setenv("WUZHA_HOME", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.money import BANK, FIRST, VICTIM, Chase
 
 from wuzha.cases import command, flow, reports
 from wuzha.command.public import Actor, Refused
-from wuzha.orders import answering, drafting, guard, radar, releasing, sealing, states
+from wuzha.orders import answering, drafting, guard, radar, releasing, sealing, states, terms
 from wuzha.orders.drafting import Draft
 
 SECOND = "6217001234560002"
@@ -179,7 +179,7 @@ def test_a_freeze_wants_a_filed_case_and_anothers_approval(house: Centre, chase:
     chase.seal(sun, freeze["order_id"])
     chase.answer(chase.order("freeze", FIRST), done_fen=4_000_000)
     frozen = chase.order("freeze", FIRST)
-    assert frozen["in_force"] and frozen["ends_at"] == answering.months_after(frozen["executed_at"], 6)
+    assert frozen["in_force"] and frozen["ends_at"] == terms.months_after(frozen["executed_at"], 6)
     assert states.state(frozen, frozen["ends_at"]) == "expired"  # lapses by itself
     assert chase.orders("drafted", kind="stop") == []  # what is frozen needs no stop
 

@@ -126,3 +126,27 @@ def test_another_unit_sees_nothing_of_a_case(house: Centre, chase: Chase, office
     for path in (f"/cases/{case}", f"/cases/{case}/money", f"/orders/{order}"):
         assert far.get(path).status_code == 404
     assert chase.case_id and "Acentre" not in far.get("/cases").text
+
+
+def test_several_transfers_stand_on_one_form_and_make_one_case(
+    house: Centre, wang: Actor, officer: Callable[..., Any]
+) -> None:
+    her = officer("wang")
+    more = her.post("/cases", form(more="1"))
+    assert more.status_code == 200 and more.text.count('name="payee"') == 2 and FIRST in more.text  # nothing is lost
+    first = form()
+    second = {**dict.fromkeys(("payee_name", "payee_bank", "account", "account_bank"), ""), "payee": SECOND,
+              "amount": "1234.56", "at": first["at"]}  # fmt: skip
+    empty = dict.fromkeys(second, "")
+    several: dict[str, Any] = {**first, **{k: [first.get(k, ""), second[k], empty[k]] for k in second}}
+    for _ in range(2):  # the same click again
+        answer = her.post("/cases", several)
+        assert answer.status_code == 303, answer.text
+    rows = (
+        house.db.connect("super")
+        .execute("SELECT case_id, report_id, amount_fen FROM wuzha.case_losses ORDER BY loss_id")
+        .fetchall()
+    )
+    assert [r[2] for r in rows] == [5_000_000, 123_456] and len({r[:2] for r in rows}) == 1
+    bad = her.post("/cases", several | {"amount": ["50000", "很多", ""]}, click="another-click-2")
+    assert bad.status_code == 409 and bad.text.count('name="payee"') == 2 and "很多" in bad.text

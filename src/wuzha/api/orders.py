@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from wuzha.cases import answers
+from wuzha.cases import answers, resolutions
 from wuzha.command.public import Actor, Refused, machine
 from wuzha.events import clock
 from wuzha.events.money import LIMIT_FEN
-from wuzha.orders import answering, member, states
+from wuzha.orders import answering, camt, member, recall, states
 from wuzha.orders.answering import Answer
 from wuzha.store import transaction
 from wuzha.store.sources import Source
@@ -78,7 +79,8 @@ class Receipt(_Said):
 
 
 class AnswerBody(_Said):
-    """What became of an order. ``failed``: why it is not done; else what is held, or what the account did."""
+    """What became of an order. ``failed``: why it is not done; ``queued``: it waits its turn and may be answered again;
+    else what is held, or what the account did."""
 
     key: str = Field(min_length=1, max_length=80, description="The answer's own: sent again, it is the same answer")
     number: str = Field("", max_length=100, description="The member unit's number, where it was not told before")
@@ -86,6 +88,9 @@ class AnswerBody(_Said):
     held_fen: int | None = Field(None, ge=0, le=LIMIT_FEN, description="What a stop or freeze holds")
     failed: Literal["", "name", "account", "amount", "time", "no_account", "closed", "no_balance", "stopped_before",
                     "no_limit", "other"] = ""  # fmt: skip
+    queued: bool = Field(False, description="A freeze that waits its turn behind another's; held_fen: its amount")
+    behind: str = Field("", max_length=100, description="Whose freeze stands before it", examples=["乙市公安局"])
+    behind_until: datetime | None = Field(None, description="When that ends, as far as the bank knows")
     words: str = Field("", max_length=500)
     as_of: datetime | None = Field(None, description="Up to when the transfers are complete; now where not given")
     balance_fen: int | None = Field(None, ge=-LIMIT_FEN, le=LIMIT_FEN)
@@ -203,7 +208,8 @@ def answer(request: Request, order: OrderId, said: AnswerBody) -> AnswerTaken:
                 conn, actor, order,
                 answer=Answer(
                     executed_at=_at(said.executed_at), done_fen=said.held_fen, failed_code=said.failed,
-                    failed_words=said.words,
+                    failed_words=said.words, queued=said.queued, behind=said.behind,
+                    behind_until=_at(said.behind_until),
                 ),
                 statement=statement, key=f"answer:{order}:{said.key}", now=now,
             )  # fmt: skip
@@ -249,6 +255,61 @@ def _file(request: Request, order: int, name: str, number: str, data: bytes) -> 
         except Refused as refused:
             raise _refused(refused) from refused
         return _told(took, _state(conn, actor, order))
+
+
+@router.get(
+    "/v1/orders/{order}/camt.056", response_class=Response, summary="A stop order as a camt.056",
+    dependencies=[Depends(bearer)], responses=documented(401, 403, 404, 409, 422, 503) | {200: {
+        "description": f"The request to recall the transfer ({camt.KINDS['camt.056']})",
+        "content": {"application/xml": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
+def recalled(request: Request, order: OrderId) -> Response:
+    """For banks that speak ISO 20022. The same bytes each time; the answer comes to ``/v1/orders/camt.029``."""
+    with _scope(request, order) as (conn, _, actor):
+        try:
+            made = recall.xml(states.one(conn, actor, order, now=clock.now()))
+        except Refused as refused:
+            raise _refused(refused) from refused
+    return Response(made, media_type="application/xml")
+
+
+@router.post(
+    "/v1/orders/camt.029", response_model=AnswerTaken, summary="Answer a stop order with a camt.029",
+    dependencies=[Depends(bearer)], responses=documented(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra={"requestBody": {"required": True, "content": {
+        "application/xml": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
+async def resolved(request: Request) -> AnswerTaken:
+    """The resolution of a recall becomes the answer of the order that its case names: done, done in part, not done,
+    or – while it is pending – taken on. Checked against the schema; sent again it changes nothing."""
+    from starlette.concurrency import run_in_threadpool
+
+    source_of(request)
+    data = await bodies.read(request, limit=camt.LARGEST, inflated=camt.LARGEST)
+    return await run_in_threadpool(_resolved, request, data)
+
+
+def _resolved(request: Request, data: bytes) -> AnswerTaken:
+    with _scope(request) as (conn, source, actor):
+        try:
+            took = resolutions.take(
+                conn, actor, data, mine=lambda order: member.belongs(conn, order, source.source_id), now=clock.now()
+            )
+        except Refused as refused:
+            if refused.reason not in _UNREAD:
+                raise _refused(refused) from refused
+            raise Problem(
+                422,
+                refused.reason,
+                "The message cannot be taken / 报文无法受理",
+                "; ".join([refused.reason, *(f"{k}: {v}" for k, v in refused.values.items())])
+                + "; nothing was changed",
+            ) from refused
+        return _told(took, _state(conn, actor, took.order_id))
+
+
+#: What is wrong with a message itself, whatever its order's state.
+_UNREAD = ("camt_large", "camt_xml", "camt_kind", "camt_case", "camt_status", "camt_amount", "camt_foreign")
 
 
 def _told(took: answers.Took, state: str) -> AnswerTaken:

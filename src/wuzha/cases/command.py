@@ -1,4 +1,4 @@
-"""The commands of cases as the faces call them: take a report and pursue; verify and pursue; seal.
+"""The commands of cases as the faces call them: take a report and pursue; move the case and pursue; seal.
 
 Kept true here: whatever changes what is known of a case is followed in the same transaction, so that the list of orders
 on every page is what the facts say.
@@ -36,6 +36,18 @@ def again(conn: psycopg.Connection[Any], actor: Actor, case_id: int, *, now: dat
     require(actor, "orders.draft")
     now = now or clock.now()
     pursuit.pursue(conn, orders.lock(conn, case_id), now=now)
+
+
+def move(
+    conn: psycopg.Connection[Any], actor: Actor, case_id: int, *, to: str, words: str = "", key: str,
+    now: datetime | None = None,
+) -> orders.Done:  # fmt: skip
+    """Move a case's state (`reports.move`): one that is over lets go of what its orders hold, its drafts go."""
+    now = now or clock.now()
+    done = reports.move(conn, actor, case_id, to=to, words=words, key=key, now=now)
+    if not done.repeated:
+        pursuit.pursue(conn, orders.lock(conn, case_id), now=now)
+    return done
 
 
 def seal(

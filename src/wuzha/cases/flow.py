@@ -2,7 +2,7 @@
 
 Kept true here: stolen = held + exited + unknown to the fen, for every report of the case; the order in which answers
 came changes nothing; one transfer that both banks tell of counts once; a reported transfer that no bank has told of yet
-counts as having arrived.
+counts as having arrived; banks' clocks that are minutes apart are put right as far as balances prove it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from wuzha.events.hashing import hash_text
 from wuzha.ingest import pair
 from wuzha.orders.public import law
 from wuzha.trace import Index, Policy, Theft, Tracer
+from wuzha.trace.clocks import aligned
 
 _COLUMNS = ("payer_balance_fen", "payee_balance_fen", "fee_fen", "ok", "channel", "currency", "cash", "seq", "side",
             "merchant", "merchant_id", "bank_ref", "reverses", "ts_precision_s")  # fmt: skip
@@ -131,11 +132,11 @@ def follow(money: Money, *, until: datetime) -> Flow:
     losses = [loss for loss in money.losses if loss["at"] <= until]
     rows, unconfirmed = _rows(money, losses, timedelta(minutes=law(until).match_minutes))
     places = {(r["source"], r["event_id"]): r for r in rows}
-    tracer = Tracer(Index.of(_table(rows)))
-    result = tracer.follow(
-        [Theft(account=_victim(x["loss_id"]), at=_us(x["_at"]), amount_fen=x["amount_fen"]) for x in losses],
-        policy=cast(Policy, money.policy), until=_us(until),
-    )  # fmt: skip
+    table, retimed = aligned(_table(rows))
+    tracer = Tracer(Index.of(table))
+    told = [Theft(account=_victim(x["loss_id"]), at=_us(x["_at"]), amount_fen=x["amount_fen"]) for x in losses]
+    found = tracer.follow([retimed.theft(t) for t in told], policy=cast(Policy, money.policy), until=_us(until))
+    result = retimed.told(found, told)
     ribbons = [_ribbon(edge, places, money) for edge in result.edges]
     into: dict[str, list[Ribbon]] = {}
     for ribbon in sorted(ribbons, key=lambda r: r.at):

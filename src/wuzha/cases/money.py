@@ -104,20 +104,8 @@ def read(
         sent=[o for o in every if o["state"] in ("sealed", "entered", "accepted")],
         answered=[o for o in every if o["state"] not in ("drafted", "sealed", "entered", "accepted")],
         cautions=orders.cautions(facts, now=now), first_at=first,
-        over=over_held(known, every, now=now),
+        over=pursuit.over_held(known, every, now=now),
     )  # fmt: skip
-
-
-def over_held(known: Flow, every: list[dict[str, Any]], *, now: datetime) -> list[tuple[dict[str, Any], int]]:
-    """Stops and freezes in force that hold more than the trace can explain, whatever the account's opening was."""
-    most = known.held()
-    found = []
-    for o in every:
-        if orders.in_force(o, now):
-            rest = (o["done_fen"] or 0) - most.get(o["account_id"], 0)
-            if rest > 0:
-                found.append((o, rest))
-    return found
 
 
 def bar(known: Flow, frozen: dict[int, int]) -> list[tuple[str, int]]:

@@ -148,7 +148,7 @@ def _case(
         "SELECT k.case_id FROM wuzha.cases k JOIN wuzha.case_accounts a USING (case_id)"
         " JOIN wuzha.subjects s ON s.subject_id = a.account_id AND s.kind = 'account' AND s.value = ANY(%s)"
         " WHERE a.role = 'payee' AND k.state NOT IN ('withdrawn', 'not_filed') AND k.opened_at > %s"
-        " ORDER BY k.opened_at, k.case_id LIMIT 1",
+        " ORDER BY k.opened_at, k.case_id LIMIT 1 FOR UPDATE OF k",  # ours to work on, and not only shared with us
         ([loss.payee for loss in losses], now - JOINS),
     ).fetchone()
     if row is not None:

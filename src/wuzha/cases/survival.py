@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -61,6 +61,8 @@ class Stay:
 def read(text: str, name: str = FILE) -> dict[str, Curve]:
     """Curves by kind. DataFileError names file, line and what is wrong."""
     file = datafile.parse(text, name)
+    for key in file.data.keys() - {"kind", "fitted_at"}:
+        raise file.error("", key, f"unknown entry {key!r}")
     kinds = file.data.get("kind", {})
     found = {}
     for kind, row in kinds.items():
@@ -81,6 +83,17 @@ def read(text: str, name: str = FILE) -> dict[str, Curve]:
         if kind not in found:
             raise file.error("", "", f"lacks [kind.{kind}]")
     return found
+
+
+def fitted_at() -> datetime | None:
+    """When the curves in use were fitted; None where the shipped ones are."""
+    own = Settings().home / FILE
+    if not own.is_file():
+        return None
+    at = datafile.parse(own.read_text("utf-8"), str(own)).data.get("fitted_at")
+    if isinstance(at, datetime):
+        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(own.stat().st_mtime, UTC)
 
 
 @lru_cache(maxsize=4)
@@ -115,6 +128,27 @@ def chance(
         return 1.0
     there = curve.at(known)
     return curve.at(age) / there if there > 0 else 0.0
+
+
+#: A bank's answer is asked for anew once the chance that money still lies where it was is less than this.
+STALE = 0.5
+_LONG_S = 30 * 86400.0
+
+
+def stale_at(
+    kind: str | None, arrived: datetime, known_until: datetime, table: Mapping[str, Curve] | None = None
+) -> datetime:
+    """When an answer up to ``known_until`` is too old to rest on: the money has probably moved by then (`STALE`); half
+    a minute after it at the earliest, thirty days at the latest."""
+    curve = (table or curves()).get(kind or "unknown") or (table or curves())["unknown"]
+    known = max((known_until - arrived).total_seconds(), 0.0)
+    there = curve.at(known)
+    low, high = 30.0, _LONG_S
+    if there > 0:
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if curve.at(known + middle) > STALE * there else (low, middle)
+    return max(known_until, arrived) + timedelta(seconds=round(low, 3))
 
 
 def stays(flow: Flow) -> list[Stay]:
@@ -180,11 +214,14 @@ def _quantiles(curve: Curve, n: int) -> list[float]:
     return out
 
 
-def written(table: Mapping[str, Curve]) -> str:
+def written(table: Mapping[str, Curve], at: datetime | None = None) -> str:
     """The file of these curves."""
     lines = [
-        "# Fitted from what banks have answered (wuzha cases survival --fit); see the shipped file for the formula.\n"
+        "# Fitted to what banks have answered (each night, or wuzha cases survival --fit). n: the stays that a curve\n"
+        "# was fitted to; 0 where too few were seen and the shipped curve stands. The shipped file has the formula.\n"
     ]
+    if at is not None:
+        lines.append(f"fitted_at = {at.isoformat()}\n")
     for kind in KINDS:
         c = table[kind]
         lines.append(f"[kind.{kind}]\nw = {c.w:.4f}\nfast_s = {c.fast_s:.1f}\nslow_s = {c.slow_s:.1f}\nn = {c.n}\n")

@@ -23,6 +23,8 @@ import httpx
 import structlog
 
 from wuzha.events import clock
+from wuzha.orders import recall, resolution
+from wuzha.orders.answering import Answer
 
 log = structlog.get_logger(__name__)
 
@@ -30,13 +32,17 @@ log = structlog.get_logger(__name__)
 @dataclass(kw_only=True)
 class Manner:
     """How the bank behaves. ``refuses``: account → code of a refusal; ``garbles``: so many rows of an answer come
-    broken; ``repeats``: it sends each answer twice; ``stumbles``: it gives up its first so many tries half way."""
+    broken; ``repeats``: it sends each answer twice; ``stumbles``: it gives up its first so many tries half way;
+    ``frozen``: account → until when another organ has frozen it, so that a freeze waits its turn; ``iso``: it reads a
+    stop as a camt.056 and answers with a camt.029."""
 
     latency_s: float = 0.0
     refuses: dict[str, str] = field(default_factory=dict)
     garbles: int = 0
     repeats: bool = False
     stumbles: int = 0
+    frozen: dict[str, str] = field(default_factory=dict)
+    iso: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +139,25 @@ class Bank:
         with self._lock:
             said = self.says(order)
         for _ in range(2 if self.manner.repeats else 1):
+            if self.manner.iso and order["kind"] == "stop":
+                self._resolve(order, said)
+                continue
             self._client.post(f"/v1/orders/{number}/answer", json=said)
+
+    def _resolve(self, order: dict[str, Any], said: dict[str, Any]) -> None:
+        """The same answer as a camt.029, to what the camt.056 asks."""
+        asked = recall.read(self._client.get(f"/v1/orders/{order['order']}/camt.056").raise_for_status().content)
+        executed = datetime.fromisoformat(said["executed_at"])
+        failed = said.get("failed", "")
+        answer = Answer(
+            executed_at=executed, done_fen=said.get("held_fen"), failed_code=failed, failed_words=said.get("words", "")
+        )
+        part = not failed and said["held_fen"] < (order["amount_fen"] or 0)
+        xml = resolution.xml(
+            message_id=f"BK{order['order']:08d}", case_id=asked.case_id, recall_id=asked.message_id, bank="示例银行",
+            unit=order["unit"] or "", answer=answer, at=executed, partial=part,
+        )  # fmt: skip
+        self._client.post("/v1/orders/camt.029", content=xml, headers={"Content-Type": "application/xml"})
 
     def says(self, order: dict[str, Any]) -> dict[str, Any]:
         """The answer to an order; a stop is in force once this has returned what it holds."""
@@ -156,6 +180,10 @@ class Bank:
         balance = self.ledger.balance(account, now)
         if balance <= 0:
             return said | {"failed": "no_balance", "words": ""}
+        until = self.manner.frozen.get(account)
+        if until and order["kind"] == "freeze" and datetime.fromisoformat(until) > now:
+            fen = min(balance, order["amount_fen"] or balance)
+            return said | {"queued": True, "behind": "他地公安机关", "behind_until": until, "held_fen": fen}
         self.ledger.stops.setdefault(account, now)
         return said | {"held_fen": min(balance, order["amount_fen"] or balance)}
 

@@ -21,26 +21,21 @@ def survival(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """The part of stolen money that is still in an account after a time, by kind of account."""
+    from wuzha.cases import fitting
     from wuzha.cases import survival as curves
+    from wuzha.events import clock
     from wuzha.events.datafile import DataFileError
-    from wuzha.store.settings import Settings
 
     try:
         table = curves.curves()
     except (DataFileError, OSError) as error:
         raise CommandError(str(error)) from error
     if fit:
-        seen = _stays()
-        table = {
-            kind: curves.fit((s for s in seen if s.kind == kind), curve) for kind, curve in curves.shipped().items()
-        }
-        path = Settings().home / curves.FILE
-        part = path.with_name(f".{path.name}.part")
+        table = fitting.fitted(_stays())
         try:
-            part.write_text(curves.written(table), "utf-8")
-            part.replace(path)
+            fitting.write(table, clock.now())
         except OSError as error:
-            raise CommandError(f"{path}: {error.strerror}") from error
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
     told: dict[str, Any] = {
         kind: {"w": round(c.w, 4), "fast_s": round(c.fast_s, 1), "slow_s": round(c.slow_s, 1), "n": c.n}
         for kind, c in table.items()
@@ -50,22 +45,20 @@ def survival(
         return
     for kind, c in table.items():
         parts = "  ".join(f"{minutes} min {c.at(60 * minutes):4.0%}" for minutes in (5, 10, 30, 60, 180))
-        typer.echo(f"{kind:<9} {parts}  n={c.n}")
+        from_what = f"fitted to {c.n} stays" if c.n else "shipped: too few answers seen"
+        typer.echo(f"{kind:<9} {parts}  {from_what}")
 
 
 def _stays() -> list[Any]:
     """Stays of all cases, of the whole house."""
     from wuzha import store
-    from wuzha.cases import flow
-    from wuzha.cases import survival as curves
+    from wuzha.cases import fitting
     from wuzha.events import clock
 
     now = clock.now()
-    found = []
+    found: list[Any] = []
     with store.opened(upgrade=False) as db, db.connect("web") as conn:
         roots = [r[0] for r in conn.execute("SELECT unit_id FROM wuzha.units WHERE parent_id IS NULL")]
         for root in roots:
-            with store.transaction(conn, unit=root, user=None, now=now):
-                for (case_id,) in conn.execute("SELECT case_id FROM wuzha.cases ORDER BY case_id").fetchall():
-                    found += curves.stays(flow.follow(flow.read(conn, case_id), until=now))
+            found += fitting.stays(conn, root, now)
     return found

@@ -56,6 +56,7 @@ PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
         _KEEPING,
         _TRIALS,
         ("rounds", "wuzha.respond.rounds", 8.0),
+        ("pursuit", "wuzha.cases.rounds", 8.0),
         _EXCHANGE,
         _TELEPHONE,
         _TEXTS,

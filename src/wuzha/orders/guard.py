@@ -14,10 +14,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from .law import Law, law
-from .states import in_force
+from .states import UNDER_WAY, claims, in_force
 
 #: Reasons that an officer cannot mend by adding a fact to a report.
-HARD = frozenset({"over_account", "over_case", "stop_times", "victims_own", "case_state", "whole_first", "stands"})
+HARD = frozenset({"over_account", "over_case", "stop_times", "victims_own", "case_state", "whole_first", "stands",
+                  "frozen"})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +111,12 @@ def _bounds(known: Facts, order: dict[str, Any], table: Law, stops: int, now: da
     if order["kind"] == "stop":
         if stops >= table.stop_times:
             found.append(Reason(code="stop_times", values={"n": stops}))
-        if any(o["account_id"] == account and o["kind"] == "stop" and (in_force(o, now) or _under_way(o, now))
-               for o in others):  # fmt: skip
+        if any(o["account_id"] == account and o["kind"] == "stop" and _stands(o, now) for o in others):
             found.append(Reason(code="stands"))
+    # No freeze twice: a renewal follows the one that it names, and another organ's is waited for in the bank's line.
+    elif any(o["account_id"] == account and o["kind"] == "freeze" and o["order_id"] != order["of_order"]
+             and _stands(o, now) for o in others):  # fmt: skip
+        found.append(Reason(code="frozen"))
     held = known.held.get(account, 0)
     if amount is None:
         if table.amount_first and not any(
@@ -121,11 +125,11 @@ def _bounds(known: Facts, order: dict[str, Any], table: Law, stops: int, now: da
             found.append(Reason(code="whole_first"))
     elif amount > held:
         found.append(Reason(code="over_account", values={"amount_fen": amount, "held_fen": held}))
-    # A freeze takes the place of the stop on the same account: of one account the larger counts.
+    # A freeze takes the place of the stop on the same account: of one account the larger counts. One that waits its
+    # turn counts as asked for: it takes effect without anybody's pressing again.
     by_account: dict[int, int] = {account: amount or held}
     for o in others:
-        if o["kind"] in ("stop", "freeze") and (in_force(o, now) or _under_way(o, now)):
-            mine = (o["done_fen"] if o["done_fen"] is not None else o["amount_fen"]) or 0
+        if mine := claims(o, now):
             by_account[o["account_id"]] = max(by_account.get(o["account_id"], 0), mine)
     together = sum(by_account.values())
     if known.stolen_fen and together > known.stolen_fen:
@@ -133,8 +137,8 @@ def _bounds(known: Facts, order: dict[str, Any], table: Law, stops: int, now: da
     return found
 
 
-def _under_way(order: dict[str, Any], now: datetime) -> bool:
-    return order["state"] in ("sealed", "entered", "accepted")
+def _stands(order: dict[str, Any], now: datetime) -> bool:
+    return in_force(order, now) or order["state"] in (*UNDER_WAY, "queued")
 
 
 def cautions(known: Facts, *, now: datetime) -> list[Reason]:

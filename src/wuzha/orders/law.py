@@ -48,6 +48,8 @@ class Law:
     freeze_months: int
     freeze_major_months: int
     release_unrelated_days: int
+    freeze_draft_hours: int
+    reconcile_hour: int
     complaint_days: int
     amount_first: bool
     match_minutes: int
@@ -58,7 +60,7 @@ class Law:
 
 _NUMBERS = {f.name for f in fields(Law)} - {"since", "kind", "amount_first"}
 _MOST = {"stop_hours": STOP_H, "stop_times": STOP_TIMES, "freeze_months": FREEZE_MONTHS,
-         "freeze_major_months": FREEZE_MONTHS}  # fmt: skip
+         "freeze_major_months": FREEZE_MONTHS, "reconcile_hour": 23}  # fmt: skip
 
 
 def read(text: str, name: str = "law.toml") -> list[Law]:

@@ -17,11 +17,12 @@ from psycopg.rows import dict_row
 
 from wuzha import store
 from wuzha.command.public import Actor
+from wuzha.live.rounds import giving_way
 
 from . import lookback_match as match
 from .followups import after
 from .reopen import reopen
-from .step import giving_way, lock, record
+from .step import lock, record
 
 #: From no warning at all to met and still deceived.
 CLASSES = ("no_warning", "not_signed", "not_reached", "not_met", "met")

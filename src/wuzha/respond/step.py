@@ -8,8 +8,6 @@ only along `MOVES`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,20 +69,6 @@ def lock(conn: psycopg.Connection[Any], alert_id: int) -> dict[str, Any]:
         (row["person_id"], row["signed_by"]),
     ).fetchone()
     return {**row, **(names or {})}
-
-
-#: What a transaction loses against another; the work comes again in a second.
-GAVE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
-
-
-@contextmanager
-def giving_way(log: Any, **what: Any) -> Iterator[None]:
-    """Around one piece of a round, in a transaction of its own: where another had the same rows the other way round, it
-    comes again in the next round, and the rest goes on now."""
-    try:
-        yield
-    except GAVE_WAY as error:
-        log.warning("a step gave way", error=type(error).__name__, **what)
 
 
 def mine(alert: dict[str, Any], actor: Actor, version: int) -> None:

@@ -22,12 +22,13 @@ from psycopg.types.json import Jsonb
 from wuzha import store
 from wuzha.command.public import Actor, Refused, machine, require
 from wuzha.events import clock
+from wuzha.live.rounds import giving_way
 from wuzha.store import exchange
 
 from . import dispatch, merged, phones, visit_form
 from .codes import codes
 from .reveal import revealed_until
-from .step import audit_step, giving_way, lock, record
+from .step import audit_step, lock, record
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
-from wuzha.cases import command, flow, listing, reports, reveal, victims
+from wuzha.cases import command, flow, granting, listing, reports, reveal, victims
 from wuzha.cases import money as figures
 from wuzha.cases.reports import Loss, Report, Taken
 from wuzha.command.public import Refused, require
@@ -47,16 +47,51 @@ def show(after: str = "", ctx: Context = Depends(signed_in)) -> Response:
     return ctx.page("cases.html", rows=rows[: listing.PAGE], more=len(rows) > listing.PAGE, after=after)
 
 
+#: Transfers on the form at most; more come by a file or the interface.
+MOST_LOSSES = 20
+_OF_A_LOSS = ("payee", "amount", "at", "payee_name", "payee_bank", "account", "account_bank")
+
+
+def _losses(ctx: Context) -> list[dict[str, str]]:
+    """The form's transfers as they were typed, those left empty left out; one empty one where there is none."""
+    columns = [ctx.many.get(name, []) for name in _OF_A_LOSS]
+    n = min(max(map(len, columns), default=0), MOST_LOSSES)
+    rows = [
+        {name: column[i] if i < len(column) else "" for name, column in zip(_OF_A_LOSS, columns, strict=True)}
+        for i in range(n)
+    ]
+    return [row for row in rows if any(text.strip() for text in row.values())] or [dict.fromkeys(_OF_A_LOSS, "")]
+
+
+def _loss(row: dict[str, str]) -> Loss:
+    at, amount = clock.time_of(row["at"]), fen(row["amount"])
+    if at is None:
+        raise Refused("report_time")
+    return Loss(
+        payee=row["payee"],
+        amount_fen=amount or 0,
+        at=at,
+        account=row["account"],
+        account_bank=row["account_bank"],
+        payee_name=row["payee_name"],
+        payee_bank=row["payee_bank"],
+    )
+
+
 def _form(ctx: Context, *, said: Refused | None = None, status: int = 200) -> Response:
     require(ctx.actor, "cases.write")
     with ctx.db() as conn:
         banks = conn.execute(
             "SELECT title FROM wuzha.sources WHERE active AND role IN ('bank', 'platform') ORDER BY title LIMIT 500"
         ).fetchall()
+    losses = _losses(ctx)
+    if "more" in ctx.form and len(losses) < MOST_LOSSES:
+        losses = [*losses, dict.fromkeys(_OF_A_LOSS, "")]
     types = [code for code in scam_types() if code != "none" and "." not in code]
     return ctx.page(
-        "case_new.html", status=status, said=said, form=ctx.form, banks=[row[0] for row in banks], types=types
-    )
+        "case_new.html", status=status, said=said, form=ctx.form, banks=[row[0] for row in banks], types=types,
+        losses=losses, most=MOST_LOSSES,
+    )  # fmt: skip
 
 
 @router.get("/cases/new")
@@ -69,19 +104,14 @@ def new(ctx: Context = Depends(signed_in)) -> Response:
 def take(ctx: Context = Depends(posted)) -> Response:
     """Take the report down; its stop order and query are drafted before the page comes back."""
     f = ctx.form
+    if "more" in f:
+        return _form(ctx)
 
     def work(conn: psycopg.Connection[Any]) -> Taken:
-        at, amount = clock.time_of(f.get("at", "")), fen(f.get("amount", ""))
-        if at is None:
-            raise Refused("report_time")
-        loss = Loss(
-            payee=f.get("payee", ""), amount_fen=amount or 0, at=at, account=f.get("account", ""),
-            account_bank=f.get("account_bank", ""), payee_name=f.get("payee_name", ""),
-            payee_bank=f.get("payee_bank", ""),
-        )  # fmt: skip
         channel = f.get("channel", "")
         told = Report(
-            losses=(loss,), channel=channel if channel in ("counter", "phone") else "", name=f.get("name", ""),
+            losses=tuple(map(_loss, _losses(ctx))),
+            channel=channel if channel in ("counter", "phone") else "", name=f.get("name", ""),
             line=f.get("line", ""), id_no=f.get("id_no", ""), scam_type=f.get("scam_type", ""),
             words=f.get("words", ""), verified_how=f.get("verified_how", ""),
             application_ref=f.get("application", ""), undisputed=f.get("undisputed") == "1",
@@ -103,13 +133,17 @@ def _one(ctx: Context, *, case_id: int, said: Refused | None = None, status: int
         steps = listing.steps(conn, case_id)
         payers = victims.payers(conn, ctx.actor, case_id, now=now)
         accounts = sorted(flow.read(conn, case_id).accounts.values(), key=lambda a: (a["role"], a["value"]))
-    may = ctx.actor.may
+        grants = granting.of_case(conn, case_id, now=now)
+        ours = granting.ours(conn, ctx.actor, case["unit_id"])
+        partners = granting.partners(conn, ctx.actor, case["unit_id"]) if ours else []
+    may = ctx.actor.may if ours else frozenset[str]()
     names = tuple(r["name"] for r in found if r["name"])
     return ctx.page(
         "case.html", status=status, said=said, case=case, reports=found, steps=steps, accounts=accounts,
         payers=payers,
         joined=joined == "1", now=now, sight=Sight(open=until is not None, names=names), revealed_until=until,
-        purposes=reveal.PURPOSES, write="cases.write" in may,
+        purposes=reveal.PURPOSES, write="cases.write" in may, may_draft="orders.draft" in may, ours=ours, grants=grants,
+        partners=partners,
         moves=reports.MOVES[case["state"]] if "cases.write" in may else (),
     )  # fmt: skip
 
@@ -133,9 +167,35 @@ def open_case(case_id: int, ctx: Context = Depends(posted)) -> Response:
 def move(case_id: int, ctx: Context = Depends(posted)) -> Response:
     """Accept, file, withdraw."""
     f = ctx.form
-    return attempt(ctx, lambda conn: reports.move(
+    return attempt(ctx, lambda conn: command.move(
         conn, ctx.actor, case_id, to=f.get("to", ""), words=f.get("words", ""), key=f.get("click", "")),
         shown=partial(_one, case_id=case_id), to=f"/cases/{case_id}")  # fmt: skip
+
+
+@router.post("/cases/{case_id}/grants")
+def share(case_id: int, ctx: Context = Depends(posted)) -> Response:
+    """Share the case with a partner unit."""
+    f = ctx.form
+
+    def work(conn: psycopg.Connection[Any]) -> Any:
+        until = clock.time_of(f.get("until", ""))
+        if until is None:
+            raise Refused("grant_until", limit=granting.LONGEST.days)
+        return granting.grant(
+            conn, ctx.actor, case_id, unit_id=number(f.get("unit", "")) or 0, reason=f.get("reason", ""), until=until,
+            key=f.get("click", ""),
+        )  # fmt: skip
+
+    return attempt(ctx, work, shown=partial(_one, case_id=case_id), to=f"/cases/{case_id}#grants")
+
+
+@router.post("/cases/{case_id}/grants/{grant_id}/end")
+def unshare(case_id: int, grant_id: int, ctx: Context = Depends(posted)) -> Response:
+    """End a grant."""
+    return attempt(
+        ctx, lambda conn: granting.end(conn, ctx.actor, case_id, grant_id, key=ctx.form.get("click", "")),
+        shown=partial(_one, case_id=case_id), to=f"/cases/{case_id}#grants",
+    )  # fmt: skip
 
 
 @router.post("/cases/{case_id}/pursue")

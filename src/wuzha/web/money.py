@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from wuzha.cases import command, listing, money
+from wuzha.cases import command, listing, money, survival
 from wuzha.command.public import Refused
 from wuzha.events import clock
 
@@ -35,8 +35,14 @@ def _values(ctx: Context, case_id: int, at: str = "") -> dict[str, Any]:
         "sight": Sight(open=until is not None), "revealed_until": until,
         "run_s": max(int((now - shown.first_at).total_seconds()), 1),
         "at_s": int((shown.at - shown.first_at).total_seconds()), "live": shown.at >= now,
+        "curve": _curve(),
         "ready": [w for w in shown.wanted if w.ready],
     }  # fmt: skip
+
+
+def _curve() -> dict[str, Any]:
+    """What the chances rest on: how many stays the curves in use were fitted to, and when."""
+    return {"n": survival.curves()["unknown"].n, "at": survival.fitted_at()}
 
 
 def _page(ctx: Context, case_id: int, *, said: Refused | None = None, status: int = 200, told: str = "") -> Response:

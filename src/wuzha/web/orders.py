@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from wuzha.cases import answers, command, flow, listing, reveal
+from wuzha.cases import answers, command, flow, listing, resolutions, reveal
 from wuzha.command.public import Refused, require
 from wuzha.events import clock
-from wuzha.orders import answering, drafting, guard, paper, platform, radar, releasing, sealing, states
+from wuzha.orders import answering, drafting, guard, paper, platform, radar, recall, releasing, sealing, states, tells
 from wuzha.orders.answering import FAILED, Answer
 from wuzha.orders.law import law_of
 from wuzha.orders.step import lock, record
@@ -28,15 +28,31 @@ router = APIRouter()
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
-@router.get("/orders")
-def show(state: str = "open", after: str = "", ctx: Context = Depends(signed_in)) -> Response:
-    """What waits, what runs out, or all."""
+def _radar(
+    ctx: Context, *, state: str = "open", after: str = "", said: Refused | None = None, status: int = 200
+) -> Response:
     which = state if state in radar.LISTS else "open"
     now = clock.now()
     with ctx.db() as conn:
         rows = radar.radar(conn, ctx.actor, which=which, after=number(after), now=now)
+        told = tells.unseen(conn, ctx.actor)
     more = which == "all" and len(rows) > states.PAGE
-    return ctx.page("orders.html", rows=rows[: states.PAGE], more=more, asked=which, after=after, now=now)
+    return ctx.page(
+        "orders.html", status=status, said=said, rows=rows[: states.PAGE], more=more, asked=which, after=after, now=now,
+        tells=told, may_see=not ctx.actor.may.isdisjoint({"cases.write", "orders.enter"}),
+    )  # fmt: skip
+
+
+@router.get("/orders")
+def show(state: str = "open", after: str = "", ctx: Context = Depends(signed_in)) -> Response:
+    """What waits, what runs out, what waits its turn, what is to be released, or all."""
+    return _radar(ctx, state=state, after=after)
+
+
+@router.post("/orders/tells/{tell_id}")
+def told(tell_id: int, ctx: Context = Depends(posted)) -> Response:
+    """An officer has seen what was told."""
+    return attempt(ctx, lambda conn: tells.seen(conn, ctx.actor, tell_id), shown=_radar, to="/orders")
 
 
 def _one(ctx: Context, *, order_id: int, said: Refused | None = None, status: int = 200) -> Response:
@@ -83,6 +99,37 @@ def notice(order_id: int, ctx: Context = Depends(posted)) -> Response:
     return attachment(f"{order['kind']}-{order_id}.docx", made, WORD)
 
 
+@router.post("/orders/{order_id}/camt056.xml")
+def recalled(order_id: int, ctx: Context = Depends(posted)) -> Response:
+    """The stop as a camt.056, for a bank that speaks ISO 20022; opened and kept as the notice is."""
+    require(ctx.actor, "orders.enter")
+    now = clock.now()
+    with ctx.db() as conn:
+        order = states.one(conn, ctx.actor, order_id, now=now)
+        if listing.revealed_until(conn, ctx.actor, order["case_id"], now=now) is None:
+            raise Refused("no_purpose")
+        made = recall.xml(order)
+        record(conn, ctx.actor, lock(conn, order["case_id"]), "paper_taken", at=now, order_id=order_id)
+    return attachment(f"camt056-{order_id}.xml", made, "application/xml")
+
+
+@router.post("/orders/{order_id}/camt029")
+def resolved(order_id: int, sent: Dropped = Depends(dropped)) -> Response:
+    """The bank's camt.029, as a file."""
+    ctx = sent.ctx
+    require(ctx.actor, "orders.enter")
+
+    def work(conn: Any) -> Any:
+        if not sent.data:
+            raise Refused("book_empty")
+        return resolutions.take(conn, ctx.actor, sent.data, order_id=order_id)
+
+    def shown(ctx: Context, /, *, said: Refused, status: int) -> Response:
+        return _one(ctx, order_id=order_id, said=said, status=status)
+
+    return attempt(ctx, work, shown=shown, to=f"/orders/{order_id}")
+
+
 def _time(text: str) -> datetime | None:
     if not text.strip():
         return None
@@ -119,6 +166,14 @@ ACTS: dict[str, Act] = {
     ),
     "channel": lambda conn, c, n, key: drafting.choose_channel(
         conn, c.actor, n, channel=c.form.get("channel", ""), key=key
+    ),
+    "queued": lambda conn, c, n, key: _answer(
+        conn, c, n, key,
+        Answer(queued=True, behind=c.form.get("words", ""), behind_until=_time(c.form.get("at", "")),
+               done_fen=fen(c.form.get("amount", ""))),
+    ),
+    "unrelated": lambda conn, c, n, key: releasing.unrelated(
+        conn, c.actor, n, why=c.form.get("words", ""), amount_fen=fen(c.form.get("amount", "")), key=key
     ),
     "renew": lambda conn, c, n, key: releasing.renew(
         conn, c.actor, n, months=number(c.form.get("months", "")) or 0, why=c.form.get("words", ""), key=key

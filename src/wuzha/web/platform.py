@@ -7,7 +7,8 @@ from fastapi.responses import Response
 
 from wuzha.command.public import Refused, require
 from wuzha.events import clock
-from wuzha.orders import platform, reconcile
+from wuzha.orders import daily, platform, reconcile
+from wuzha.orders.law import law
 from wuzha.orders.step import lock, record
 
 from .context import Context, posted, signed_in
@@ -23,8 +24,12 @@ def _page(
     now = clock.now()
     with ctx.db() as conn:
         diff = reconcile.differences(conn, ctx.actor, now=now)
+        days = daily.days(conn)
         waiting = len(reconcile.to_enter(conn, ctx.actor, now=now)) if "orders.enter" in ctx.actor.may else 0
-    return ctx.page("platform.html", status=status, said=said, read=read, diff=diff, to_enter=waiting, now=now)
+    return ctx.page(
+        "platform.html", status=status, said=said, read=read, diff=diff, to_enter=waiting, now=now,
+        days=days, hour=law(now).reconcile_hour,
+    )  # fmt: skip
 
 
 @router.get("/orders/platform")
