@@ -17,17 +17,21 @@ from wuzha.events import clock
 from wuzha.orders import public as orders
 
 from . import flow, pursuit, reports
+from .refund import opening
 from .reports import Report, Taken
 
 
 def report(
     conn: psycopg.Connection[Any], actor: Actor, told: Report, *, key: str, now: datetime | None = None
 ) -> Taken:
-    """Take a report (`reports.take`) and draft what follows from it at once."""
+    """Take a report (`reports.take`) and draft what follows from it at once; a refund that runs is computed anew."""
     now = now or clock.now()
     taken = reports.take(conn, actor, told, key=key, now=now)
     if not taken.repeated:
-        pursuit.pursue(conn, orders.lock(conn, taken.case_id), now=now)
+        case = orders.lock(conn, taken.case_id)
+        pursuit.pursue(conn, case, now=now)
+        if taken.joined:
+            opening.joined(conn, case, now=now)
     return taken
 
 

@@ -22,7 +22,7 @@ from wuzha.events.hashing import hash_text
 from wuzha.ingest import pair
 from wuzha.orders.public import law
 from wuzha.trace import Index, Policy, Theft, Tracer
-from wuzha.trace.clocks import aligned
+from wuzha.trace.clocks import Retimed, aligned
 
 _COLUMNS = ("payer_balance_fen", "payee_balance_fen", "fee_fen", "ok", "channel", "currency", "cash", "seq", "side",
             "merchant", "merchant_id", "bank_ref", "reverses", "ts_precision_s")  # fmt: skip
@@ -125,18 +125,41 @@ def read(conn: psycopg.Connection[Any], case_id: int) -> Money:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Traced:
+    """A case's transfers as the tracer reads them, and its losses by number as thefts among them; ``told``: the same
+    by the times that were reported."""
+
+    tracer: Tracer
+    thefts: dict[int, Theft]
+    told: list[Theft]
+    retimed: Retimed
+    rows: list[dict[str, Any]]
+    unconfirmed: list[int]
+
+
+def traced(money: Money, *, until: datetime) -> Traced:
+    """What was stolen until ``until``, ready to be followed."""
+    losses = [loss for loss in money.losses if loss["at"] <= until]
+    rows, unconfirmed = _rows(money, losses, timedelta(minutes=law(until).match_minutes))
+    table, retimed = aligned(_table(rows))
+    told = [Theft(account=_victim(x["loss_id"]), at=microseconds(x["_at"]), amount_fen=x["amount_fen"]) for x in losses]
+    thefts = {x["loss_id"]: retimed.theft(t) for x, t in zip(losses, told, strict=True)}
+    return Traced(
+        tracer=Tracer(Index.of(table)), thefts=thefts, told=told, retimed=retimed, rows=rows, unconfirmed=unconfirmed
+    )
+
+
 def follow(money: Money, *, until: datetime) -> Flow:
     """Where the money is at ``until``."""
     if not money.losses:
         return Flow(nodes=[], ribbons=[], exits=[], totals=_nothing())
-    losses = [loss for loss in money.losses if loss["at"] <= until]
-    rows, unconfirmed = _rows(money, losses, timedelta(minutes=law(until).match_minutes))
-    places = {(r["source"], r["event_id"]): r for r in rows}
-    table, retimed = aligned(_table(rows))
-    tracer = Tracer(Index.of(table))
-    told = [Theft(account=_victim(x["loss_id"]), at=_us(x["_at"]), amount_fen=x["amount_fen"]) for x in losses]
-    found = tracer.follow([retimed.theft(t) for t in told], policy=cast(Policy, money.policy), until=_us(until))
-    result = retimed.told(found, told)
+    known = traced(money, until=until)
+    places = {(r["source"], r["event_id"]): r for r in known.rows}
+    found = known.tracer.follow(
+        list(known.thefts.values()), policy=cast(Policy, money.policy), until=microseconds(until)
+    )
+    result = known.retimed.told(found, known.told)
     ribbons = [_ribbon(edge, places, money) for edge in result.edges]
     into: dict[str, list[Ribbon]] = {}
     for ribbon in sorted(ribbons, key=lambda r: r.at):
@@ -145,7 +168,7 @@ def follow(money: Money, *, until: datetime) -> Flow:
     nodes = [_node(a, money, into) for a in result.accounts if not a["account"].startswith("account:loss:")]
     return Flow(
         nodes=nodes, ribbons=ribbons, exits=_places(ribbons, result.exits), totals=result.totals,
-        unconfirmed=unconfirmed,
+        unconfirmed=known.unconfirmed,
     )  # fmt: skip
 
 
@@ -158,7 +181,8 @@ def _victim(loss_id: int) -> str:
     return f"loss:{loss_id}"
 
 
-def _us(at: datetime) -> int:
+def microseconds(at: datetime) -> int:
+    """A moment as the tracer counts it."""
     return int(np.datetime64(at.replace(tzinfo=None) - (at.utcoffset() or timedelta(0)), "us").astype(np.int64))
 
 
@@ -210,7 +234,7 @@ def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     side[[i for i, r in enumerate(rows) if r["payer"] is None or r["payee"] is None]] = -1
     ref = pa.array([r["bank_ref"] for r in rows], pa.string())
     tie = hash_text(pa.array([f"{r['source']}\x1f{r['event_id']}" for r in rows], pa.string()))
-    ts = np.array([_us(r["ts"]) for r in rows], np.int64)
+    ts = np.array([microseconds(r["ts"]) for r in rows], np.int64)
     precision = np.array([r["ts_precision_s"] or 1 for r in rows], np.int64)
     partner = pair(hash_text(key), ts, side, ref=hash_text(ref), precision_s=precision, tie=tie)
     out = []

@@ -6,6 +6,7 @@ counted from its execution; the same reading serves the page, its slider and the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -100,7 +101,8 @@ def read(
     ]  # fmt: skip
     wanted.sort(key=lambda w: (-(w.target.worth_fen if w.target else 0), w.order["account"], w.order["kind"] != "stop"))
     return Shown(
-        case=case, at=moment, flow=then, bar=bar(then, frozen), frozen=frozen, wanted=wanted,
+        case=case, at=moment, flow=then, bar=bar(then, frozen, refunded(conn, case_id, moment)), frozen=frozen,
+        wanted=wanted,
         sent=[o for o in every if o["state"] in ("sealed", "entered", "accepted")],
         answered=[o for o in every if o["state"] not in ("drafted", "sealed", "entered", "accepted")],
         cautions=orders.cautions(facts, now=now), first_at=first,
@@ -108,10 +110,29 @@ def read(
     )  # fmt: skip
 
 
-def bar(known: Flow, frozen: dict[int, int]) -> list[tuple[str, int]]:
-    """The parts of what was stolen, in the bar's order."""
+def refunded(conn: psycopg.Connection[Any], case_id: int, at: datetime) -> dict[int, int]:
+    """By account: what refunds have paid out of it by ``at`` and its bank's own statement does not cover yet."""
+    rows = conn.execute(
+        "SELECT r.account_id, sum(p.paid_fen)::bigint FROM wuzha.refunds r"
+        " JOIN wuzha.refund_payments p USING (refund_id)"
+        " JOIN wuzha.case_accounts a ON a.case_id = r.case_id AND a.account_id = r.account_id"
+        " WHERE r.case_id = %(case)s AND p.paid_at <= %(at)s AND (a.known_until IS NULL OR p.paid_at > a.known_until)"
+        " GROUP BY 1",
+        {"case": case_id, "at": at},
+    ).fetchall()
+    return {int(account): int(fen) for account, fen in rows}
+
+
+def bar(known: Flow, frozen: dict[int, int], paid: Mapping[int, int] | None = None) -> list[tuple[str, int]]:
+    """The parts of what was stolen, in the bar's order; ``paid``: what refunds have given back, by account."""
     returned = sum(n.held_fen for n in known.nodes if n.role == "victim")
-    stands = sum(min(n.held_fen, frozen.get(n.account_id or -1, 0)) for n in known.nodes if n.role != "victim")
+    stands = 0
+    for node in known.nodes:
+        if node.role == "victim":
+            continue
+        back = min(node.held_fen, (paid or {}).get(node.account_id or -1, 0))
+        returned += back
+        stands += min(node.held_fen - back, max(frozen.get(node.account_id or -1, 0) - back, 0))
     held = known.totals["held_fen"] - returned - stands
     return list(
         zip(PARTS, (held, stands, returned, known.totals["exited_fen"], known.totals["unknown_fen"]), strict=True)

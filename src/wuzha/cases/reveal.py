@@ -19,7 +19,7 @@ from .money import one
 
 #: An order's card and papers are worked on for so long.
 OPEN_FOR = timedelta(minutes=30)
-PURPOSES = ("order", "verify", "trace", "audit")
+PURPOSES = ("order", "verify", "trace", "refund", "audit")
 
 
 def reveal(

@@ -48,6 +48,8 @@ MAY: dict[str, frozenset[str]] = {
             "orders.draft",
             "orders.enter",
             "orders.approve",
+            "refund.write",
+            "refund.approve",
             "workbench",
         }
     ),
@@ -63,6 +65,7 @@ MAY: dict[str, frozenset[str]] = {
             "cases.write",
             "orders.draft",
             "orders.enter",
+            "refund.write",
         }
     ),
     "station": frozenset({"desk.read", "desk.act", "reveal", "wall.read", "door.pair", "cases.read", "cases.write"}),

@@ -22,14 +22,14 @@ from wuzha.live.settings import settings
 from wuzha.store import exchange, forgetting, zone_keys
 from wuzha.store.embedded import ServerError
 
-from . import door_zone, verify, visits
+from . import door_zone, progress, verify, visits
 
 log = structlog.get_logger(__name__)
 
 #: What each role understands of what comes in; a kind that is not here is kept and reported.
 HANDLERS: dict[str, Mapping[str, exchange.Handler]] = {
     "centre": visits.HANDLERS,
-    "public": verify.HANDLERS,
+    "public": {**verify.HANDLERS, **progress.HANDLERS},
     "phone": door_zone.HANDLERS,
 }
 #: Seconds between two rounds, by the wall clock.

@@ -1,4 +1,4 @@
-"""What the other desks may ask of respond: warn a person.
+"""What the other desks may ask of respond: warn a person, tell a citizen outside how far their matter has come.
 
 Kept true here: a warning from another desk enters by the log like every other, with its number, so that the engine
 joins it with what is known of the person; the same number a second time changes nothing.
@@ -16,6 +16,11 @@ import pyarrow as pa
 from wuzha.command.public import Actor, require
 from wuzha.events import TABLES, batch
 from wuzha.store import log
+
+from .progress import code_hash, make_code, public_zones
+from .progress import tell as tell_progress
+
+__all__ = ["Warning", "code_hash", "make_code", "public_zones", "tell_progress", "warn"]
 
 #: How long a warning of a case may be held here.
 KEPT = timedelta(days=180)

@@ -6,13 +6,14 @@ lost; the first of the three ways that holds is taken, and why an earlier one do
 ``single``: one payment came in, and it traces to one victim. ``timestamps``: several came in, and by their times every
 stolen fen in the balance is one victim's, whatever is not known. ``pro_rata``: it cannot be told, and each victim whose
 money came to the account gets ⌊balance × their loss ÷ all their losses⌋, what is left over by the largest remainder
-(then by the earlier theft). Which money a payment took is told by an ordering rule, ``fifo`` or ``lifo``: the law names
-none, so it is the deployment's choice and stands in the plan.
+(then by the earlier theft); what a victim of several thefts gets is parted among those in the same way. Which
+money a payment took is told by an ordering rule, ``fifo`` or ``lifo``: the law names none, so it is the deployment's
+choice and stands in the plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,10 +36,12 @@ _UNSURE = ("rule", "circle")
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """What one victim lost by one theft; ``outstanding_fen`` is what of it has not come back by another way."""
+    """What one victim lost by one theft; ``outstanding_fen`` is what of it has not come back by another way. Losses
+    of the same ``victim`` are one victim's; None: of somebody of their own."""
 
     theft: Theft
     outstanding_fen: int
+    victim: Hashable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +115,7 @@ def plan(
     if not any(way == "timestamps" for way, _, _ in not_by):
         shares = [min(n, loss.outstanding_fen) for n, loss in zip(traced, losses, strict=True)]
         return _made("timestamps", rule, account, balance_fen, losses, shares, traced, came, receipts, not_by)
-    weights = [loss.outstanding_fen if c else 0 for loss, c in zip(losses, came, strict=True)]
-    order = sorted(range(len(losses)), key=lambda i: (losses[i].theft.at, i))
-    shares = pro_rata(min(balance_fen, sum(weights)), weights, order)
+    shares = _by_victim(balance_fen, losses, came)
     return _made("pro_rata", rule, account, balance_fen, losses, shares, traced, came, receipts, not_by)
 
 
@@ -129,6 +130,24 @@ def pro_rata(fen: int, weights: Sequence[int], order: Sequence[int]) -> list[int
     place = {i: k for k, i in enumerate(order)}
     for i in sorted(range(len(parts)), key=lambda i: (-parts[i][1], place[i]))[: fen - sum(shares)]:
         shares[i] += 1
+    return shares
+
+
+def _by_victim(balance_fen: int, losses: Sequence[Loss], came: Sequence[bool]) -> list[int]:
+    """Each victim's part of the balance, and of that each of their losses' part."""
+    weights = [loss.outstanding_fen if c else 0 for loss, c in zip(losses, came, strict=True)]
+    order = sorted(range(len(losses)), key=lambda i: (losses[i].theft.at, i))
+    theirs: dict[Hashable, list[int]] = {}
+    for i in order:
+        victim = losses[i].victim
+        theirs.setdefault(("alone", i) if victim is None else ("victim", victim), []).append(i)
+    whole = [sum(weights[i] for i in mine) for mine in theirs.values()]
+    shares = [0] * len(losses)
+    for mine, fen in zip(
+        theirs.values(), pro_rata(min(balance_fen, sum(whole)), whole, range(len(whole))), strict=True
+    ):
+        for i, part in zip(mine, pro_rata(fen, [weights[i] for i in mine], range(len(mine))), strict=True):
+            shares[i] = part
     return shares
 
 

@@ -11,6 +11,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from wuzha.cases.refund import law as refund_law
+from wuzha.cases.refund import words as refund_words
 from wuzha.command.metrics import metrics
 from wuzha.events import TABLES
 from wuzha.events.scam_types import scam_types
@@ -48,6 +50,7 @@ def entries() -> dict[str, dict[str, str]]:
     for kind, rows in codes().items():
         found |= {f"{kind}.{code.code}": {"zh": code.zh, "en": code.en} for code in rows.values()}
     found |= measure_law.words() | order_law.words() | safety.words() | followups.words() | door_book.words()
+    found |= refund_law.words() | refund_words.words()
     found |= {f"measure_of_bench.{name}": {"zh": w["zh"], "en": w["en"]} for name, w in bench_words().items()}
     found |= {f"type.{t.code}": {"zh": t.zh, "en": t.en} for t in scam_types().values()}
     found |= {f"figure.{m.name}": {"zh": m.zh, "en": m.en} for m in metrics().values()}
