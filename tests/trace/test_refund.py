@@ -154,3 +154,39 @@ def test_any_plan_sums_to_the_balance_and_gives_nobody_too_much(
         held = tracer.held_for(f"account:{account}", thefts, policy=told.rule)
         whole = tracer.follow(thefts, policy=told.rule).accounts
         assert sum(held) == sum(a["held_fen"] for a in whole if a["account"] == f"account:{account}")
+
+
+def test_a_victim_of_several_thefts_weighs_with_their_sum() -> None:
+    """By theft the remainders would go otherwise; by victim, w and v are shared first, then each one's thefts."""
+    rows = [pay(1, "v", "m", 1), pay(2, "v", "m", 1), pay(3, "w", "m", 1), pay(4, "m", "x", 1)]
+    mine = [loss("v", 0, 1), loss("v", 2, 1), loss("w", 3, 1)]
+    whose = [
+        Loss(theft=x.theft, outstanding_fen=x.outstanding_fen, victim=name) for x, name in zip(mine, "vvw", strict=True)
+    ]
+    told = shared(rows, 2, whose)
+    assert told.way == "pro_rata" and sum(shares(told)) == 2
+    assert (sum(shares(told)[:2]), shares(told)[2]) == (1, 1)  # 4⁄3 and 2⁄3 of a fen
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("uvw"), st.integers(1, 10**9)), min_size=1, max_size=8), st.integers(0, 10**10)
+)
+def test_shares_of_victims_sum_and_stay_within_a_fen(lost: list[tuple[str, int]], balance: int) -> None:
+    rows = [pay(2 * i + 1, who, "m", fen) for i, (who, fen) in enumerate(lost)] + [pay(99, "honest", "m", 1)]
+    asked = [
+        Loss(theft=Theft(account=f"account:{who}", at=T0 + 2 * i * SECOND, amount_fen=fen), outstanding_fen=fen,
+             victim=who)
+        for i, (who, fen) in enumerate(lost)
+    ]  # fmt: skip
+    told = shared(rows, balance, asked)
+    assert told.returned_fen + told.stays_fen == balance
+    if told.way != "pro_rata":
+        return
+    whole = sum(fen for _, fen in lost)
+    given_ = min(balance, whole)
+    assert told.returned_fen == given_
+    for who in {who for who, _ in lost}:
+        mine = sum(s.share_fen for s, x in zip(told.shares, asked, strict=True) if x.victim == who)
+        owed = sum(fen for name, fen in lost if name == who)
+        assert abs(mine - Fraction(given_ * owed, whole)) < 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import psycopg
@@ -17,16 +17,16 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from wuzha.cases import answers, resolutions
-from wuzha.command.public import Actor, Refused, machine
+from wuzha.command.public import Actor, Refused
 from wuzha.events import clock
 from wuzha.events.money import LIMIT_FEN
 from wuzha.orders import answering, camt, member, recall, states
 from wuzha.orders.answering import Answer
-from wuzha.store import transaction
 from wuzha.store.sources import Source
 
 from . import body as bodies
-from .doors import bearer, doors, source_of
+from .doors import bearer, source_of
+from .members import aware, member_scope, refused_problem
 from .problems import Problem, documented
 from .said import Said
 
@@ -125,17 +125,10 @@ class AnswerTaken(BaseModel):
 
 @contextmanager
 def _scope(request: Request, order: int | None = None) -> Iterator[tuple[psycopg.Connection[Any], Source, Actor]]:
-    source = source_of(request)
-    if source.role not in ("bank", "platform", "carrier"):
-        raise Problem(403, "key_may_not_answer", "This key has no orders / 该密钥没有指令", "member units only")
-    with doors(request).pool.connection() as conn:
-        row = conn.execute("SELECT min(unit_id) FROM wuzha.units WHERE parent_id IS NULL").fetchone()
-        if row is None or row[0] is None:
-            raise Problem(503, "no_unit", "No unit stands yet / 尚无单位")
-        with transaction(conn, unit=row[0], user=None):
-            if order is not None and not member.belongs(conn, order, source.source_id):
-                raise Problem(404, "no_order", "There is no such order for you / 没有这条指令")
-            yield conn, source, machine(row[0], f"source:{source.name}")
+    with member_scope(request) as (conn, source, actor):
+        if order is not None and not member.belongs(conn, order, source.source_id):
+            raise Problem(404, "no_order", "There is no such order for you / 没有这条指令")
+        yield conn, source, actor
 
 
 @router.get(
@@ -150,13 +143,6 @@ def waiting(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 100) 
 
 def _state(conn: psycopg.Connection[Any], actor: Actor, order: int) -> str:
     return str(states.one(conn, actor, order, now=clock.now())["state"])
-
-
-def _refused(refused: Refused) -> Problem:
-    return Problem(
-        409, refused.reason, "Not possible in the order's state / 当前状态不能这样做",
-        f"{refused.reason}{': ' + str(refused.values['why']) if 'why' in refused.values else ''}; nothing was changed",
-    )  # fmt: skip
 
 
 class Stands(BaseModel):
@@ -178,7 +164,7 @@ def receipt(request: Request, order: OrderId, said: Receipt) -> Stands:
             if said.accepted and _state(conn, actor, order) == "entered":
                 answering.accepted(conn, actor, order, receipt=said.number, key=f"accepted:{order}:{said.number}")
         except Refused as refused:
-            raise _refused(refused) from refused
+            raise refused_problem(refused) from refused
         return Stands(order=order, state=_state(conn, actor, order))
 
 
@@ -201,20 +187,20 @@ def answer(request: Request, order: OrderId, said: AnswerBody) -> AnswerTaken:
             statement = None
             if said.transfers is not None and not said.failed:
                 statement = answers.from_rows(
-                    said.transfers, account=row["account"], source=source.name, as_of=_at(said.as_of) or now,
+                    said.transfers, account=row["account"], source=source.name, as_of=aware(said.as_of) or now,
                     balance_fen=said.balance_fen, account_kind=said.account_kind,
                 )  # fmt: skip
             took = answers.take(
                 conn, actor, order,
                 answer=Answer(
-                    executed_at=_at(said.executed_at), done_fen=said.held_fen, failed_code=said.failed,
+                    executed_at=aware(said.executed_at), done_fen=said.held_fen, failed_code=said.failed,
                     failed_words=said.words, queued=said.queued, behind=said.behind,
-                    behind_until=_at(said.behind_until),
+                    behind_until=aware(said.behind_until),
                 ),
                 statement=statement, key=f"answer:{order}:{said.key}", now=now,
             )  # fmt: skip
         except Refused as refused:
-            raise _refused(refused) from refused
+            raise refused_problem(refused) from refused
         return _told(took, _state(conn, actor, order))
 
 
@@ -253,7 +239,7 @@ def _file(request: Request, order: int, name: str, number: str, data: bytes) -> 
                 conn, actor, order, answer=Answer(), statement=rows, key=f"answer:{order}:{digest}", now=now
             )
         except Refused as refused:
-            raise _refused(refused) from refused
+            raise refused_problem(refused) from refused
         return _told(took, _state(conn, actor, order))
 
 
@@ -269,7 +255,7 @@ def recalled(request: Request, order: OrderId) -> Response:
         try:
             made = recall.xml(states.one(conn, actor, order, now=clock.now()))
         except Refused as refused:
-            raise _refused(refused) from refused
+            raise refused_problem(refused) from refused
     return Response(made, media_type="application/xml")
 
 
@@ -297,7 +283,7 @@ def _resolved(request: Request, data: bytes) -> AnswerTaken:
             )
         except Refused as refused:
             if refused.reason not in _UNREAD:
-                raise _refused(refused) from refused
+                raise refused_problem(refused) from refused
             raise Problem(
                 422,
                 refused.reason,
@@ -317,14 +303,3 @@ def _told(took: answers.Took, state: str) -> AnswerTaken:
         order=took.order_id, state=state, rows=took.rows, known=took.known, rejected=len(took.rejects),
         rejects=[RowReject(**r) for r in took.rejects[:_LISTED]], repeated=took.repeated,
     )  # fmt: skip
-
-
-def _at(at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
-    if at.tzinfo is None:
-        raise Problem(422, "wrong_parameter", "A parameter is wrong / 参数有误", "a time needs an offset")
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise Problem(422, "wrong_parameter", "A parameter is wrong / 参数有误", "there is no such time") from None

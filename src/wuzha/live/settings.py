@@ -73,6 +73,8 @@ class Settings(BaseSettings):
 
     #: Public page: how old its knowledge may be and still confirm an officer's code.
     verify_fresh_s: float = Field(default=120.0, gt=0)
+    #: Public page: how old its knowledge of a refund's progress may be before the page says so.
+    progress_fresh_s: float = Field(default=3600.0, gt=0)
     #: Public page: questions that one address may ask in ten minutes, and wrong ones that all may in a minute.
     verify_tries: int = Field(default=10, gt=0)
     verify_wrong: int = Field(default=120, gt=0)

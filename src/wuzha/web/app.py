@@ -47,6 +47,7 @@ from . import (
     phrases,
     platform,
     reasons,
+    refunds,
     render,
     robot,
     rules,
@@ -89,6 +90,7 @@ PAGES = (
     rules,
     cases,
     money,
+    refunds,
     platform,  # before orders, whose addresses take a number in its place
     orders,
 )

@@ -159,6 +159,8 @@ def open_case(case_id: int, ctx: Context = Depends(posted)) -> Response:
     """Names and numbers, for a purpose."""
     with ctx.db() as conn:
         reveal.reveal(conn, ctx.actor, case_id, purpose=ctx.form.get("purpose", ""))
+    if ctx.form.get("back") == "refund":
+        return RedirectResponse(f"/cases/{case_id}/refund", status_code=303)
     order = number(ctx.form.get("back", "").removeprefix("/orders/"))
     return RedirectResponse(f"/orders/{order}" if order else f"/cases/{case_id}", status_code=303)
 

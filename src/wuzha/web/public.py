@@ -1,7 +1,7 @@
-"""The page outside the police network: ``/verify``, with a small database of its own and no way to the centre but
-letters in folders.
+"""The pages outside the police network: ``/verify`` and ``/refund``, with a small database of their own and no way to
+the centre but letters in folders.
 
-Kept true here: it asks no log-in, keeps nothing of who asks, runs no script and needs none; whoever tries codes one
+Kept true here: they ask no log-in, keep nothing of who asks, run no script and need none; whoever tries codes one
 after another is stopped early; every answer ends with calling 96110, which no web page can stand for.
 """
 
@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from starlette.staticfiles import StaticFiles
 
 from wuzha.events import clock
 from wuzha.live.settings import Settings
-from wuzha.respond import verify
+from wuzha.respond import progress, verify
 from wuzha.store import zone_keys
 
 from . import outside, render
@@ -151,6 +152,38 @@ def create(pool: ConnectionPool[Any], told: Settings) -> FastAPI:
         if answer.verdict in ("unknown", "cut", "misheard"):
             tries.missed()
         return answer
+
+    def told_page(request: Request, found: progress.Found | None, *, status: int = 200, wait: int = 0) -> Response:
+        return render.page(
+            request, "progress.html", language=outside.language(request), status=status, found=found, wait=wait,
+            minutes=-(-wait // 60), parse=datetime.fromisoformat,
+        )  # fmt: skip
+
+    @app.get("/refund")
+    def refund(request: Request) -> Response:
+        """The field and the button; a code in the address is not read."""
+        return told_page(request, None)
+
+    @app.post("/refund")
+    async def refund_progress(request: Request) -> Response:
+        text = await _field(request)
+        client = request.client.host if request.client else ""
+        wait = tries.wait(network_of(client, request.headers.get("x-forwarded-for", ""), proxies))
+        if wait:
+            return told_page(request, None, status=429, wait=wait)
+        return told_page(request, await asyncio.to_thread(_progress, text))
+
+    def _progress(text: str) -> progress.Found:
+        try:
+            zone = zone_keys.load(told.home)
+            with pool.connection(timeout=10) as conn, conn.transaction():
+                found = progress.ask(conn, zone, text, fresh=clock.stretch(told.progress_fresh_s))
+        except (psycopg.Error, PoolTimeout, zone_keys.KeysError) as error:
+            log.error("cannot tell progress", error=type(error).__name__)
+            return progress.Found(verdict="never")
+        if found.verdict == "unknown":
+            tries.missed()
+        return found
 
     @app.get("/v1/ready")
     def ready() -> Response:

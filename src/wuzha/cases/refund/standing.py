@@ -127,7 +127,8 @@ def _ready(r: dict[str, Any]) -> datetime:
              *(h["received_at"] for h in r["handovers"]), *(o["decided_at"] for o in r["objections"])]  # fmt: skip
     if r["notice"] is not None:
         times.append(r["notice"]["ends_at"])
-    return max(t for t in times if t is not None)
+    latest: datetime = max(t for t in times if t is not None)
+    return latest
 
 
 def against(r: dict[str, Any], now: datetime) -> list[Against]:
