@@ -141,11 +141,11 @@ def serve(
             urls = [f"{near}:{one}/" for one in ports.values()]
             if _await_ready(urls, supervisor, stop, say, look):
                 say(f"Ready: {urls[0]}  (role {settings.role}; Ctrl-C stops it)")
-                for more in urls[1:]:
-                    say(f"Banks ask at {more}v1/decisions/transfer")
-                for child in beside:
-                    say(f"{child.name.capitalize()}: starting")
-                    supervisor.start(child)
+                for url in urls[1:]:
+                    say(f"Banks ask at {url}v1/decisions/transfer")
+                for late in beside:
+                    say(f"{late.name.capitalize()}: starting")
+                    supervisor.start(late)
                 if settings.role in FIRST_UNIT:
                     _greet(db, settings.home, say)
                 elif not _has_zones(settings.home):
