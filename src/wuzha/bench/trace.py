@@ -7,25 +7,17 @@ Indexed are rows with texts for accounts (``index_edges_per_s``); beside it stan
 known by their identity and looked through for reversals and references (``checked_edges_per_s``, two million of them).
 
 Ours answers in full: to the fen, who holds what, under ``fifo``, and the same as records of names and times
-(``told_*``). The rivals answer what they can say: which accounts can have been reached within the hours, in order of
-time, hubs not entered; ours answers that too (``reach_*``, policy ``poison``), and ``agrees`` says that the sets are
-equal. PostgreSQL has a covering index and runs a recursive query, as DuckDB does; Polars joins level by level; NetworkX
-is asked on a sample, since it holds every transfer as an object. A rival that is not installed is left out and said.
+(``told_*``). What the rivals are asked stands in `trace_rivals`; ours answers it too (``reach_*``, policy ``poison``).
 """
 
 from __future__ import annotations
 
-import io
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,7 +27,9 @@ from wuzha.events.batch import conform
 from wuzha.trace import Index, Theft, Tracer, layout
 from wuzha.trace.warm import warm
 
+from . import trace_rivals
 from .machine import machine
+from .quantiles import quantiles
 
 Ints = npt.NDArray[np.int64]
 Narrow = npt.NDArray[np.int32]
@@ -44,9 +38,6 @@ _HOUR_US = 3_600_000_000
 _DAYS = 30
 HOURS = 24
 _HUBS, _HUB_ROWS = 20, 130_000
-_SAMPLE = 200_000
-#: At most so many accounts can be reached by a question that the rivals are asked, to bound their time.
-_RIVALS_ASKED = 40
 
 
 def planted(rows: int, thefts: int, seed: int) -> tuple[pa.Table, list[tuple[str, int, int]], str]:
@@ -140,13 +131,6 @@ def _read(out_at, in_at, outs, ins, accounts):  # type: ignore[no-untyped-def]
     return total
 
 
-def _quantiles(seconds: list[float]) -> dict[str, float]:
-    return {
-        "p50_ms": round(float(np.quantile(seconds, 0.5)) * 1e3, 3),
-        "p95_ms": round(float(np.quantile(seconds, 0.95)) * 1e3, 3),
-    }
-
-
 def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str, Any]:
     """Build, append, ask. Returns the figures of the module's docstring with the machine."""
     say(f"making {rows:,} transfers")
@@ -186,20 +170,20 @@ def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str,
         z = ask(theft, "fifo")
         times.append(time.perf_counter() - begun)
         touched.append(z.slots["account"][: z.n[layout.N_SLOTS]].astype(np.int64))
-    figures |= _quantiles(times)
+    figures |= quantiles(times)
     for name, policy in (("haircut", "haircut"), ("reach", "poison")):
         seconds = []
         for theft in asked:
             begun = time.perf_counter()
             ask(theft, policy)
             seconds.append(time.perf_counter() - begun)
-        figures |= {f"{name}_{k}": v for k, v in _quantiles(seconds).items()}
+        figures |= {f"{name}_{k}": v for k, v in quantiles(seconds).items()}
     seconds = []
     for theft in asked:
         begun = time.perf_counter()
         tracer.follow([theft], policy="fifo", hours=HOURS)
         seconds.append(time.perf_counter() - begun)
-    figures |= {f"told_{k}": v for k, v in _quantiles(seconds).items()}
+    figures |= {f"told_{k}": v for k, v in quantiles(seconds).items()}
     t = view.transfers
     _read(t.out_at, t.in_at, t.outs, t.ins, touched[0])
     read = []
@@ -211,7 +195,13 @@ def run(*, rows: int, queries: int, seed: int, rivals: bool = True) -> dict[str,
     figures["accounts_touched_p50"] = int(np.median([x.shape[0] for x in touched]))
     figures["hub_ms"] = _hub_ms(index, tracer, view, crowded)
     if rivals:
-        figures["rivals"] = _rivals(table, index, asked, ask, no_hubs)
+        hubs = set(index.names(np.flatnonzero(no_hubs).tolist()))
+
+        def reached(theft: Theft) -> set[str]:
+            z = ask(theft, "poison")
+            return set(index.names(z.slots["account"][: z.n[layout.N_SLOTS]].tolist()))
+
+        figures["rivals"] = trace_rivals.run(table, asked, reached, hubs, HOURS * _HOUR_US)
     append = _appended(index, table, seed)
     checked = _checked(table)
     return {
@@ -272,196 +262,3 @@ def _checked(table: pa.Table) -> int:
     begun = time.perf_counter()
     Index.of(rows).view()
     return int(n / (time.perf_counter() - begun))
-
-
-# ---------------------------------------------------------------- rivals
-
-
-def _rivals(
-    table: pa.Table, index: Index, asked: list[Theft], ask: Callable[..., layout.Scratch], hubs: npt.NDArray[np.uint8]
-) -> dict[str, Any]:
-    """Each rival's times for the question of reach, and whether its answers are ours."""
-    some = asked[:_RIVALS_ASKED]
-    plain = pl.from_arrow(table)
-    assert isinstance(plain, pl.DataFrame)
-    names = pl.concat([plain["payer"], plain["payee"]]).unique()
-    number = pl.DataFrame({"name": names, "id": pl.Series(range(len(names)), dtype=pl.Int32)})
-    rows = (
-        plain.with_columns(t=pl.col("ts").dt.epoch("us"))
-        .join(number.rename({"name": "payer", "id": "a"}), on="payer")
-        .join(number.rename({"name": "payee", "id": "b"}), on="payee")
-        .select("a", "b", "t").sort("t")
-    )  # fmt: skip
-    of = dict(zip(number["name"].to_list(), number["id"].to_list(), strict=True))
-    hub_ids = {of[n.removeprefix("account:")] for n in index.names(np.flatnonzero(hubs).tolist())}
-    want = []
-    for theft in some:
-        z = ask(theft, "poison")
-        reached = index.names(z.slots["account"][: z.n[layout.N_SLOTS]].tolist())
-        want.append({of[n.removeprefix("account:")] for n in reached} - {of[theft.account.removeprefix("account:")]})
-    questions = []
-    for theft in some:
-        first = rows.filter(
-            (pl.col("a") == of[theft.account.removeprefix("account:")]) & (pl.col("t") >= theft.at)
-        )  # fmt: skip
-        questions.append((first, theft.at + HOURS * _HOUR_US))
-    seeds = [_stolen(theft, plain, of) for theft in some]
-    out: dict[str, Any] = {}
-    for name, make in (("polars", _polars), ("duckdb", _duckdb), ("postgresql", _postgresql), ("networkx", _networkx)):
-        say(f"asking {name}")
-        try:
-            out[name] = make(rows, [(s, q[1]) for s, q in zip(seeds, questions, strict=True)], hub_ids, want)
-        except ImportError as error:
-            say(f"{name} is left out: {error}")
-    return out
-
-
-def _stolen(theft: Theft, plain: pl.DataFrame, of: dict[str, int]) -> list[tuple[int, int]]:
-    """(payee, µs) of the transfers that the theft consists of."""
-    mine = plain.filter(
-        (pl.col("payer") == theft.account.removeprefix("account:")) & (pl.col("ts").dt.epoch("us") >= theft.at)
-    ).select("payee", pl.col("ts").dt.epoch("us").alias("t"), "amount_fen")
-    left, out = theft.amount_fen, []
-    for payee, t, fen in mine.iter_rows():
-        if left <= 0:
-            break
-        left -= fen
-        out.append((of[payee], t))
-    return out
-
-
-Question = tuple[list[tuple[int, int]], int]
-
-
-def _measured(
-    answer: Callable[[list[tuple[int, int]], int], set[int]], questions: list[Question], want: list[set[int]]
-) -> dict[str, Any]:
-    seconds, agrees = [], True
-    for (seeds, end), right in zip(questions, want, strict=True):
-        begun = time.perf_counter()
-        got = answer([s for s in seeds if s[1] <= end], end)
-        seconds.append(time.perf_counter() - begun)
-        agrees = agrees and got == right
-    return {**_quantiles(seconds), "questions": len(questions), "agrees": agrees}
-
-
-def _polars(rows: pl.DataFrame, questions: list[Question], hubs: set[int], want: list[set[int]]) -> dict[str, Any]:
-    def answer(seeds: list[tuple[int, int]], end: int) -> set[int]:
-        reached: dict[int, int] = {}
-        front = {a: t for a, t in reversed(seeds) if a not in hubs}
-        window = rows.filter(pl.col("t") <= end)
-        while front:
-            reached |= front
-            now = pl.DataFrame(
-                {"a": list(front), "since": list(front.values())}, schema={"a": pl.Int32, "since": pl.Int64}
-            )
-            found = window.join(now, on="a").filter(pl.col("t") >= pl.col("since")).group_by("b").agg(pl.col("t").min())
-            front = {
-                b: t for b, t in found.iter_rows() if b not in hubs and (b not in reached or t < reached[b])
-            }  # fmt: skip
-        return set(reached)
-
-    return _measured(answer, questions[:5], want[:5])
-
-
-_RECURSIVE = """
-WITH RECURSIVE reach(a, since) AS (
-    SELECT * FROM (VALUES {seeds}) AS s(a, since)
-  UNION
-    SELECT m.b, m.t FROM reach r JOIN moves m ON m.a = r.a AND m.t >= r.since AND m.t <= {end}
-    WHERE m.b NOT IN (SELECT a FROM hubs)
-)
-SELECT DISTINCT a FROM reach
-"""
-
-
-def _asked(seeds: list[tuple[int, int]], hubs: set[int], end: int) -> str | None:
-    values = ", ".join(f"({a}, {t}::bigint)" for a, t in seeds if a not in hubs)
-    return _RECURSIVE.format(seeds=values, end=end) if values else None
-
-
-def _duckdb(rows: pl.DataFrame, questions: list[Question], hubs: set[int], want: list[set[int]]) -> dict[str, Any]:
-    import duckdb
-
-    with duckdb.connect() as db:
-        db.register("given", rows.to_arrow())
-        db.execute("CREATE TABLE moves AS SELECT * FROM given ORDER BY a, t")
-        db.execute("CREATE TABLE hubs (a INTEGER)")
-        for h in hubs:
-            db.execute("INSERT INTO hubs VALUES (?)", [h])
-
-        def answer(seeds: list[tuple[int, int]], end: int) -> set[int]:
-            query = _asked(seeds, hubs, end)
-            return {a for (a,) in db.execute(query).fetchall()} if query else set()
-
-        return _measured(answer, questions[:10], want[:10])
-
-
-def _postgresql(rows: pl.DataFrame, questions: list[Question], hubs: set[int], want: list[set[int]]) -> dict[str, Any]:
-    from wuzha.store.embedded import Server
-
-    with (
-        tempfile.TemporaryDirectory(prefix="wuzha-bench-") as folder,
-        Server(Path(folder) / "pg") as server,
-        server.database("bench").connect("owner") as conn,
-    ):
-        Path(folder).chmod(0o711)
-        conn.execute("CREATE SCHEMA bench")
-        conn.execute("SET search_path = bench")
-        conn.execute("CREATE TABLE moves (a integer, b integer, t bigint)")
-        conn.execute("CREATE TABLE hubs (a integer)")
-        for begin in range(0, rows.height, 1 << 20):
-            text = io.BytesIO()
-            rows.slice(begin, 1 << 20).write_csv(text, include_header=False)
-            with conn.cursor().copy("COPY moves FROM STDIN (FORMAT csv)") as copy:
-                copy.write(text.getvalue())
-        conn.execute("CREATE INDEX ON moves (a, t) INCLUDE (b)")
-        for h in hubs:
-            conn.execute("INSERT INTO hubs VALUES (%s)", (h,))
-        conn.execute("VACUUM ANALYZE moves")
-        conn.execute("ANALYZE hubs")
-
-        def answer(seeds: list[tuple[int, int]], end: int) -> set[int]:
-            query = _asked(seeds, hubs, end)
-            return {a for (a,) in conn.execute(query.encode()).fetchall()} if query else set()
-
-        for seeds, end in questions[:5]:
-            answer(seeds, end)
-        return _measured(answer, questions, want)
-
-
-def _networkx(rows: pl.DataFrame, questions: list[Question], hubs: set[int], want: list[set[int]]) -> dict[str, Any]:
-    import networkx
-
-    sample = rows.slice(0, _SAMPLE)
-    graph = networkx.MultiDiGraph()
-    graph.add_edges_from((a, b, {"t": t}) for a, b, t in sample.iter_rows())
-    last = int(sample["t"][-1])
-    asked, right = [], []
-    from collections import defaultdict
-
-    by: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for a, b, t in sample.iter_rows():
-        by[a].append((t, b))
-
-    def plain(seeds: list[tuple[int, int]], end: int, of: Callable[[int], Any]) -> set[int]:
-        reached: dict[int, int] = {}
-        front = [(t, a) for a, t in seeds if a not in hubs]
-        while front:
-            t, a = front.pop()
-            if a in reached and reached[a] <= t:
-                continue
-            reached[a] = t
-            front += [(u, b) for u, b in of(a) if t <= u <= end and b not in hubs]
-        return set(reached)
-
-    for a, _, t in sample.slice(0, 200).iter_rows():
-        asked.append(([(a, t)], last))
-        right.append(plain([(a, t)], last, lambda x: by[x]))
-    told = _measured(
-        lambda seeds, end: plain(
-            seeds, end, lambda x: ((d["t"], b) for _, b, d in graph.out_edges(x, data=True)) if x in graph else ()
-        ),
-        asked, right,
-    )  # fmt: skip
-    return {**told, "sample": sample.height}

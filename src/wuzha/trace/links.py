@@ -22,6 +22,7 @@ class Links:
     def new(self, table: pa.Table) -> tuple[pa.Table, bool]:
         """The rows that were not there yet, and whether they change what earlier ones mean."""
         ids = identity(table)
+        before = len(self._known)
         _, first = self._known.intern(ids)
         if first.shape[0] < table.num_rows:
             self.twice += table.num_rows - first.shape[0]
@@ -30,7 +31,7 @@ class Links:
         undone, through, named = rows.links(table)
         again = bool(
             self._awaited.has(ids).any() or self._named.has(through).any() or self._through.has(named).any()
-            or (self._known.has(undone) & ~np.isin(undone, ids)).any()
+            or self._known.has(undone, before).any()
         )  # fmt: skip
         self._awaited.intern(undone)
         self._through.intern(through)

@@ -106,9 +106,9 @@ def _found(slots, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _has(slots, keys, out):  # type: ignore[no-untyped-def]
+def _has(slots, keys, before, out):  # type: ignore[no-untyped-def]
     for r in range(keys.shape[0]):
-        out[r] = keys[r] != np.uint64(0) and _found(slots, keys[r]) >= 0
+        out[r] = keys[r] != np.uint64(0) and 0 <= _found(slots, keys[r]) < before
 
 
 class Numbers:
@@ -169,10 +169,10 @@ class Numbers:
         """Number of a hash, −1 where it is not there."""
         return int(_found(self.slots, np.uint64(key)))
 
-    def has(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Which of the hashes are in the table."""
+    def has(self, keys: npt.NDArray[np.uint64], before: int | None = None) -> npt.NDArray[np.bool_]:
+        """Which of the hashes are in the table, under a number less than ``before`` where that is given."""
         out = np.empty(keys.shape[0], np.bool_)
-        _has(self.slots, keys, out)
+        _has(self.slots, keys, self.n if before is None else before, out)
         return out
 
     def _grow(self, room: int) -> None:

@@ -19,7 +19,8 @@ def warm() -> None:
     """Follow a little money by each policy, over what statements are like: a circle, equal seconds, a late row."""
     Numbers().intern(np.arange(1 << 20, dtype=np.uint64))  # so many that two threads share them
     index = Index.of(_rows([("v", "a", 100), ("a", "b", 100), ("b", "a", 100), ("a", "c", 60)]))
-    index.append(_rows([("c", "d", 10), ("c", "d", 20)], after=1))
+    index.append(_rows([("c", "d", 10), ("c", "d", 20), ("d", "e", 5)], after=1))
+    index._settle()
     for policy in POLICIES:
         Tracer(index).follow([Theft(account="account:v", at=_T0, amount_fen=100)], policy=policy)
 
