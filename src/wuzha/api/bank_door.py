@@ -42,7 +42,7 @@ def run(host: str, port: int) -> None:
     configure("bank door")
     stop_tracing = tracing.start("bank door")
     with opened(upgrade=False) as db:
-        shared = Doors(db=db, settings=settings(), process="bank door").open()
+        shared = Doors(db=db, settings=settings(), process="bank door").open(taking=False)
         try:
             app = compose(shared)
             gc.collect()

@@ -87,6 +87,7 @@ class Decisions:
         self._callers: dict[str, tuple[float, Caller]] = {}
         self._looking: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[Caller]] = {}
         self._open = 0
+        self._decided: dict[asyncio.AbstractEventLoop, list[tuple[Record, asyncio.Future[Standing]]]] = {}
         self._started = False
         self._partitions = 1
         self._counted = {action: doors.figures.decisions.labels(action) for action in decision_policy.ACTIONS}
@@ -108,8 +109,26 @@ class Decisions:
     async def record(self, row: Record) -> Standing:
         """The record that stands when it is durable. KeyRefused, Stale, psycopg.Error."""
         whom: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-        self.recorder.submit(row, whom)
+        self.recorder.submit((row, whom))
         return await whom
+
+    def _submit(self, row: Record, whom: asyncio.Future[Standing]) -> None:
+        """With the others of this turn of the loop: what an owner answered together is committed together."""
+        loop = whom.get_loop()
+        decided = self._decided.get(loop)
+        if decided is None:
+            decided = self._decided[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        decided.append((row, whom))
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        decided = self._decided.pop(loop)
+        try:
+            self.recorder.submit(*decided)
+        except RuntimeError as error:
+            for _, whom in decided:
+                if not whom.done():
+                    whom.set_exception(error)
 
     def forget(self) -> None:
         """What keys stand for is read anew."""
@@ -249,7 +268,7 @@ class Decisions:
                         key_id=caller.key_id, source_id=caller.source.source_id, key=key, asked=digest,
                         policy=self.policy, heard=heard, answer=said, record=record, now=now,
                     )  # fmt: skip
-                    self.recorder.submit(row, whom)
+                    self._submit(row, whom)
                 except Exception as error:
                     whom.set_exception(error)
 

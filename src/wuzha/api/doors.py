@@ -77,12 +77,13 @@ class Doors:
     _lag: tuple[float, float] = (0.0, 0.0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self) -> Doors:
-        """Connect and begin to take batches."""
+    def open(self, *, taking: bool = True) -> Doors:
+        """Connect, and begin to take batches where this process takes any."""
         self.pool = self.db.pool("web", min_size=1, max_size=8)
         self.readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="body")
         self.appender = Appender(lambda: self.db.connect("web"), queue_rows=self.settings.queue_rows)
-        self.appender.start()
+        if taking:
+            self.appender.start()
         return self
 
     def close(self) -> None:

@@ -93,7 +93,8 @@ class Appender:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join(_PATIENCE_S + 5)
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE_S + 5)
 
     def _take(self) -> list[_Waiting]:
         """The next group; empty only when stopping. From then on its futures cannot be cancelled any more."""

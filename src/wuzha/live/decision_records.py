@@ -161,12 +161,13 @@ class Recorder:
         if digest not in self._kept:
             self._books[digest] = (kind, content)
 
-    def submit(self, record: Record, whom: Any) -> None:
-        """``deliver`` gets ``whom`` with the record that will stand, with KeyRefused, Stale or psycopg's error."""
+    def submit(self, *records: tuple[Record, Any]) -> None:
+        """Records and whoever waits for each: ``deliver`` gets ``whom`` with the record that will stand, with
+        KeyRefused, Stale or psycopg's error."""
         with self._changed:
             if self._stopping:
                 raise RuntimeError("the server is stopping")
-            self._queue.append((record, whom))
+            self._queue.extend(records)
             self._changed.notify()
 
     def _take(self) -> list[tuple[Record, Any]]:
