@@ -71,8 +71,11 @@ def answer(app: Any, host: str, port: int) -> None:
     import uvicorn
 
     own = settings()
-    uvicorn.run(
+    config = uvicorn.Config(
         app, host=host, port=port, loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None,
         access_log=False, server_header=False, proxy_headers=False, backlog=1024, timeout_keep_alive=_KEEP_S,
         timeout_graceful_shutdown=5, ssl_certfile=own.certificate, ssl_keyfile=own.certificate_key,
     )  # fmt: skip
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # it raises the signal once more when it has stopped
+    uvicorn.Server(config).run()
