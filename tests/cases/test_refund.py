@@ -92,6 +92,11 @@ def test_pro_rata_is_not_for_the_clear_procedure(going: Refunding) -> None:
     going.later(days=32)
     with pytest.raises(Refused, match="refund_against"):
         going.ask()
+    assert going.state() == "procedure"
+    with going.scope(going.wang) as conn:
+        opening.again(conn, going.wang, going.refund_id, because="rule", words="改走专门程序", procedure="special",
+                      key=going.key(), now=going.now)  # fmt: skip
+    assert going.state() == "to_notice"
 
 
 def test_who_may_not_approve(going: Refunding, superuser: Any) -> None:
@@ -144,8 +149,8 @@ def test_an_objection_is_decided_and_one_that_is_right_wants_a_new_plan(going: R
     going.notice()
     going.apply(going.victims()[0])
     with going.scope(going.wang) as conn:
-        hearing.object_(conn, going.wang, going.refund_id, who="holder", words="这是我的货款", name="陈某", key=going.key(),
-                        now=going.now)  # fmt: skip
+        hearing.object_(conn, going.wang, going.refund_id, who="holder", words="这是我的货款", name="陈某",
+                        key=going.key(), now=going.now)  # fmt: skip
     going.later(days=32)
     assert going.state() == "objected"
     with pytest.raises(Refused, match="refund_against"):

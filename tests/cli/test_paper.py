@@ -89,3 +89,55 @@ def test_where_the_disk_has_no_room_it_is_said_and_nothing_stays(folder: Path, t
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr and ("没有写下任何文件" in done.stderr or "too large" in done.stderr)
     assert [p.name for p in tmp_path.iterdir()] == ["流水"]
+
+
+def refund(*args: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(load(), ["paper", "refund", *map(str, args)])
+    return done.exit_code, done.stdout, f"{done.stderr} {done.exception}"
+
+
+@pytest.fixture
+def stolen(tmp_path: Path) -> tuple[Path, Path]:
+    """Transfers of two victims into one account, and the victims' file."""
+    from datetime import UTC, datetime
+
+    import pyarrow.parquet as pq
+    from tests.trace.rows import T0, pay, table
+
+    file, victims = tmp_path / "transfers.parquet", tmp_path / "victims.csv"
+    rows = [pay(1, "v", "m", 10_000), pay(2, "w", "m", 5_000), pay(3, "m", "x", 12_000)]
+    pq.write_table(table(rows), file)
+    at = [datetime.fromtimestamp((T0 + rows[i]["ts"]) / 1e6, UTC).isoformat() for i in (0, 1)]
+    victims.write_text(f"from,into,at,amount_yuan\naccount:v,,{at[0]},100\naccount:w,,{at[1]},50\n", encoding="utf-8")
+    return file, victims
+
+
+def test_shares_of_a_frozen_balance_out_of_files(stolen: tuple[Path, Path], tmp_path: Path) -> None:
+    file, victims = stolen
+    asked = (file, "--account", "account:m", "--balance", "31", "--victims", victims, "--case", "A9")
+    code, out, errors = refund(*asked, "--out", tmp_path / "plan.docx", "--json")
+    assert code == 0, errors
+    told = json.loads(out)
+    assert (told["way"], told["rule"], [v["share_fen"] for v in told["victims"]]) == ("pro_rata", "fifo", [2067, 1033])
+    assert told["returned_fen"] + told["stays_fen"] == told["balance_fen"] == 3100 and "96110" in told["free"]
+    document = docx.Document(str(tmp_path / "plan.docx"))
+    words = "\n".join(p.text for p in document.paragraphs)
+    cells = " ".join(c.text for t in document.tables for row in t.rows for c in row.cells)
+    assert "返还不收取任何费用，可拨96110核实" in words and "先进先出" in cells and "A9" in cells and "20.67" in cells
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        (("--rule", "haircut"), 2, "fifo, lifo"), (("--balance", "一元"), 2, "no amount"),
+        (("--account", "line:1"), 2, "no account"), (("--until", "gestern"), 2, "gestern"),
+        (("--out", "x.pdf"), 2, ".docx"), (("--balance", "-5"), 2, "no frozen balance"),
+        (("--victims", "nowhere.csv"), 2, "nowhere.csv"), (("--out", "/dev/null/x.docx"), 1, "/dev/null"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shared_is_told(
+    stolen: tuple[Path, Path], changes: tuple[str, str], code: int, words: str
+) -> None:
+    told = {"--account": "account:m", "--balance": "31", "--victims": str(stolen[1])} | {changes[0]: changes[1]}
+    done, _, errors = refund(stolen[0], *(part for pair in told.items() for part in pair))
+    assert (done, words in errors) == (code, True), errors

@@ -131,7 +131,7 @@ def test_every_reason_of_a_refusal_has_its_sentence() -> None:
     reasons = {
         reason
         for folder in ("respond", "command", "orders", "cases", "web")
-        for file in (root / folder).glob("*.py")
+        for file in (root / folder).rglob("*.py")
         for reason in re.findall(r'Refused\(\s*"(\w+)"', file.read_text("utf-8"))
     }
     assert len(reasons) > 20

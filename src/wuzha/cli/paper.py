@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from . import paper_refund
 from .output import JSON_OPTION, WITH_REJECTS, WRONG_USE, CommandError, emit, finish, progress, say
 
 if TYPE_CHECKING:
@@ -107,4 +108,5 @@ def _wrong(words: str) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    paper.command("refund")(paper_refund.refund)
     app.add_typer(paper)

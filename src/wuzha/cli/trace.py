@@ -68,11 +68,11 @@ def register(app: typer.Typer) -> None:
             if path.is_dir() or path.resolve() == transfers.resolve():
                 raise CommandError(f"{path} is a folder, or the file that is read")
         try:
-            thefts = _of_file(victims) if victims is not None else []
+            thefts = thefts_of_file(victims) if victims is not None else []
             thefts += _of_options(ctx.meta[_ORDER], from_, into, at, amount)
-            end = None if until == "now" else _time(until)
+            end = None if until == "now" else moment_of(until)
             if to is not None:
-                _account(to)
+                account_of(to)
         except ValueError as error:
             _wrong(str(error))
         if not thefts:
@@ -132,7 +132,8 @@ def _told(told: dict[str, Any]) -> None:
         say(note)
 
 
-def _account(text: str) -> str:
+def account_of(text: str) -> str:
+    """An account's key as people give it. ValueError where it is none."""
     from wuzha.events.subjects import split_key
 
     kind, _ = split_key(text)
@@ -141,7 +142,8 @@ def _account(text: str) -> str:
     return text
 
 
-def _time(text: str) -> int:
+def moment_of(text: str) -> int:
+    """A moment that people give, as the tracer counts it (µs). ValueError says what is wrong."""
     from wuzha.events.clock import zone
 
     try:
@@ -163,7 +165,7 @@ def theft_of(account: str, into: bool, at: str, amount: str) -> Theft:
     fen = parse_yuan(amount)
     if fen <= 0:
         raise ValueError(f"{amount!r}: nothing can have been stolen")
-    return Theft(account=_account(account), into=into, at=_time(at), amount_fen=fen)
+    return Theft(account=account_of(account), into=into, at=moment_of(at), amount_fen=fen)
 
 
 def _of_options(order: list[str], from_: list[str], into: list[str], at: list[str], amount: list[str]) -> list[Theft]:
@@ -176,7 +178,7 @@ def _of_options(order: list[str], from_: list[str], into: list[str], at: list[st
     return [theft_of(account, to, t, a) for (account, to), t, a in zip(named, at, amount, strict=True)]
 
 
-def _of_file(path: Path) -> list[Theft]:
+def thefts_of_file(path: Path) -> list[Theft]:
     """Thefts of a CSV file; the error names the row."""
     try:
         text = path.read_text(encoding="utf-8-sig")

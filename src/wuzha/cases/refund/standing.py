@@ -96,7 +96,10 @@ def _deciding(r: dict[str, Any], now: datetime) -> Iterator[Wait]:
     open_ = [o for o in r["objections"] if o["decided_at"] is None]
     if open_:
         yield Wait(state="objected", party="desk", since=min(o["raised_at"] for o in open_), act="object", n=len(open_))
-    needs = plan["way"] in law_of(r["law_from"]).notice_ways
+    table = law_of(r["law_from"])
+    if plan["way"] not in table.procedure[r["procedure"]].ways:
+        yield Wait(state="procedure", party="desk", since=made, act="again")
+    needs = plan["way"] in table.notice_ways
     if needs and r["notice"] is None:
         yield Wait(state="to_notice", party="desk", since=made, act="notice")
     getting = [v for v in r["victims"] if v["share_fen"]]
