@@ -65,3 +65,13 @@ def test_it_tells_what_happened_by_now_and_garbles_where_told(bank: Bank) -> Non
     assert httpx.get(bank.address + "/accounts", trust_env=False).json()["A"] == {"balance_fen": 310, "stopped": False}
     for path, body in (("/manner", b"nonsense"), ("/manner", b"3"), ("/nothing", b"{}")):
         assert httpx.post(bank.address + path, content=body, trust_env=False).status_code in (400, 404)
+
+
+def test_a_refund_leaves_a_stopped_account_once(bank: Bank) -> None:
+    bank.says(order("stop"))
+    asked = {"refund": 7, "account": "A", "to_account": "V", "amount_fen": 300}
+    assert bank.pays(asked)["paid_fen"] == bank.pays(asked)["paid_fen"] == 300
+    assert bank.ledger.balance("A", NOW + 10 * M) == 10
+    assert bank.pays(asked | {"refund": 8})["failed"] == "no_balance"
+    bank.manner.refuses["W"] = "closed"
+    assert bank.pays(asked | {"refund": 9, "to_account": "W"})["failed"] == "closed"

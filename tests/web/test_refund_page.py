@@ -10,9 +10,12 @@ import pytest
 from tests.desks import Centre
 from tests.money import FIRST, VICTIM
 from tests.refunds import Refunding, frozen
+from tests.web.test_words import Labels, patterns
 
-from wuzha.command.public import Actor
+from wuzha.cases.refund import hearing, opening
+from wuzha.command.public import ROLES, Actor
 from wuzha.events import clock
+from wuzha.web import catalogue
 
 
 @pytest.fixture
@@ -118,3 +121,58 @@ def test_another_unit_sees_nothing_and_what_cannot_be_is_refused(going: Refundin
         assert (
             her.post(f"/refunds/{going.refund_id}/{act}", form, click=f"click-{act}-{status}").status_code == status
         ), act
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_label_in_every_state_is_a_catalogue_entry(
+    going: Refunding, officer: Callable[..., Any], language: str
+) -> None:
+    going.house.officer("all", "全", *ROLES)
+    going.house.web.execute("UPDATE users SET language = %s", (language,))
+    everyone = officer("all")
+    plain, filled = patterns(language)
+    page = f"/cases/{going.chase.case_id}/refund"
+
+    def look() -> None:
+        for path in (page, "/refunds", "/refunds?state=closed"):
+            labels = Labels()
+            labels.feed(everyone.get(path).text)
+            strange = [
+                text for _, text in labels.found
+                if text not in plain and not filled.fullmatch(text) and re.search(r"\w", text) and not text.isdigit()
+            ]  # fmt: skip
+            assert sorted(set(strange)) == [], path
+            assert [word for word in catalogue.forbidden() if word in " ".join(labels.texts)] == []
+
+    look()
+    going.start()
+    look()
+    first, second = going.victims()
+    going.notice()
+    going.apply(first, account="6222029999999999", bank="丙银行", why="原账户已销户", mandate="委托1")
+    with going.scope(going.wang) as conn:
+        hearing.object_(conn, going.wang, going.refund_id, who="holder", words="是货款", name="陈某", key=going.key(),
+                        now=going.now)  # fmt: skip
+        hearing.ask_file(conn, going.wang, going.refund_id, second, organ="外地市公安局", case_no="A1", key=going.key(),
+                         now=going.now)  # fmt: skip
+    look()
+    told = going.read()
+    with going.scope(going.wang) as conn:
+        hearing.settle(conn, going.wang, told["objections"][0]["objection_id"], upheld=False, reason="无证据",
+                       key=going.key(), now=going.now)  # fmt: skip
+        hearing.receive_file(conn, going.wang, told["handovers"][0]["handover_id"], ref="收1", key=going.key(),
+                             now=going.now)  # fmt: skip
+    going.later(days=32)
+    going.ask()
+    going.answer(granted=False, words="补充")
+    look()
+    going.ask()
+    going.answer()
+    going.decide()
+    going.send()
+    look()
+    going.receipt(going.read()["payments"][0], paid_fen=1, failed_code="other")
+    look()
+    with going.scope(going.wang) as conn:
+        opening.stop(conn, going.wang, going.refund_id, why="收款账户有误", key=going.key(), now=going.now)
+    look()

@@ -55,6 +55,8 @@ class Moved:
     fen: int
     at: datetime
     more: dict[str, Any] = field(default_factory=dict)
+    #: A refund out of frozen money: no stop keeps it.
+    returned: bool = False
 
 
 @dataclass
@@ -72,7 +74,9 @@ class Ledger:
         return [
             m
             for m in sorted(self.moves, key=lambda m: (m.at, m.number))
-            if account in (m.payer, m.payee) and m.at <= now and not (m.payer == account and stop and m.at > stop)
+            if account in (m.payer, m.payee)
+            and m.at <= now
+            and not (m.payer == account and stop and m.at > stop and not m.returned)
         ]
 
     def balance(self, account: str, now: datetime) -> int:
@@ -127,6 +131,10 @@ class Bank:
                     due = self._due.setdefault(order["order"], time.monotonic() + self.manner.latency_s)
                     if time.monotonic() >= due:
                         self._answer(order)
+                for refund in self._client.get("/v1/refunds").raise_for_status().json()["refunds"]:
+                    due = self._due.setdefault(-refund["refund"], time.monotonic() + self.manner.latency_s)
+                    if time.monotonic() >= due:
+                        self._return(refund)
             except (httpx.HTTPError, KeyError, ValueError) as error:
                 log.warning("the bank comes again", error=type(error).__name__)
 
@@ -158,6 +166,30 @@ class Bank:
             unit=order["unit"] or "", answer=answer, at=executed, partial=part,
         )  # fmt: skip
         self._client.post("/v1/orders/camt.029", content=xml, headers={"Content-Type": "application/xml"})
+
+    def _return(self, refund: dict[str, Any]) -> None:
+        number = refund["refund"]
+        self._client.post(f"/v1/refunds/{number}/receipt", json={"number": f"FH{number:08d}"})
+        with self._lock:
+            said = self.pays(refund)
+        for _ in range(2 if self.manner.repeats else 1):
+            self._client.post(f"/v1/refunds/{number}/answer", json=said)
+
+    def pays(self, refund: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a refund: the money leaves the frozen account, once, or why it does not."""
+        number, account, now = refund["refund"], refund["account"], self._now()
+        said: dict[str, Any] = {"key": f"fh-{number}", "paid_at": now.isoformat()}
+        if refusal := self.manner.refuses.get(refund["to_account"]):
+            return said | {"failed": refusal, "words": "收款行退回"}
+        name = f"refund-{number}"
+        if all(m.number != name for m in self.ledger.moves):
+            if self.ledger.balance(account, now) < refund["amount_fen"]:
+                return said | {"failed": "no_balance", "words": ""}
+            self.ledger.moves.append(
+                Moved(number=name, payer=account, payee=refund["to_account"], fen=refund["amount_fen"], at=now,
+                      more={"memo": "返还"}, returned=True)
+            )  # fmt: skip
+        return said | {"paid_fen": refund["amount_fen"], "receipt": f"HZ{number:08d}"}
 
     def says(self, order: dict[str, Any]) -> dict[str, Any]:
         """The answer to an order; a stop is in force once this has returned what it holds."""

@@ -62,10 +62,11 @@ def rows(conn: psycopg.Connection[Any], r: Mapping[str, Any]) -> list[Row]:
     known = flow.traced(money, until=plan["frozen_until"])
     if not known.thefts:
         return []
-    result = known.tracer.follow(
+    aligned = known.tracer.follow(
         list(known.thefts.values()), policy=cast(Policy, plan["rule"]), until=flow.microseconds(plan["frozen_until"]),
         to=f"account:{r['account']}",
     )  # fmt: skip
+    result = known.retimed.told(aligned, known.told)  # as the banks wrote the times
     levels = {a["account"]: a["level"] for a in result.accounts}
     debited = {f"account:loss:{x['loss_id']}": x["account"] for x in money.losses}
     names = {s["original"]: v["name"] for v in r["victims"] for s in v["shares"] if s["original"]}
