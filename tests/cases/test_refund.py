@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from tests.desks import Centre
 from tests.money import FIRST, VICTIM
-from tests.refunds import ONWARD, SECOND_VICTIM, Refunding, frozen
+from tests.refunds import DAY, ONWARD, SECOND_VICTIM, Refunding, frozen
 
-from wuzha.cases import money
+from wuzha.cases import granting, money
 from wuzha.cases.refund import book, hearing, opening, paying
 from wuzha.cases.refund.hearing import Application
 from wuzha.command.public import Actor, Refused
@@ -402,6 +402,38 @@ def test_a_unit_beside_sees_no_refund(going: Refunding) -> None:
             book.one(conn, far, going.refund_id, now=going.now)
     with going.scope(going.city) as conn:
         assert [r["refund_id"] for r in book.every(conn, going.city, now=going.now)] == [going.refund_id]
+
+
+def test_a_unit_that_the_case_was_shared_with_looks_and_does_nothing(going: Refunding) -> None:
+    going.start()
+    far = going.house.officer("far", "外", "commander", unit="east")
+    with going.scope(going.wang) as conn:
+        granting.grant(conn, going.wang, going.chase.case_id, unit_id=going.house.units["east"], reason="共同侦办",
+                       until=going.now + 5 * DAY, key=going.key(), now=going.now)  # fmt: skip
+    assert going.read(far)["refund_id"] == going.refund_id
+    with pytest.raises(Refused, match="not_found"), going.scope(far) as conn:
+        hearing.notice(conn, far, going.refund_id, place="x", key=going.key(), now=going.now)
+    for statement in (
+        "UPDATE refunds SET rule = 'lifo'", "UPDATE refund_rounds SET ended_at = now()",
+        "INSERT INTO refund_notices (refund_id, round, posted_at, posted_by, place, ends_at)"
+        " SELECT refund_id, 1, now(), opened_by, 'x', now() + interval '31 days' FROM refunds",
+    ):  # fmt: skip
+        try:
+            with going.scope(far) as conn:
+                assert conn.execute(statement).rowcount == 0  # type: ignore[arg-type]
+        except psycopg.errors.InsufficientPrivilege:
+            pass
+
+
+def test_a_paid_share_leaves_the_freeze_and_nothing_is_found_over_held(going: Refunding) -> None:
+    going.start()
+    going.decided()
+    going.send()
+    going.receipt(going.read()["payments"][0])
+    told = going.read()
+    assert told["frozen"].balance_fen == 1_200_000
+    with going.scope(going.wang) as conn:
+        assert money.read(conn, going.wang, going.chase.case_id, now=going.now).over == []
 
 
 def test_the_money_page_counts_what_was_given_back(going: Refunding) -> None:

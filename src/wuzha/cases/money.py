@@ -132,7 +132,7 @@ def bar(known: Flow, frozen: dict[int, int], paid: Mapping[int, int] | None = No
             continue
         back = min(node.held_fen, (paid or {}).get(node.account_id or -1, 0))
         returned += back
-        stands += min(node.held_fen - back, max(frozen.get(node.account_id or -1, 0) - back, 0))
+        stands += min(node.held_fen - back, frozen.get(node.account_id or -1, 0))
     held = known.totals["held_fen"] - returned - stands
     return list(
         zip(PARTS, (held, stands, returned, known.totals["exited_fen"], known.totals["unknown_fen"]), strict=True)

@@ -11,7 +11,7 @@ import psycopg
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response
 
-from wuzha.cases import listing, reveal
+from wuzha.cases import granting, listing, reveal
 from wuzha.cases import money as figures
 from wuzha.cases.refund import book, deciding, flow_table, hearing, opening, papers, paying, planning, standing, words
 from wuzha.cases.refund.hearing import Application
@@ -65,6 +65,7 @@ def _one(ctx: Context, *, case_id: int, said: Refused | None = None, status: int
         case = figures.one(conn, ctx.actor, case_id)
         found = book.of_case(conn, ctx.actor, case_id, now=now)
         until = listing.revealed_until(conn, ctx.actor, case_id, now=now)
+        ours = granting.ours(conn, ctx.actor, case["unit_id"])
         steps = [s for s in listing.steps(conn, case_id, limit=200) if s["kind"].startswith("refund_")][:60]
         running = {r["account_id"] for r in found if r["closed_at"] is None}
         every = states.of_case(conn, case_id, now=now)
@@ -98,9 +99,9 @@ def _one(ctx: Context, *, case_id: int, said: Refused | None = None, status: int
         "refund.html", status=status, said=said, case=case, r=current,
         earlier=[r for r in found if r is not current], ready=ready, steps=steps, now=now,
         sight=Sight(open=until is not None, names=names), revealed_until=until, purposes=reveal.PURPOSES,
-        write="refund.write" in ctx.actor.may, seal="orders.seal" in ctx.actor.may,
-        enter="orders.enter" in ctx.actor.may,
-        approve="refund.approve" in ctx.actor.may and high and current is not None
+        write=ours and "refund.write" in ctx.actor.may, seal=ours and "orders.seal" in ctx.actor.may,
+        enter=ours and "orders.enter" in ctx.actor.may,
+        approve=ours and "refund.approve" in ctx.actor.may and high and current is not None
         and ctx.actor.user_id not in (current["opened_by"], current["asked"]["asked_by"]),
         table=table, rules=RULES, failed=FAILED, free=words.free(ctx.language), **values,
     )  # fmt: skip

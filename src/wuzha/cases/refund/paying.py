@@ -151,6 +151,11 @@ def answered(
             told.failed_code if short else None, told.failed_words.strip()[:500] or None if short else None, payment_id,
         ),
     )  # fmt: skip
+    if told.paid_fen and r["frozen"] is not None:  # the freeze holds so much less from now on
+        conn.execute(
+            "UPDATE wuzha.orders SET released_fen = least(released_fen + %s, done_fen) WHERE order_id = %s",
+            (told.paid_fen, r["frozen"].order_id),
+        )
     done = record(
         conn, actor, case, "refund_failed" if short else "refund_paid", at=now, key=key,
         detail={"refund": r["refund_id"], "payment": payment_id, "paid_fen": told.paid_fen,

@@ -25,7 +25,7 @@ from .. import flow
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
     """The freeze that holds an account's money now. ``since``: the first of its renewals took hold;
-    ``balance_fen``: what it still holds, less what was paid out since."""
+    ``balance_fen``: what it still holds; what a refund pays out it lets go."""
 
     order_id: int
     balance_fen: int
@@ -70,21 +70,17 @@ def frozen(conn: psycopg.Connection[Any], case_id: int, account_id: int, *, now:
     """What is frozen on an account of the case; None where no freeze is in force."""
     every = {o["order_id"]: o for o in orders.of_case(conn, case_id, now=now)}
     mine = [o for o in every.values() if o["account_id"] == account_id and o["kind"] == "freeze"]
-    stands = [o for o in mine if orders.in_force(o, now)]
+    # one that waits its turn, or whose turn is only presumed, has not been confirmed to hold anything
+    stands = [o for o in mine if orders.in_force(o, now) and not o["effect_presumed"]]
     if not stands:
         return None
     newest = max(stands, key=lambda o: (o["ends_at"], o["order_id"]))
     first = newest
     while (before := every.get(first["of_order"] or 0)) is not None and before["executed_at"] is not None:
         first = before
-    paid = conn.execute(
-        "SELECT coalesce(sum(p.paid_fen), 0)::bigint FROM wuzha.refund_payments p"
-        " JOIN wuzha.refunds r USING (refund_id) WHERE r.case_id = %s AND r.account_id = %s AND p.paid_at >= %s",
-        (case_id, account_id, newest["executed_at"]),
-    ).fetchone()
     return Frozen(
-        order_id=newest["order_id"], balance_fen=max((newest["done_fen"] or 0) - int(paid[0] if paid else 0), 0),
-        since=first["executed_at"], ends_at=newest["ends_at"],
+        order_id=newest["order_id"], balance_fen=max(orders.holds(newest, now), 0), since=first["executed_at"],
+        ends_at=newest["ends_at"],
     )  # fmt: skip
 
 
