@@ -14,6 +14,7 @@ from wuzha.cases.refund import book, deciding, hearing, opening, paying
 from wuzha.cases.refund.hearing import Application
 from wuzha.cases.refund.paying import Receipt
 from wuzha.command.public import Actor
+from wuzha.events import clock
 from wuzha.orders import drafting, sealing
 from wuzha.orders.drafting import Draft
 from wuzha.orders.step import Done
@@ -84,6 +85,14 @@ class Refunding:
         with self.scope(self.wang) as conn:
             hearing.notice(conn, self.wang, self.refund_id, place="市局网站", key=self.key(), now=self.now)
 
+    def notice_over(self) -> None:
+        """The notice hung for its time before this moment, which is now: pages and doors read the clock itself."""
+        self.now = clock.now()
+        with self.house.db.connect("super") as su:
+            su.execute(
+                "UPDATE wuzha.refund_notices SET posted_at = posted_at - interval '40 days', ends_at = %s", (self.now,)
+            )
+
     def ask(self, who: Actor | None = None) -> Done:
         who = who or self.wang
         with self.scope(who) as conn:
@@ -109,18 +118,21 @@ class Refunding:
         with self.scope(self.wang) as conn:
             return paying.answered(conn, self.wang, payment["payment_id"], told, key=key or self.key(), now=self.now)
 
-    def approved(self) -> None:
-        """All that comes before the decision, for a plan by time or one payment."""
+    def approved(self, *, today: bool = False) -> None:
+        """All that comes before the decision; ``today``: the notice is put back instead of waited for."""
         for report in self.victims():
             self.apply(report)
         if self.read()["plan"]["way"] == "pro_rata":
             self.notice()
-            self.later(days=32)
+            if today:
+                self.notice_over()
+            else:
+                self.later(days=32)
         self.ask()
         self.answer()
 
-    def decided(self) -> None:
-        self.approved()
+    def decided(self, *, today: bool = False) -> None:
+        self.approved(today=today)
         self.decide()
 
     def paid(self) -> None:

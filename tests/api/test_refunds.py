@@ -27,7 +27,7 @@ def test_a_bank_pays_by_its_interface_and_the_last_receipt_completes(opened: Ope
     client = opened()
     mine, theirs = ({"Authorization": bank_key(going.house, *who)} for who in (("bank-a", BANK), ("bank-b", "乙银行")))
     going.start()
-    going.decided()
+    going.decided(today=True)
     assert client.get("/v1/refunds", headers=mine).json() == {"refunds": []}  # decided is not yet sent
     going.send()
     asked = client.get("/v1/refunds", headers=mine).json()["refunds"]

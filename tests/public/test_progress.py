@@ -12,10 +12,18 @@ from tests.public.conftest import Zones
 from tests.refunds import Refunding, frozen
 from tests.web.test_words import Labels, patterns
 
+from wuzha import store
+from wuzha.cases import rounds
 from wuzha.cases.refund import hearing
 from wuzha.events import clock
 from wuzha.respond import progress
 from wuzha.web import catalogue
+
+
+def pass_on(zones: Zones) -> None:
+    """The rounds of the centre's cases, then two seconds of both zones."""
+    rounds.go_round(zones.desk.web)
+    zones.pass_on(2)
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def going(zones: Zones) -> Iterator[Refunding]:
     made.start()
     for report in made.victims():
         made.apply(report)
-    zones.pass_on(2)
+    pass_on(zones)
     yield made
 
 
@@ -48,11 +56,11 @@ def test_a_victim_follows_every_step_by_their_code(zones: Zones, going: Refundin
     going.answer()
     going.decide()
     going.send()
-    zones.pass_on(2)
+    pass_on(zones)
     assert "已通知银行" in ask(zones, code)
     for payment in going.read()["payments"]:
         going.receipt(payment)
-    zones.pass_on(2)
+    pass_on(zones)
     text = ask(zones, code)
     assert "银行已返还" in text and "已作出返还决定" in text and "answer good" in text
 
@@ -94,7 +102,7 @@ def test_a_new_code_ends_the_old_one(zones: Zones, going: Refunding) -> None:
     application = going.read()["applications"][0]["application_id"]
     with going.scope(going.wang) as conn:
         made = hearing.recode(conn, going.wang, application, key=going.key(), now=going.now)
-    zones.pass_on(2)
+    pass_on(zones)
     assert made.code and "没有查到" in ask(zones, old) and "已收到您的申请" in ask(zones, made.code)
 
 
@@ -117,11 +125,11 @@ def test_a_late_letter_never_undoes_a_newer_one(zones: Zones, going: Refunding) 
             "share": True,
             "steps": [{"code": code, "at": at.isoformat()}],
         }
-        with going.scope(going.wang) as conn:
+        with store.transaction(zones.desk.web, unit=going.house.units["city"], user=None, now=now):
             assert progress.tell(
-                conn, hashed, matter="refund", ref="9", told=told, until=now + timedelta(days=1), now=at
+                zones.desk.web, hashed, matter="refund", ref="9", told=told, until=now + timedelta(days=1), now=at
             ) == 1  # fmt: skip
-    zones.pass_on(2)
+    pass_on(zones)
     rows = zones.there.execute("SELECT told->'steps'->0->>'code' FROM wuzha.public_progress").fetchall()
     assert ("decided",) in rows and ("asked",) not in rows
 

@@ -79,10 +79,7 @@ def test_a_refund_goes_by_the_button_at_the_top(house: Centre, wang: Actor, addr
     page.goto(address + "/refunds")
     shot(page, "refund-desk")
     narrow(page, "refund-desk")
-    with house.db.connect("super") as su:
-        su.execute(
-            "UPDATE wuzha.refund_notices SET posted_at = posted_at - interval '40 days', ends_at = %s", (clock.now(),)
-        )
+    going.notice_over()
     page.goto(at)
     page.keyboard.press("n")
     page.locator(".label-tag.strong", has_text="已呈请").wait_for()

@@ -14,7 +14,6 @@ from tests.web.test_words import Labels, patterns
 
 from wuzha.cases.refund import hearing, opening
 from wuzha.command.public import ROLES, Actor
-from wuzha.events import clock
 from wuzha.web import catalogue
 
 
@@ -75,10 +74,7 @@ def test_each_sees_the_button_that_is_theirs(going: Refunding, officer: Callable
     going.notice()
     for report in going.victims():
         going.apply(report)
-    # The notice hung for its time before this test looks: the pages read the clock itself.
-    going.house.db.connect("super").execute(
-        "UPDATE wuzha.refund_notices SET posted_at = posted_at - interval '40 days', ends_at = %s", (clock.now(),)
-    )
+    going.notice_over()
     page = f"/cases/{going.chase.case_id}/refund"
     her, keeper, chief, city = (officer(name) for name in ("wang", "sun", "chief", "city"))
     assert 'action="/refunds/1/ask"' in her.get(page).text
@@ -116,7 +112,7 @@ def test_another_unit_sees_nothing_and_what_cannot_be_is_refused(going: Refundin
     for act, form, status in (
         ("nothing", {}, 404), ("again", {"because": "x", "words": "x"}, 409),
         ("credit", {"loss": "9", "amount": "1", "words": "x"}, 404),
-        ("answer", {"payment": "9"}, 404), ("settle", {"objection": "=1"}, 404), ("credit", {"amount": "一元"}, 409),
+        ("answer", {"payment": "9"}, 404), ("settle", {"objection": "=1", "words": "x"}, 404), ("credit", {"amount": "一元"}, 409),
     ):  # fmt: skip
         assert (
             her.post(f"/refunds/{going.refund_id}/{act}", form, click=f"click-{act}-{status}").status_code == status

@@ -67,6 +67,13 @@ def fit_curves(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> in
     return fitting.daily(conn, actor, now)
 
 
+def tell_refunds(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
+    """Tell the public pages how far refunds have come; how many letters."""
+    from .refund import progress
+
+    return progress.round(conn, actor, now)
+
+
 #: Every round by name, in the order in which they are made; each returns how many things it did.
 ROUNDS: dict[str, Round] = {
     "queue": orders.give_turns,
@@ -74,6 +81,7 @@ ROUNDS: dict[str, Round] = {
     "due": orders.tell_due,
     "reconcile": orders.reconcile_daily,
     "survival": fit_curves,
+    "refund": tell_refunds,
 }
 #: Rounds that open their own transactions.
 PIECEMEAL = frozenset({"queue", "pursuit", "reconcile", "survival"})

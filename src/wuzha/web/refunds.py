@@ -256,7 +256,7 @@ def step(refund_id: int, act: str, ctx: Context = Depends(posted)) -> Response:
     back = f"/cases/{case_id}/refund"
 
     def code(made: hearing.Applied) -> str | Response:
-        return ctx.page("refund_code.html", code=made.code, case_id=case_id, free=words.free(ctx.language))
+        return ctx.page("refund_code.html", victim_code=made.code, case_id=case_id, free=words.free(ctx.language))
 
     if act == "apply":
         report = _n(ctx, "report")

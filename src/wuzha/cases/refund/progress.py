@@ -1,7 +1,8 @@
-"""How far a refund has come, as its victims may follow it outside: told with every change to the public pages' zones.
+"""How far a refund has come, as its victims may follow it outside: told to the public pages' zones after every change.
 
-Kept true here: what leaves holds steps, times and the unit that works on it – no name, number, account or amount; it is
-queued in the transaction of what it tells, under a hash of the victim's code.
+Kept true here: what leaves holds steps, times and the unit that works on it – no name, number, account or amount; that
+there is something to tell stands in the transaction of what happened, and the machine tells it, under a hash of the
+victim's code; where no public page is known yet, it waits.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from wuzha.command.public import machine
+from wuzha.command.public import Actor
 from wuzha.respond import public as outside
 
 from . import book
@@ -20,20 +21,53 @@ from . import book
 KEPT = timedelta(days=180)
 #: One that is not over is told anew long before.
 OPEN_FOR = timedelta(days=800)
+#: Refunds told in one round; the others come with the next.
+_MOST = 50
 
 
-def tell(conn: psycopg.Connection[Any], refund_id: int, *, now: datetime) -> int:
-    """Queue the refund's state for each victim who has a code; how many letters."""
+def tell(conn: psycopg.Connection[Any], refund_id: int, *, now: datetime) -> None:
+    """Something has happened that the refund's victims may see."""
+    conn.execute(
+        "INSERT INTO wuzha.refund_tells (refund_id, at) VALUES (%s, %s) ON CONFLICT DO NOTHING", (refund_id, now)
+    )
+
+
+def end(conn: psycopg.Connection[Any], application_id: int, *, now: datetime) -> None:
+    """The code of an application ends: whoever types it finds nothing."""
+    conn.execute(
+        "INSERT INTO wuzha.refund_tells (refund_id, ended_hash, at) SELECT refund_id, code_hash, %s"
+        " FROM wuzha.refund_applications WHERE application_id = %s",
+        (now, application_id),
+    )
+
+
+def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
+    """Queue what is to be told to every public zone; how many letters. In the machine's scope."""
+    if not outside.public_zones():
+        return 0
+    waiting = conn.execute(
+        "SELECT tell_id, refund_id, ended_hash FROM wuzha.refund_tells ORDER BY tell_id LIMIT %s",
+        (_MOST,),
+    ).fetchall()
+    queued = 0
+    for tell_id, refund_id, ended in waiting:
+        if ended is not None:
+            queued += outside.tell_progress(
+                conn, bytes(ended), matter="refund", ref=f"ended-{tell_id}", told=None, until=now, now=now
+            )
+        else:
+            queued += _queue(conn, actor, refund_id, now)
+        conn.execute("DELETE FROM wuzha.refund_tells WHERE tell_id = %s", (tell_id,))
+    return queued
+
+
+def _queue(conn: psycopg.Connection[Any], actor: Actor, refund_id: int, now: datetime) -> int:
     rows = conn.execute(
         "SELECT application_id, report_id, code_hash FROM wuzha.refund_applications WHERE refund_id = %s", (refund_id,)
     ).fetchall()
-    if not rows or not outside.public_zones():
+    if not rows:
         return 0
-    unit = conn.execute(
-        "SELECT k.unit_id FROM wuzha.refunds r JOIN wuzha.cases k USING (case_id) WHERE refund_id = %s", (refund_id,)
-    ).fetchone()
-    assert unit is not None
-    r = book.one(conn, machine(unit[0], "refund"), refund_id, now=now)
+    r = book.one(conn, actor, refund_id, now=now)
     until = now + (KEPT if r["closed_at"] else OPEN_FOR)
     return sum(
         outside.tell_progress(
@@ -41,17 +75,6 @@ def tell(conn: psycopg.Connection[Any], refund_id: int, *, now: datetime) -> int
         )
         for application, report, code in rows
     )
-
-
-def end(conn: psycopg.Connection[Any], application_id: int, *, now: datetime) -> None:
-    """The code of an application ends: whoever types it finds nothing."""
-    row = conn.execute(
-        "SELECT code_hash FROM wuzha.refund_applications WHERE application_id = %s", (application_id,)
-    ).fetchone()
-    if row is not None:
-        outside.tell_progress(
-            conn, bytes(row[0]), matter="refund", ref=str(application_id), told=None, until=now, now=now
-        )
 
 
 def told(r: dict[str, Any], report_id: int) -> dict[str, Any]:
