@@ -21,6 +21,8 @@ OPERATIONS = (
     ("/v1/events/{table}", "POST", 60), ("/v1/alerts", "GET", 30), ("/v1/alerts/{alert}", "GET", 30),
     ("/v1/reports", "POST", 40), ("/v1/orders", "GET", 10), ("/v1/orders/{order}/receipt", "POST", 25),
     ("/v1/orders/{order}/answer", "POST", 40), ("/v1/orders/{order}/statement", "POST", 25),
+    ("/v1/orders/{order}/camt.056", "GET", 10), ("/v1/orders/camt.029", "POST", 15), ("/v1/refunds", "GET", 10),
+    ("/v1/refunds/{refund}/receipt", "POST", 25), ("/v1/refunds/{refund}/answer", "POST", 25),
     ("/v1/feedback", "GET", 15), ("/v1/feedback/{warning}", "POST", 40), ("/v1/calls", "POST", 40),
     ("/v1/decisions/transfer", "POST", 25), ("/v1/decisions/transfers", "POST", 15),
     ("/v1/decisions/{decision}", "GET", 20), ("/v1/health", "GET", 3), ("/v1/ready", "GET", 3),
@@ -40,7 +42,7 @@ def as_sent(context: object, value: object) -> bytes:
 def test_no_answer_is_a_server_error(
     client: TestClient, sender, engine: Connection, path: str, method: str, examples: int, whose: str | None
 ) -> None:  # type: ignore[no-untyped-def]
-    role = whose and ("bank" if "decisions" in path or "orders" in path else "desk")
+    role = whose and ("bank" if any(what in path for what in ("decisions", "orders", "refunds")) else "desk")
     with engine.transaction():
         unit = engine.execute("SELECT unit_id FROM wuzha.units").fetchone()
     assert unit is not None

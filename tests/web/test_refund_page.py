@@ -112,7 +112,8 @@ def test_another_unit_sees_nothing_and_what_cannot_be_is_refused(going: Refundin
     for act, form, status in (
         ("nothing", {}, 404), ("again", {"because": "x", "words": "x"}, 409),
         ("credit", {"loss": "9", "amount": "1", "words": "x"}, 404),
-        ("answer", {"payment": "9"}, 404), ("settle", {"objection": "=1", "words": "x"}, 404), ("credit", {"amount": "一元"}, 409),
+        ("answer", {"payment": "9"}, 404), ("settle", {"objection": "=1", "words": "x"}, 404),
+        ("credit", {"amount": "一元"}, 409),
     ):  # fmt: skip
         assert (
             her.post(f"/refunds/{going.refund_id}/{act}", form, click=f"click-{act}-{status}").status_code == status
