@@ -367,7 +367,9 @@ def test_a_freeze_that_lapses_stops_the_refund(going: Refunding) -> None:
     going.start()
     going.notice()
     going.apply(going.victims()[0])
-    going.later(days=200)
+    going.later(days=170)
+    assert "freeze_ends" in {w.state for w in going.read()["waits"]}
+    going.later(days=30)
     assert going.state() == "unfrozen"
     with pytest.raises(Refused, match="refund_against"):
         going.ask()

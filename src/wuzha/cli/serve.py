@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
     def serve(
         role: Role = typer.Option(
             ...,
-            help="holder: raw events stay here, warnings leave; centre: the police desk; public: the page /verify;"
-            " phone: the pages at the door.",
+            help="holder: raw events stay here, warnings leave; centre: the police desk; public: the pages /verify"
+            " and /refund; phone: the pages at the door.",
         ),
         data: Path | None = typer.Option(None, help="Folder of the deployment's data. Default: WUZHA_HOME."),
         host: str = typer.Option("127.0.0.1", help="Address to listen on."),

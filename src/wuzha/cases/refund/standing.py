@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .law import law_of
 
+#: A freeze that ends so soon is to be renewed, whatever else is waited for.
+RENEW = timedelta(days=15)
 #: Parties that somebody may wait on.
 PARTIES = ("desk", "victim", "organ", "public", "approver", "sealer", "bank", "nobody")
 
@@ -46,9 +48,11 @@ def waits(r: dict[str, Any], now: datetime) -> list[Wait]:
     """What a refund waits for, the most pressing first; never empty. ``r`` as `book` joins it."""
     if r["closed_at"] is not None:
         return [Wait(state=r["closed_how"], party="nobody", since=r["closed_at"])]
-    if r["decision"] is not None:
-        return list(_paying(r))
-    return list(_deciding(r, now))
+    found = list(_paying(r) if r["decision"] is not None else _deciding(r, now))
+    held = r["frozen"]
+    if held is not None and held.ends_at <= now + RENEW:
+        found.insert(1, Wait(state="freeze_ends", party="desk", since=held.since, due=held.ends_at, act="renew"))
+    return found
 
 
 def _paying(r: dict[str, Any]) -> Iterator[Wait]:
