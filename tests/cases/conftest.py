@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.desks import Centre, centre
 from tests.money import Chase
+from tests.refunds import Refunding, frozen
 
 from wuzha.command.public import Actor
 from wuzha.store import Connection, Database
@@ -34,3 +35,9 @@ def sun(house: Centre) -> Actor:
 def chase(house: Centre) -> Chase:
     """A pursuit whose reports a dissuader takes."""
     return Chase(house, house.officer("wang", "王敏", "dissuader"))
+
+
+@pytest.fixture
+def going(house: Centre) -> Refunding:
+    """A frozen account of two victims, of whose balances nothing is known: a refund may begin."""
+    return frozen(house, house.officer("wang", "王敏", "dissuader"))

@@ -16,11 +16,6 @@ from wuzha.cases.refund import flow_table, papers, words
 from wuzha.command.public import Refused
 
 
-@pytest.fixture
-def going(house: Centre) -> Refunding:
-    return frozen(house, house.officer("wang", "王敏", "dissuader"))
-
-
 def text(made: bytes) -> str:
     """Every word of a Word file."""
     file = docx.Document(io.BytesIO(made))
