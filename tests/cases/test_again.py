@@ -185,3 +185,10 @@ def test_a_case_that_is_withdrawn_lets_go_of_what_it_holds(chase: Chase, sun: Ac
     assert [(o["kind"], o["amount_fen"]) for o in chase.orders("drafted")] == [("release", 5_000_000)]
     assert chase.order("release", FIRST)["entry_due"] == chase.now + timedelta(days=3)
     chase.seal(sun, chase.order("release", FIRST)["order_id"])
+
+
+def test_where_another_case_holds_the_account_a_freeze_is_drafted_to_wait_there(chase: Chase, sun: Actor) -> None:
+    chase.report()
+    chase.seal(sun)
+    chase.answer(chase.order("stop", FIRST), failed="stopped_before")
+    assert [(o["kind"], o["amount_fen"]) for o in chase.orders("drafted")] == [("freeze", 5_000_000)]

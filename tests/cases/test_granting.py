@@ -9,9 +9,9 @@ import pytest
 from tests.desks import Centre
 from tests.money import FIRST, VICTIM, Chase
 
-from wuzha.cases import granting, listing, reports, reveal
+from wuzha.cases import granting, listing, reports, reveal, rounds
 from wuzha.cases import money as figures
-from wuzha.command.public import Actor, Refused
+from wuzha.command.public import Actor, Refused, machine
 from wuzha.orders import states
 
 DAY = timedelta(days=1)
@@ -129,3 +129,14 @@ def test_a_grant_that_is_ended_gives_nothing_from_then_on(east: Chase, partner: 
         "SELECT action FROM audit WHERE action LIKE 'case.%grant%' ORDER BY 1"
     ).fetchall()
     assert actions == [("case.case_granted",), ("case.grant_ended",)] and VICTIM
+
+
+def test_the_rounds_of_a_partners_root_leave_the_case_to_its_own(east: Chase) -> None:
+    """Two trees in one house: the far one sees the case by its grant, and follows nothing of it."""
+    east.house.unit("far", "外地", "county")
+    far = east.house.officer("far", "远", "dissuader", unit="far")
+    share(east, far)
+    with east.house.scope(east.officer, now=east.now) as conn:
+        conn.execute("UPDATE cases SET pursue_at = %s", (east.now,))
+    assert east.round()["pursuit"] == 1 and east.round()["pursuit"] == 0
+    assert rounds.follow_again(east.house.web, machine(far.unit_id, "pursuit"), east.now) == 0

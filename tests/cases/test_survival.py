@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.money import FIRST, Chase
 
-from wuzha.cases import survival
+from wuzha.cases import fitting, survival
 from wuzha.cases.survival import Curve, Stay
+from wuzha.command.public import Actor
+from wuzha.events import clock
 from wuzha.events.datafile import DataFileError
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -64,3 +68,37 @@ def test_a_mistake_in_the_file_is_told_with_its_line(was: str, now: str, says: s
     with pytest.raises(DataFileError, match=says) as error:
         survival.read(text)
     assert str(error.value).startswith("survival.toml:")
+
+
+def test_a_kind_of_which_few_were_seen_keeps_its_shipped_curve_and_says_so() -> None:
+    many = [Stay(kind="personal", seconds=20.0 + i, left=True) for i in range(fitting.LEAST)]
+    few = [Stay(kind="company", seconds=5, left=True)] * (fitting.LEAST - 1)
+    table, shipped = fitting.fitted([*many, *few]), survival.shipped()
+    assert table["company"] == shipped["company"] and table["company"].n == 0
+    assert table["personal"].n == len(many) and table["personal"].at(600) < shipped["personal"].at(600)
+    assert table["unknown"].n == len(many) + len(few)  # whoever's kind nobody has told is like all
+    assert survival.read(survival.written(table, NOW))["personal"].n == len(many)
+
+
+def test_the_curves_are_fitted_by_themselves_once_a_day(
+    chase: Chase, sun: Actor, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "LEAST", 3)
+    chase.report()
+    chase.seal(sun)
+    assert survival.fitted_at() is None
+    chase.answer(chase.order("query", FIRST), [
+        chase.moved(None, FIRST, 5_000_000, 0),
+        *(chase.moved(FIRST, f"62170012345600{i:02d}", 500_000, 2 + i, seq=i) for i in range(6)),
+    ], account_kind="personal")  # fmt: skip
+    night = (chase.now + timedelta(days=1)).astimezone(clock.zone()).replace(hour=3, minute=59)
+    chase.elapsed = night - chase.at
+    assert chase.round()["survival"] == 0 and not (home / survival.FILE).exists()
+    assert chase.round(timedelta(minutes=2))["survival"] == 2  # personal, and unknown
+    assert [chase.round(timedelta(hours=h))["survival"] for h in (0, 5)] == [0, 0]
+    assert survival.curves()["personal"].n == 7 and survival.curves()["wallet"].n == 0  # six left, one is there yet
+    assert chase.round(timedelta(days=1))["survival"] == 2
+    (home / survival.FILE).write_text("w = 1", "utf-8")  # somebody's mistake: told, and nothing is overwritten
+    assert chase.round(timedelta(days=1)).get("survival", 0) == 0
+    assert (home / survival.FILE).read_text("utf-8") == "w = 1"
+    assert survival.curves() == survival.shipped()  # and orders go on being ranked

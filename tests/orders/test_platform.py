@@ -99,3 +99,15 @@ def test_a_notice_names_amount_term_and_law(chase: Chase, sun: Actor) -> None:
     text = "\n".join(cell.text for table in file.tables for row in table.rows for cell in row.cells)
     for words in ("限额 50,000.00 元", "48 小时", "银发〔2016〕86号", FIRST, "陈某", "孙正"):
         assert words in text
+
+
+def test_an_export_that_says_a_freeze_waits_its_turn_lines_it_up(chase: Chase, sun: Actor) -> None:
+    chase.report()
+    chase.filed()
+    order = chase.frozen(sun, FIRST)["order_id"]
+    row = ("ZF0002", order, "冻结", FIRST, 40000, "轮候", "HZ78", "", "乙市公安局")
+    told = read(chase, export(row, heads=(*HEADS, "失败原因")))
+    assert (told.entered, told.moved) == (1, 2)
+    waits = chase.order("freeze", FIRST)
+    assert (waits["state"], waits["queued_behind"], waits["receipt"]) == ("queued", "乙市公安局", "HZ78")
+    assert read(chase, export(row, heads=(*HEADS, "失败原因"))).moved == 0

@@ -44,7 +44,8 @@ def address(page: Page, db: Database, tmp_path: Path) -> Iterator[str]:
 
 @contextmanager
 def banks(house: Centre, address: str, chase: Chase) -> Iterator[tuple[Bank, Bank]]:
-    """Two banks over what truly moved: the first is slow and sends twice, the second stumbles and garbles."""
+    """Two banks over what truly moved: the first is slow, sends twice and speaks ISO 20022 of stops; the second
+    stumbles and garbles."""
     m = timedelta(minutes=1)
     moves = [
         Moved(number="t1", payer=VICTIM, payee=FIRST, fen=5_000_000, at=chase.at),
@@ -59,7 +60,10 @@ def banks(house: Centre, address: str, chase: Chase) -> Iterator[tuple[Bank, Ban
               more={"cash": True, "channel": "atm", "place": "广西南宁"}),
     ]  # fmt: skip
     first = Bank(
-        Ledger({FIRST: "陈某"}, moves), centre=address, key=bank_key(house), manner=Manner(latency_s=0.4, repeats=True)
+        Ledger({FIRST: "陈某"}, moves),
+        centre=address,
+        key=bank_key(house),
+        manner=Manner(latency_s=0.4, repeats=True, iso=True),
     )
     second = Bank(
         Ledger({SECOND: "李某", THIRD: "赵某", DEEP: "周某"}, onward), centre=address,
@@ -123,6 +127,11 @@ def test_pursuit_grows_on_the_page_while_banks_answer(house: Centre, wang: Actor
         assert page.locator(".flow-svg .col-head", has_text="第 2 层").count() == 0
         page.locator("#to-now").click()
         page.locator(".flow-svg .col-head", has_text="第 3 层").wait_for()
+        page.locator("#play").click()  # it replays by itself, and ends with what is now
+        page.locator("#to-now").wait_for()
+        page.locator("#play", has_text="停").wait_for()
+        page.locator("#play", has_text="回放").wait_for(timeout=40_000)
+        assert page.locator("#to-now").count() == 0
         for path in ("/cases", "/cases/1", "/cases/new", "/orders", "/orders/2", "/orders/platform"):
             page.goto(address + path)
             shot(page, path.strip("/").replace("/", "-"))

@@ -150,3 +150,27 @@ def test_several_transfers_stand_on_one_form_and_make_one_case(
     assert [r[2] for r in rows] == [5_000_000, 123_456] and len({r[:2] for r in rows}) == 1
     bad = her.post("/cases", several | {"amount": ["50000", "很多", ""]}, click="another-click-2")
     assert bad.status_code == 409 and bad.text.count('name="payee"') == 2 and "很多" in bad.text
+
+
+def test_a_partner_unit_looks_at_a_shared_case_and_is_offered_nothing_to_do(
+    house: Centre, wang: Actor, chase: Chase, officer: Callable[..., Any]
+) -> None:
+    house.unit("far", "邻区反诈中心", "county")
+    house.officer("zhou", "周", "dissuader", "sealer", "commander", unit="far")
+    chase.report()
+    partner, own = officer("zhou"), officer("wang")
+    case = f"/cases/{chase.case_id}"
+    paths = (case, f"{case}/money", f"/orders/{chase.order('stop', FIRST)['order_id']}")
+    assert [partner.get(path).status_code for path in paths] == [404, 404, 404]
+    until = (clock.now() + timedelta(days=3)).astimezone(clock.zone())
+    share = {"unit": str(house.units["far"]), "reason": "串并侦查", "until": f"{until:%Y-%m-%dT%H:%M}"}
+    assert own.post(f"{case}/grants", share | {"until": ""}).status_code == 409
+    assert own.post(f"{case}/grants", share).status_code == 303
+    assert "邻区反诈中心" in own.get(case).text and partner.get("/cases").text.count(case) >= 1
+    for path in paths:
+        acts = re.findall(r'<form[^>]* action="([^"]+)"', partner.get(path).text.split('id="main"')[1])
+        assert set(acts) <= {f"{case}/reveal"}, path
+    assert partner.post(f"{case}/move", {"to": "withdrawn", "words": "x"}).status_code == 404
+    end = re.search(rf'action="({case}/grants/\d+/end)"', own.get(case).text)
+    assert end is not None and own.post(end[1]).status_code == 303
+    assert partner.get(case).status_code == 404

@@ -228,14 +228,19 @@ def _may_stop(account_id: int, every: list[dict[str, Any]], times: int) -> bool:
 
 
 def _freeze_due(node: Node, every: list[dict[str, Any]], table: orders.Law, now: datetime) -> bool:
-    """Whether a freeze should be drafted: a stop of the account ends soon or has ended, and no freeze was ever sealed.
-    What was frozen once is an officer's to renew or to let lapse."""
+    """Whether a freeze should be drafted: a stop of the account ends soon or has ended, or the bank does not stop what
+    another case holds (a freeze waits its turn there), and no freeze was ever sealed. What was frozen once is an
+    officer's to renew or to let lapse."""
     mine = [o for o in every if o["account_id"] == node.account_id]
     if any(o["kind"] == "freeze" and o["sealed_at"] is not None and o["failed_code"] is None for o in mine):
         return False
     soon = now + timedelta(hours=table.freeze_draft_hours)
     return not _refused(node, "freeze", every) and any(
-        o["kind"] == "stop" and o["executed_at"] is not None and o["released_at"] is None and o["ends_at"] <= soon
+        o["kind"] == "stop"
+        and (
+            o["failed_code"] == "stopped_before"
+            or (o["executed_at"] is not None and o["released_at"] is None and o["ends_at"] <= soon)
+        )
         for o in mine
     )
 

@@ -36,7 +36,9 @@ def follow_again(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> 
     """Follow every case whose moment has come: a stop ran out, a bank answered, an answer grew old; how many."""
     with transaction(conn, unit=actor.unit_id, user=None, now=now):
         ids = conn.execute(
-            "SELECT case_id FROM wuzha.cases WHERE pursue_at <= %s ORDER BY pursue_at, case_id LIMIT %s", (now, _MOST)
+            "SELECT case_id FROM wuzha.cases WHERE pursue_at <= %s AND unit_id IN (SELECT descendant"
+            " FROM wuzha.unit_closure WHERE ancestor = %s) ORDER BY pursue_at, case_id LIMIT %s",
+            (now, actor.unit_id, _MOST),  # those that are only shared with this root are another's to follow
         ).fetchall()
     return sum(_follow(conn, actor, int(row[0]), now) for row in ids)
 

@@ -22,11 +22,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from wuzha.events import datafile
+from wuzha.events.datafile import DataFileError
 from wuzha.store.settings import Settings
 
 from .flow import Flow
+
+log = structlog.get_logger(__name__)
 
 KINDS = ("unknown", "personal", "company", "wallet", "merchant")
 #: The former curve counts as so many observations.
@@ -86,11 +90,13 @@ def read(text: str, name: str = FILE) -> dict[str, Curve]:
 
 
 def fitted_at() -> datetime | None:
-    """When the curves in use were fitted; None where the shipped ones are."""
+    """When the deployment's own curves were fitted; None where it has none. DataFileError where its file is wrong."""
     own = Settings().home / FILE
     if not own.is_file():
         return None
-    at = datafile.parse(own.read_text("utf-8"), str(own)).data.get("fitted_at")
+    text = own.read_text("utf-8")
+    read(text, str(own))  # a file with a mistake was fitted by nobody
+    at = datafile.parse(text, str(own)).data.get("fitted_at")
     if isinstance(at, datetime):
         return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return datetime.fromtimestamp(own.stat().st_mtime, UTC)
@@ -101,13 +107,21 @@ def _read_at(path: str, _changed: float) -> dict[str, Curve]:
     return read(Path(path).read_text("utf-8"), path)
 
 
-def curves() -> dict[str, Curve]:
-    """The curves in use."""
+def curves(*, strict: bool = False) -> dict[str, Curve]:
+    """The curves in use: a file of the deployment's own that is wrong is told in the log, and the shipped ones hold;
+    DataFileError and OSError instead where ``strict``."""
     own = Settings().home / FILE
-    path = own if own.is_file() else Path(str(files(__package__))) / FILE
-    return _read_at(str(path), path.stat().st_mtime)
+    if own.is_file():
+        try:
+            return _read_at(str(own), own.stat().st_mtime)
+        except (DataFileError, OSError, UnicodeDecodeError) as error:
+            if strict:
+                raise
+            log.error("the fitted curves cannot be read; the shipped ones hold", error=str(error))
+    return shipped()
 
 
+@lru_cache(maxsize=1)
 def shipped() -> dict[str, Curve]:
     """The shipped curves: what a fit begins with, so that fitting twice to the same answers gives the same."""
     return read((files(__package__) / FILE).read_text("utf-8"))

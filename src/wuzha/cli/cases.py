@@ -27,7 +27,7 @@ def survival(
     from wuzha.events.datafile import DataFileError
 
     try:
-        table = curves.curves()
+        table = curves.curves(strict=True)
     except (DataFileError, OSError) as error:
         raise CommandError(str(error)) from error
     if fit:

@@ -17,7 +17,7 @@ from wuzha.command.public import Actor, machine
 from wuzha.events import clock
 from wuzha.store import transaction
 
-from . import reconcile, tells
+from . import tells
 from .law import law
 from .states import SELECT, stated
 
@@ -39,8 +39,8 @@ def reconciled(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> in
             "  WHERE o.channel = 'platform' AND o.sealed_at IS NOT NULL"
             " UNION SELECT unit_id FROM wuzha.platform_rows) u"
             " WHERE NOT EXISTS (SELECT 1 FROM wuzha.reconciliations r WHERE r.unit_id = u.unit_id AND r.day = %s)"
-            " ORDER BY 1",
-            (day,),
+            " AND u.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) ORDER BY 1",
+            (day, actor.unit_id),
         ).fetchall()
     for (unit,) in units:
         with transaction(conn, unit=unit, user=None, now=now):
@@ -49,6 +49,8 @@ def reconciled(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> in
 
 
 def _unit(conn: psycopg.Connection[Any], actor: Actor, day: Any, now: datetime) -> None:
+    from . import reconcile  # reading books takes libraries that a process which only waits does without
+
     diff = reconcile.differences(conn, actor, now=now)
     row = conn.execute("SELECT max(read_at) FROM wuzha.platform_rows").fetchone()
     exported = row[0] if row else None
@@ -91,11 +93,12 @@ def due(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     rows = stated(
         conn.cursor(row_factory=dict_row)
         .execute(
-            SELECT + " WHERE o.kind IN ('stop', 'freeze') AND o.released_at IS NULL AND (o.unrelated_at IS NOT NULL"
+            SELECT + " WHERE k.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %(root)s)"
+            " AND o.kind IN ('stop', 'freeze') AND o.released_at IS NULL AND (o.unrelated_at IS NOT NULL"
             "  OR o.executed_at IS NOT NULL AND (o.kind = 'freeze' AND o.ends_at > %(now)s AND o.ends_at <= %(soon)s"
             "   OR o.kind = 'stop' AND o.ends_at <= %(now)s AND o.ends_at > %(lately)s))"
             " ORDER BY o.order_id LIMIT 2000",
-            {"now": now, "soon": now + FREEZE_ENDS, "lately": now - timedelta(days=1)},
+            {"root": actor.unit_id, "now": now, "soon": now + FREEZE_ENDS, "lately": now - timedelta(days=1)},
         )
         .fetchall(),
         now,

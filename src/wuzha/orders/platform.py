@@ -19,7 +19,7 @@ from .law import KINDS, law_of
 FIELDS = ("kind", "account", "holder", "bank", "transfer_at", "transfer_fen", "amount_fen", "case_no", "reason", "unit",
           "officer")  # fmt: skip
 EXPORT = ("external_no", "order_id", "kind", "account", "amount_fen", "state", "receipt", "done_fen", "at", "why")
-STATES = ("accepted", "done", "failed")
+STATES = ("accepted", "done", "failed", "queued")
 
 
 @dataclass(frozen=True, kw_only=True)

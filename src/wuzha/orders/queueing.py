@@ -58,12 +58,13 @@ def line_up(
     )  # fmt: skip
 
 
-def waiting(conn: psycopg.Connection[Any]) -> list[int]:
-    """Freezes that wait their turn, in the bank's order."""
+def waiting(conn: psycopg.Connection[Any], unit_id: int) -> list[int]:
+    """Freezes of the unit's own cases, and those below it, that wait their turn, in the bank's order."""
     rows = conn.execute(
-        "SELECT order_id FROM wuzha.orders WHERE queued_at IS NOT NULL AND executed_at IS NULL AND failed_code IS NULL"
-        " AND released_at IS NULL ORDER BY queued_at, order_id LIMIT %s",
-        (_MOST,),
+        "SELECT o.order_id FROM wuzha.orders o JOIN wuzha.cases k USING (case_id) WHERE o.queued_at IS NOT NULL"
+        " AND o.executed_at IS NULL AND o.failed_code IS NULL AND o.released_at IS NULL AND k.unit_id IN"
+        " (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %s) ORDER BY o.queued_at, o.order_id LIMIT %s",
+        (unit_id, _MOST),
     ).fetchall()
     return [int(row[0]) for row in rows]
 
@@ -72,7 +73,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
     """Give the turn to every freeze whose earlier one has ended; each in a transaction of its own. ``actor`` sees the
     whole house. Returns how many took effect."""
     with transaction(conn, unit=actor.unit_id, user=None, now=now):
-        ids = waiting(conn)
+        ids = waiting(conn, actor.unit_id)
     given = 0
     for order_id in ids:
         with transaction(conn, unit=actor.unit_id, user=None, now=now):

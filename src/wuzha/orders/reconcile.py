@@ -123,10 +123,16 @@ def _one(
         counts["entered"] += 1
         order = states.one(conn, actor, order["order_id"], now=now)
     told = platform().states.get(row.get("state", ""))
-    if told in ("accepted", "done", "failed") and order["state"] == "entered" and row.get("receipt"):
+    if told is not None and order["state"] == "entered" and row.get("receipt"):
         accepted(conn, actor, order["order_id"], receipt=row["receipt"], key=f"platform:{number}:accepted", now=now)
         counts["moved"] += 1
         order = states.one(conn, actor, order["order_id"], now=now)
+    if told == "queued" and order["kind"] == "freeze" and order["state"] in ("entered", "accepted"):
+        behind = row.get("why", "").strip() or "平台回执所称在先冻结"
+        answered(
+            conn, actor, order["order_id"], Answer(queued=True, behind=behind), key=f"platform:{number}:queued", now=now
+        )
+        counts["moved"] += 1
     if told in ("done", "failed") and order["state"] in ("entered", "accepted"):
         # A result without its amount, or a query's without its rows, is the officer's to enter.
         done = _fen(row.get("done_fen", ""))

@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from wuzha.cases import command, listing, money, survival
+from wuzha.cases import command, granting, listing, money, survival
 from wuzha.command.public import Refused
 from wuzha.events import clock
+from wuzha.events.datafile import DataFileError
 
 from .context import Context, attempt, posted, signed_in
 from .masks import Sight
@@ -28,6 +29,7 @@ def _values(ctx: Context, case_id: int, at: str = "") -> dict[str, Any]:
             first = money.read(conn, ctx.actor, case_id, now=now).first_at
             moment = first + timedelta(seconds=int(at))
         shown = money.read(conn, ctx.actor, case_id, now=now, at=moment)
+        ours = granting.ours(conn, ctx.actor, case["unit_id"])
         until = listing.revealed_until(conn, ctx.actor, case_id, now=now)
         victims = len(listing.reports(conn, case_id))
     return {
@@ -35,14 +37,17 @@ def _values(ctx: Context, case_id: int, at: str = "") -> dict[str, Any]:
         "sight": Sight(open=until is not None), "revealed_until": until,
         "run_s": max(int((now - shown.first_at).total_seconds()), 1),
         "at_s": int((shown.at - shown.first_at).total_seconds()), "live": shown.at >= now,
-        "curve": _curve(),
+        "curve": _curve(), "may_seal": ours and "orders.seal" in ctx.actor.may,
         "ready": [w for w in shown.wanted if w.ready],
     }  # fmt: skip
 
 
 def _curve() -> dict[str, Any]:
     """What the chances rest on: how many stays the curves in use were fitted to, and when."""
-    return {"n": survival.curves()["unknown"].n, "at": survival.fitted_at()}
+    try:
+        return {"n": survival.curves(strict=True)["unknown"].n, "at": survival.fitted_at()}
+    except (DataFileError, OSError, UnicodeDecodeError):
+        return {"n": 0, "at": None}
 
 
 def _page(ctx: Context, case_id: int, *, said: Refused | None = None, status: int = 200, told: str = "") -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from wuzha.cases import answers, command, flow, listing, resolutions, reveal
+from wuzha.cases import answers, command, flow, granting, listing, resolutions, reveal
 from wuzha.command.public import Refused, require
 from wuzha.events import clock
 from wuzha.orders import answering, drafting, guard, paper, platform, radar, recall, releasing, sealing, states, tells
@@ -60,6 +60,7 @@ def _one(ctx: Context, *, order_id: int, said: Refused | None = None, status: in
     with ctx.db() as conn:
         order = states.one(conn, ctx.actor, order_id, now=now)
         until = listing.revealed_until(conn, ctx.actor, order["case_id"], now=now)
+        ours = granting.ours(conn, ctx.actor, order["unit_id"])
         against: list[guard.Reason] = []
         if order["state"] == "drafted":
             every = states.of_case(conn, order["case_id"], now=now)
@@ -69,12 +70,13 @@ def _one(ctx: Context, *, order_id: int, said: Refused | None = None, status: in
             against = guard.against(facts, order, sealing.account_stops(conn, order["account_id"]), now=now)
     sight = Sight(open=until is not None, names=(order["holder"],) if order["holder"] else ())
     kind = law_of(order["law_from"]).kind[order["kind"]]
+    may = ctx.actor.may if ours else frozenset[str]()  # a case that is shared with us is looked at, and not worked on
     return ctx.page(
-        "order.html", status=status, said=said, o=order, now=now, sight=sight, revealed_until=until,
+        "order.html", status=status, said=said, o=order, now=now, sight=sight, revealed_until=until, may=may,
         purposes=reveal.PURPOSES, card=platform.card(order), against=against, failed=FAILED,
-        law=kind.law_zh if ctx.language == "zh" else kind.law_en, enter="orders.enter" in ctx.actor.may,
+        law=kind.law_zh if ctx.language == "zh" else kind.law_en, enter="orders.enter" in may,
         hide={"account": sight.subject("account", order["account"]), "holder": sight.name(order["holder"])},
-        can_approve=bool(kind.approver) and kind.approver in ctx.actor.may and order["approved_at"] is None
+        can_approve=bool(kind.approver) and kind.approver in may and order["approved_at"] is None
         and order["drafted_by"] != ctx.actor.user_id,
     )  # fmt: skip
 
