@@ -199,3 +199,61 @@ def test_a_page_shows_what_accounts_are_called_and_runs_none_of_it(tmp_path: Pat
     code, _ = trace(tmp_path, "--from", "account:<script>x()</script>", "--at", START, "--amount", "1", "--out", out)
     assert code == 0
     assert "<script" not in out.read_text() and "&lt;script&gt;" in out.read_text()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_a_file_of_victims_is_read_in_what_spreadsheets_write(transfers: Path, tmp_path: Path, encoding: str) -> None:
+    lines = "from,into,at,amount_yuan,备注\r\naccount:v,,2025-06-15 23:06:40,5000,电话报警\r\n"
+    (tmp_path / "v.csv").write_bytes(lines.encode(encoding))
+    code, told = trace(transfers, "--victims", tmp_path / "v.csv")
+    assert (code, told["totals"]["stolen_fen"]) == (0, 500_000)
+
+
+def test_a_file_of_victims_in_no_encoding_names_the_line(transfers: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_bytes(b"from,into,at,amount_yuan\naccount:\xff\xff\xff,,2025-06-15,5\n")
+    done = CliRunner().invoke(load(), ["trace", str(transfers), "--victims", str(tmp_path / "v.csv")])
+    assert done.exit_code == 2 and "line 2" in done.stderr
+
+
+def test_a_path_may_end_where_money_left_and_one_that_is_none_is_said(tmp_path: Path) -> None:
+    rows = [
+        pay(1, "v", "a", 500_000), pay(2, "a", "b", 300_000), pay(3, "b", "shop", 200_000, merchant_id="m"),
+        pay(4, "a", "c", 200_000), pay(5, "c", None, 50_000, cash=True),
+    ]  # fmt: skip
+    pq.write_table(table(rows), tmp_path / "transfers.parquet")
+    code, told = trace(tmp_path, *THEFT, "--to", "account:shop")
+    assert code == 0
+    assert [(e["payer"], e["payee"]) for e in told["edges"]] == [
+        ("account:v", "account:a"), ("account:a", "account:b"), ("account:b", "account:shop"),
+    ]  # fmt: skip
+    assert [a["account"] for a in told["accounts"]] == ["account:v", "account:a", "account:b"]
+    assert told["exits"] == [{"kind": "merchant", "account": "account:shop", "amount_fen": 200_000}]
+    assert told["totals"]["stolen_fen"] == 500_000
+    code, told = trace(tmp_path, *THEFT, "--to", "account:nobody")
+    assert code == 0 and told["accounts"] == told["edges"] == told["exits"] == []
+    assert told["notes"] == ["no stolen money reached account:nobody"]
+
+
+def test_more_rows_than_a_sheet_has_are_refused_and_nothing_is_left(
+    transfers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wuzha.trace import report
+
+    monkeypatch.setattr(report, "_SHEET_ROWS", 2)
+    done = CliRunner().invoke(load(), ["trace", str(transfers), *THEFT, "--out", str(tmp_path / "out" / "t.xlsx")])
+    assert done.exit_code == 1 and "do not fit into a sheet" in done.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_limits_of_the_process_count_as_memory_that_is_not_there() -> None:
+    import resource
+
+    from wuzha.trace import room
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (room._taken("VmData") + (512 << 20), hard))
+        free = room.free_bytes()
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    assert free is not None and free <= 512 << 20

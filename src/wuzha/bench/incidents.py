@@ -9,7 +9,8 @@ theft moved through it, from and to accounts outside.
 The tracer is told what a report tells: which transfers brought stolen money into a source (or, where these are not in
 the file, that the source held what it paid out of nothing), when, and how much. It is judged by where it says that the
 money lies or left: ``coverage`` terminals found ÷ true terminals; ``precision`` fen at true terminals ÷ fen at all
-ends; ``amount_share`` fen at true terminals ÷ fen that truly reached them. ``poison`` counts its reach.
+ends; ``amount_share`` fen at true terminals ÷ fen that truly reached them. ``poison`` counts its reach. Beside it
+stands what the same tracer says of the theft ``alone``: no more can be asked, since its money also ended elsewhere.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def thefts(incident: Incident) -> list[Theft]:
 
 
 def mixed(incident: Incident, times: int, seed: int) -> pa.Table:
-    """The theft's transfers among others of its accounts' own."""
+    """The theft's transfers among others of its accounts' own; ``times`` 0: alone."""
     r = np.random.default_rng(seed)
     rows = list(incident.rows)
     span: dict[str, tuple[int, int, int]] = {}
@@ -112,7 +113,7 @@ def mixed(incident: Incident, times: int, seed: int) -> pa.Table:
         for account in (row.payer, row.payee):
             first, last, fen = span.get(account, (row.ts, row.ts, 0))
             span[account] = (min(first, row.ts), max(last, row.ts), fen + row.fen)
-    for account in sorted(span):
+    for account in sorted(span) if times else ():
         first, last, fen = span[account]
         for begin, end in ((first - 30 * _DAY_US, first - 1_000_000), (last + 1_000_000, last + 30 * _DAY_US)):
             # what comes in goes out again in part, as on any account in use
@@ -168,11 +169,12 @@ def run(folder: Path, *, seed: int) -> dict[str, Any]:
     if not folders:
         raise ValueError(f"{folder} holds no folder of a theft")
     out: dict[str, Any] = {}
+    alone: dict[str, Any] = {}
     for one in folders:
         incident = read(one)
         stolen = thefts(incident)
         by: dict[str, dict[Policy, dict[str, Any]]] = {}
-        for times in TIMES:
+        for times in (0, *TIMES):
             tracer = Tracer(Index.of(mixed(incident, times, seed)))
             tracer.follow(stolen[:1])
             by[str(times)] = {}
@@ -181,5 +183,6 @@ def run(folder: Path, *, seed: int) -> dict[str, Any]:
                 result = tracer.follow(stolen, policy=policy)
                 seconds = round(time.perf_counter() - begun, 4)
                 by[str(times)][policy] = {**judged(incident, result), "seconds": seconds}
+        alone[incident.name] = by.pop("0")
         out[incident.name] = by
-    return {"incidents": out, "machine": machine()}
+    return {"incidents": out, "alone": alone, "machine": machine()}

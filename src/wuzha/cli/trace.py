@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -103,6 +104,8 @@ def register(app: typer.Typer) -> None:
                 write(result, out)
             except OSError as error:
                 raise CommandError(f"{out}: {error.strerror}") from error
+            except ValueError as error:
+                raise CommandError(f"{out}: {error}") from error
         if as_json:
             emit(told, as_json=True)
         else:
@@ -180,11 +183,15 @@ def _of_options(order: list[str], from_: list[str], into: list[str], at: list[st
 
 def thefts_of_file(path: Path) -> list[Theft]:
     """Thefts of a CSV file; the error names the row."""
+    from wuzha.ingest.encodings import to_utf8
+
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    rows = csv.DictReader(text.splitlines())
+        decoded = to_utf8(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    for line, _ in decoded.broken:
+        raise ValueError(f"{path} line {line}: neither UTF-8 nor GBK")
+    rows = csv.DictReader(io.StringIO(decoded.text.decode(), newline=""), skipinitialspace=True)
     missing = {"from", "at", "amount_yuan"} - set(rows.fieldnames or ())
     if missing:
         raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))} (from, into, at, amount_yuan)")

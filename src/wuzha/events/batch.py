@@ -53,9 +53,12 @@ def conform(table: Table, batch: pa.Table, *, coded: bool = False) -> pa.Table:
         if name not in known:
             raise ValueError(f"{table.name} has no column {name!r}")
     columns = []
+    missing: dict[pa.DataType, pa.Array] = {}  # one for all columns of a type: nulls take memory too
     for c in table.all_columns:
         if c.name not in batch.column_names:
-            columns.append(pa.nulls(batch.num_rows, c.type))
+            if c.type not in missing:
+                missing[c.type] = pa.nulls(batch.num_rows, c.type)
+            columns.append(missing[c.type])
             continue
         column = batch.column(c.name)
         try:

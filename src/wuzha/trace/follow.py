@@ -103,7 +103,8 @@ class Tracer:
 
         ``until``: µs, the last moment that counts (default: the newest transfer); ``hours`` from the earliest theft and
         ``levels`` are limits beyond which money counts as held where it lies; ``to``: only what lies on a path to that
-        account. ValueError for a theft that cannot be.
+        account, which may be one by which money left; totals stay the thefts' own. ValueError for a theft that cannot
+        be.
         """
         if not thefts:
             raise ValueError("nothing was stolen: say from which account, when and how much")
@@ -243,7 +244,11 @@ def _told(
              "found_fen": found}
         )  # fmt: skip
     names = dict(zip(range(slots.shape[0]), index.names(slots["account"].tolist()), strict=True))
-    on_path = _on_path(slots, edges, index.number(to)) if to is not None else None
+    target = index.number(to) if to is not None else -1
+    ends = (_ends(view, edges) == target) & (target >= 0)
+    on_path = _on_path(slots, edges, target, ends) if to is not None else None
+    if on_path is not None and not on_path.any():
+        notes.append(f"no stolen money reached {to}")
     poison = policy == "poison"
     accounts: list[dict[str, Any]] = [
         {
@@ -264,11 +269,13 @@ def _told(
             )  # fmt: skip
     accounts.sort(key=lambda a: (a["level"], a["first_at"] or "", a["account"]))
     exited, unknown, exits_told = _exits(index, exits, poison)
+    if to is not None:
+        exits_told = [e for e in exits_told if e["account"] == to]
     totals = {
         "stolen_fen": stolen, "held_fen": int(held.sum()) + nowhere, "exited_fen": exited, "unknown_fen": unknown,
     }  # fmt: skip
     assert totals["stolen_fen"] == totals["held_fen"] + exited + unknown, totals
-    kept = np.ones(edges.shape[0], bool) if on_path is None else _edges_on_path(edges, on_path)
+    kept = np.ones(edges.shape[0], bool) if on_path is None else _edges_on_path(edges, on_path) | ends
     edges = edges[kept]
     if (ties := _ties(view, edges)) is not None:
         notes.append(ties)
@@ -350,9 +357,25 @@ def _amounts(
     return out
 
 
-def _on_path(slots: npt.NDArray[Any], edges: npt.NDArray[Any], target: int) -> npt.NDArray[np.bool_]:
-    """Which accounts lie on a path of stolen money to the account ``target``."""
+def _ends(view: View, edges: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Who got what left by each payment: the shop, the firm, the hub; −1 where it stayed, or was cash."""
+    t = view.transfers
+    base, ranks = int(t.tail_from[0]), edges["rank"].astype(np.int64)
+    out = np.full(edges.shape[0], -1, np.int64)
+    left = edges["payee"] < 0
+    early, late = left & (ranks < base), left & (ranks >= base)
+    out[early] = t.outs["other"][edges["place"][early]]
+    out[late] = t.tail_out["other"][ranks[late] - base]
+    out[out == int(layout.NOBODY)] = -1
+    return out
+
+
+def _on_path(
+    slots: npt.NDArray[Any], edges: npt.NDArray[Any], target: int, ends: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which accounts lie on a path of stolen money to the account ``target``; ``ends``: payments that left to it."""
     on: npt.NDArray[np.bool_] = slots["account"].astype(np.int64) == target
+    on[edges["payer"][ends]] = True
     changed = bool(on.any())
     while changed:
         before = int(on.sum())

@@ -33,6 +33,7 @@ _EXITS = {
     "hub": "大户（停止追踪）", "unknown": "去向不明",
 }  # fmt: skip
 _TOTALS = {"stolen_fen": "被骗", "held_fen": "现存", "exited_fen": "已离开", "unknown_fen": "去向不明"}
+_SHEET_ROWS = 1_048_575
 _SHEETS = (("账户", "accounts"), ("流向", "edges"), ("出口", "exits"), ("被骗", "thefts"))
 
 
@@ -44,7 +45,7 @@ def beside(path: Path) -> list[Path]:
 
 
 def write(result: Result, path: Path) -> None:
-    """Write the trace in the format that the file's name asks for, one of `FORMATS`."""
+    """Write the trace in the file's own format, one of `FORMATS`. ValueError where it cannot fit."""
     writers: dict[str, Callable[[Result, Path], None]] = {
         ".json": _json, ".parquet": _accounts, ".xlsx": _workbook, ".html": _page,
     }  # fmt: skip
@@ -114,6 +115,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 def _workbook(result: Result, path: Path) -> None:
     import xlsxwriter
 
+    if (most := max(len(getattr(result, part)) for _, part in _SHEETS)) > _SHEET_ROWS:
+        raise ValueError(f"{most:,} rows do not fit into a sheet of {_SHEET_ROWS:,}; write .parquet or .json")
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(str(path), options) as book:
         money, head = book.add_format({"num_format": "#,##0.00"}), book.add_format({"bold": True})

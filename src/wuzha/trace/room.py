@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, getrlimit
 
 import pyarrow.parquet as pq
 
@@ -12,8 +13,8 @@ _TIMES = 3.0
 
 
 def free_bytes() -> int | None:
-    """Bytes of memory that may still be taken, of the machine and of the group that this process stands in; None where
-    nobody says."""
+    """Bytes of memory that may still be taken: of the machine, of the group that this process stands in, of its own
+    limits; None where nobody says."""
     free: list[int] = []
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -26,7 +27,20 @@ def free_bytes() -> int | None:
         free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
     except (OSError, ValueError):
         pass
+    for limit, name in ((RLIMIT_AS, "VmSize"), (RLIMIT_DATA, "VmData")):
+        most, _ = getrlimit(limit)
+        if most != RLIM_INFINITY:
+            free.append(most - _taken(name))
     return min(free) if free else None
+
+
+def _taken(name: str) -> int:
+    """Bytes that this process has, as its status names them; 0 where it is not told."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+    except (OSError, ValueError):
+        return 0
 
 
 def needed(files: Iterable[Path], columns: Iterable[str]) -> int:
