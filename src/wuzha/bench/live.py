@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import multiprocessing
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,13 @@ def run(*, offered_per_s: int, seconds: float, seed: int, batch: int = BATCH) ->
 
     Returns ``{offered_per_s, batch, seconds, people, events, events_per_s, durable_p50_ms, durable_p99_ms, alerts,
     alert_p50_ms, alert_p99_ms, lag_max_s, catch_up_s, busy, cpu_s, cpu_us_per_event, cpu_by, memory_mib,
-    generator_cpu_s, bytes_written, bytes_per_event, machine}``. Durable: from the moment a batch was
-    due to its answer. Alert: from the moment the last batch was due that a new alert cites to the word that it is
-    committed (null where there was none). Lag: how long the oldest batch had waited that the worker's results did not
-    hold yet. Catch-up: how long after the last answer they held everything. Busy: how often a batch was sent away with
-    429. CPU (seconds; microseconds an event) and memory (most at once) are of all the server's processes, database
-    included, without the sender's. Bytes are those that the disk was given, by whomever; null where there is none.
+    generator_cpu_s, bytes_written, bytes_per_event, machine}``. Durable: from the moment a batch was due to its
+    answer. Alert: from the moment the last batch was due that a new alert cites to the word that it is committed (null
+    where there was none). Lag: how long the oldest batch had waited that the worker's results did not hold yet. Catch-
+    up: how long after the last answer they held everything. Busy: how often a batch was sent away with 429. CPU
+    (seconds; microseconds an event) and memory (most at once) are of all the server's processes, database included,
+    without the sender's; bytes are those that the disk took, whoever wrote them (null where the folder stands in
+    memory).
     """
     with tempfile.TemporaryDirectory(prefix="wuzha-offered-") as folder:
         offered = bodies(Path(folder) / "bodies", int(offered_per_s * seconds), batch, seed)
@@ -54,10 +57,10 @@ def run(*, offered_per_s: int, seconds: float, seed: int, batch: int = BATCH) ->
 
 @dataclass
 class _Sent:
-    """What became of the batches: when each was due and how long it waited."""
+    """What became of the batches: when each was due and how long it waited, by their number."""
 
     due: list[float]
-    waits: list[float] = field(default_factory=list)
+    waits: list[float]
     taken: list[int] = field(default_factory=list)
     busy: int = 0
 
@@ -73,12 +76,22 @@ def _measure(db: Database, home: Path, url: str, offered: Bodies, offered_per_s:
         threading.Thread(target=_hear, args=(db, told, over), daemon=True),
         threading.Thread(target=spending.watch, args=(over,), daemon=True),
     ]
+    # The sender is a process of its own: what watches here takes no time from it.
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    sender = fork.Process(target=_sending, args=(there, url, key, offered, offered_per_s), daemon=True)
+    sender.start()
+    there.close()
     for watch in watches:
         watch.start()
-    begun, own = time.monotonic(), time.process_time()
-    sent = _send(url, key, offered, offered_per_s)
+    begun = time.monotonic()
+    here.send("go")
+    try:
+        sent, own = here.recv()
+    except EOFError:
+        raise RuntimeError("the sender died; what it said stands above") from None
     answered = time.monotonic()
-    own = time.process_time() - own
+    sender.join()
     _caught_up(db)
     caught_up = time.monotonic()
     over.set()
@@ -121,6 +134,14 @@ def _sender(db: Database) -> str:
         return keys.issue(conn, number).key
 
 
+def _sending(out: Connection, url: str, key: str, offered: Bodies, offered_per_s: float) -> None:
+    """In the sender's own process: once it is told to, all bodies; then what became of them, and its CPU seconds."""
+    out.recv()
+    own = time.process_time()
+    sent = _send(url, key, offered, offered_per_s)
+    out.send((sent, time.process_time() - own))
+
+
 def _send(url: str, key: str, offered: Bodies, offered_per_s: float) -> _Sent:
     """All bodies at their time; returns when each has been answered."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": ARROW}
@@ -128,7 +149,7 @@ def _send(url: str, key: str, offered: Bodies, offered_per_s: float) -> _Sent:
     mine = threading.local()
     rows = np.cumsum([0, *(b.rows for b in offered.listed[:-1])])
     first = time.monotonic() + 0.05
-    sent = _Sent([first + float(before) / offered_per_s for before in rows])
+    sent = _Sent([first + float(before) / offered_per_s for before in rows], [0.0] * len(rows))
 
     def post(number: int) -> None:
         if not hasattr(mine, "connection"):
@@ -145,7 +166,7 @@ def _send(url: str, key: str, offered: Bodies, offered_per_s: float) -> _Sent:
             time.sleep(float(answer.headers.get("Retry-After", "1")))
         if answer.status != 200:
             raise RuntimeError(f"HTTP {answer.status}: {said[:300].decode(errors='replace')}")
-        sent.waits.append(time.monotonic() - sent.due[number])
+        sent.waits[number] = time.monotonic() - sent.due[number]
         sent.taken.append(int(json.loads(said)["accepted"]))
 
     with ThreadPoolExecutor(_CONNECTIONS) as posting:

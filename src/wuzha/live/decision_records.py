@@ -46,6 +46,30 @@ SELECT s.source_id, a.key, decode(a.asked, 'hex'), a.at, a.n, a.action, a.ends_a
 ON CONFLICT (source_id, key) DO NOTHING
 RETURNING place - 1, decision_id, source_id, pack_id
 """
+#: The same for a group of single transfers all of which can stand, in one statement with their packs: where one cannot
+#: it fails, by a division by zero, and nothing of it stands.
+_TOGETHER = """
+WITH p AS MATERIALIZED (SELECT nextval('wuzha.decision_packs_pack_id_seq') AS pack_id),
+     held AS MATERIALIZED (SELECT coalesce(array_agg(partition || ':' || epoch), '{}') AS owners FROM wuzha.partitions),
+     fresh AS (
+INSERT INTO wuzha.decisions (source_id, key, asked, at, n, action, ends_at, missing, rules, policy, position, pack_id,
+                             place)
+SELECT s.source_id, a.key, decode(a.asked, 'hex'), a.at, 1, a.action, a.ends_at, string_to_array(a.missing, ','),
+       a.rules, a.policy, a.position, p.pack_id, a.place
+  FROM p, held, json_to_recordset(%s::json)
+       AS a (key_id bigint, key text, asked text, at timestamptz, action text, ends_at timestamptz, missing text,
+             rules text, policy text, position bigint, owners text, place int)
+  JOIN wuzha.api_keys k ON k.key_id = a.key_id AND k.revoked_at IS NULL
+  JOIN wuzha.sources s ON s.source_id = k.source_id AND s.active AND s.role = 'bank'
+   AND (s.basis_until IS NULL OR s.basis_until > a.at)
+ WHERE string_to_array(a.owners, ',') <@ held.owners
+ON CONFLICT (source_id, key) DO NOTHING
+RETURNING place, decision_id),
+     kept AS (
+INSERT INTO wuzha.decision_packs (pack_id, source_id, content)
+SELECT p.pack_id, c.source_id, c.content FROM p, unnest(%s::bigint[], %s::bytea[]) AS c (source_id, content))
+SELECT 1 / (count(*) = %s)::int, string_agg(decision_id::text, ',' ORDER BY place) FROM fresh
+"""
 _KEEP = "INSERT INTO wuzha.decision_packs (pack_id, source_id, content) VALUES (%s, %s, %s)"
 _STANDING = """
 SELECT d.decision_id, d.source_id, d.key, d.asked, d.place, p.content, d.record, d.rows FROM wuzha.decisions d
@@ -64,6 +88,23 @@ ONE = """
 SELECT d.key, d.place, p.content, d.record, d.rows FROM wuzha.decisions d
   LEFT JOIN wuzha.decision_packs p ON p.pack_id = d.pack_id AND p.source_id = d.source_id WHERE d.decision_id = %s
 """
+
+
+class _Row(msgspec.Struct):
+    """A record as `_TOGETHER` reads it."""
+
+    key_id: int
+    key: str
+    asked: str
+    at: str
+    action: str
+    ends_at: str | None
+    missing: str
+    rules: str | None
+    policy: str
+    position: int | None
+    owners: str
+    place: int
 
 
 def _columns(records: Sequence[Record]) -> list[Any]:
@@ -216,6 +257,12 @@ class Recorder:
             )
             self._kept.add(digest)
             self._books.pop(digest)
+        numbers = self._together(conn, group)
+        if numbers is not None:
+            self._deliver(
+                [(whom, Standing(decision_id=n, repeated=False)) for (_, whom), n in zip(group, numbers, strict=True)]
+            )
+            return
         with conn.transaction():
             new = {}
             packs: dict[tuple[int, int], dict[int, Kept]] = {}
@@ -233,6 +280,29 @@ class Recorder:
         if len(new) < len(group):
             told += self._why(conn, [one for place, one in enumerate(group) if place not in new])
         self._deliver(told)
+
+    def _together(self, conn: psycopg.Connection[Any], group: Sequence[tuple[Record, Any]]) -> list[int] | None:
+        """The numbers under which all of them stand now; None: not all can, and none does."""
+        rows: list[_Row] = []
+        packs: dict[int, dict[int, Kept]] = {}
+        for place, (r, _) in enumerate(group, start=1):
+            if r.rows is not None:
+                return None
+            packs.setdefault(r.source_id, {})[place] = r.record, r.figures
+            owners = ",".join([f"{p}:{e}" for p, e in r.owners])
+            rows.append(
+                _Row(r.key_id, r.key, r.asked.hex(), r.at, r.action, r.ends_at, ",".join(r.missing), r.rules, r.policy,
+                     r.position, owners, place)
+            )  # fmt: skip
+        contents = [decision_packs.packed(kept) for kept in packs.values()]
+        try:
+            said = conn.execute(
+                _TOGETHER, [_JSON.encode(rows).decode(), list(packs), contents, len(group)], prepare=True
+            ).fetchone()
+        except psycopg.errors.DivisionByZero:
+            return None
+        assert said is not None
+        return [int(n) for n in said[1].split(",")]
 
     def _why(self, conn: psycopg.Connection[Any], left: Sequence[tuple[Record, Any]]) -> list[Became]:
         """What was not written: it stands already, its key works no more, or its answer was stale."""
