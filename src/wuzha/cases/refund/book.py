@@ -16,7 +16,7 @@ from wuzha.command.public import Actor, Refused, require
 
 from . import planning, standing
 
-PAGE = 200
+PAGE = 60
 _SELECT = """
 SELECT r.*, k.case_no, k.state AS case_state, k.unit_id, k.scam_type, n.name AS unit_name, n.code AS unit_code,
        n.kind AS unit_kind, s.value AS account, a.bank, h.name AS holder, o.name AS opener
