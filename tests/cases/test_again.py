@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
+from pathlib import Path
 
 from tests.desks import Centre
 from tests.money import FIRST, Chase
@@ -192,3 +198,38 @@ def test_where_another_case_holds_the_account_a_freeze_is_drafted_to_wait_there(
     chase.seal(sun)
     chase.answer(chase.order("stop", FIRST), failed="stopped_before")
     assert [(o["kind"], o["amount_fen"]) for o in chase.orders("drafted")] == [("freeze", 5_000_000)]
+
+
+def test_the_process_follows_what_is_due_until_it_is_told_to_end(chase: Chase, home: Path) -> None:
+    """`wuzha.cases.rounds` as the server starts it, on a database of its own."""
+    chase.report()
+    house = chase.house
+    look = house.db.connect("super")
+    look.execute("UPDATE wuzha.cases SET pursue_at = '2026-01-01'")
+    words = home / "passwords.json"
+    words.write_text(json.dumps(dict(house.db.passwords)))
+    words.chmod(0o600)
+    place = " ".join(f"{k}={v}" for k, v in house.db.params.items() if k in ("host", "port", "dbname"))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "wuzha.cases.rounds"],
+        env={**os.environ, "WUZHA_DSN": place, "WUZHA_PASSWORDS": str(words), "WUZHA_HOME": str(home)},
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        while look.execute("SELECT pursue_at IS NULL FROM wuzha.cases").fetchone() != (True,):
+            assert child.poll() is None and time.monotonic() < until
+            time.sleep(0.2)
+        child.terminate()
+        assert child.wait(20) == 0
+    finally:
+        child.kill()
+
+
+def test_a_release_of_what_ended_meanwhile_is_taken_off_the_list(chase: Chase, sun: Actor) -> None:
+    stopped(chase, sun)
+    with chase.house.scope(chase.officer, now=chase.now) as conn:
+        command.move(conn, chase.officer, chase.case_id, to="withdrawn", words="经济纠纷", key=chase.key(),
+                     now=chase.now)  # fmt: skip
+    assert len(chase.orders("drafted", kind="release")) == 1
+    chase.round(49 * HOURS)
+    assert chase.orders("drafted", kind="release") == []

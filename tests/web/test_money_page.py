@@ -13,6 +13,8 @@ from tests.money import FIRST, VICTIM, Chase
 
 from wuzha.command.public import Actor
 from wuzha.events import clock
+from wuzha.orders import recall, resolution
+from wuzha.orders.answering import Answer
 
 SECOND = "6217001234560002"
 
@@ -174,3 +176,49 @@ def test_a_partner_unit_looks_at_a_shared_case_and_is_offered_nothing_to_do(
     end = re.search(rf'action="({case}/grants/\d+/end)"', own.get(case).text)
     assert end is not None and own.post(end[1]).status_code == 303
     assert partner.get(case).status_code == 404
+
+
+def test_a_bank_without_an_interface_is_asked_and_answers_by_iso_20022_files(
+    chase: Chase, sun: Actor, officer: Callable[..., Any]
+) -> None:
+    chase.report()
+    chase.seal(sun)
+    order = chase.order("stop", FIRST)
+    path, her = f"/orders/{order['order_id']}", officer("wang")
+    assert her.post(f"{path}/camt056.xml").status_code == 409  # nobody has said what for
+    her.post(f"/cases/{chase.case_id}/reveal", {"purpose": "order", "back": path})
+    asked = recall.read(her.post(f"{path}/camt056.xml").content)
+    assert asked.account == FIRST
+
+    def lay(data: bytes) -> Any:
+        form = {"csrf": her.csrf, "click": "click-camt-1"}
+        return her.client.post(f"{path}/camt029", data=form, files={"file": ("answer.xml", data, "text/xml")})
+
+    wrong = lay(b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>")
+    assert wrong.status_code == 409 and "不合 ISO 20022" in wrong.text
+    said = resolution.xml(
+        message_id="BK1", case_id=asked.case_id, recall_id=asked.message_id, bank="示例银行", unit="示例区反诈中心",
+        answer=Answer(executed_at=clock.now(), done_fen=4_000_000), at=clock.now(), partial=True,
+    )  # fmt: skip
+    assert [lay(said).status_code for _ in range(2)] == [303, 303]
+    assert "4.00万元" in her.get("/orders?state=all").text and "已止付" in her.get(path).text
+
+
+def test_a_freeze_waits_its_turn_and_what_is_unrelated_is_let_go_by_hand(
+    house: Centre, chase: Chase, sun: Actor, officer: Callable[..., Any]
+) -> None:
+    chase.report()
+    chase.filed()
+    freeze = chase.frozen(sun, FIRST)["order_id"]
+    chase.enter(freeze)
+    path, her = f"/orders/{freeze}", officer("wang")
+    assert her.post(f"{path}/queued", {"words": " ", "at": ""}).status_code == 409
+    assert her.post(f"{path}/queued", {"words": "乙市公安局", "at": "", "amount": "30000"}).status_code == 303
+    assert "乙市公安局" in her.get("/orders?state=queued").text and "轮候冻结" in her.get(path).text
+    assert her.post(f"{path}/done", {"amount": "30000"}).status_code == 303  # its bank says that its turn has come
+    assert "银行确认" in her.get(path).text
+    assert her.post(f"{path}/unrelated", {"words": "", "amount": ""}).status_code == 409
+    assert her.post(f"{path}/unrelated", {"words": "货款", "amount": "99999"}).status_code == 409
+    assert her.post(f"{path}/unrelated", {"words": "货款", "amount": "10000"}).status_code == 303
+    assert "查明无关" in her.get("/orders?state=release").text
+    assert [(o["kind"], o["amount_fen"]) for o in chase.orders("drafted", kind="release")] == [("release", 1_000_000)]

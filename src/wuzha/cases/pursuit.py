@@ -95,7 +95,11 @@ def pursue(conn: psycopg.Connection[Any], case: dict[str, Any], *, now: datetime
                 continue  # an officer has dropped it, and nothing is new since
             wanted.add((node.account_id, kind))
             _draft(conn, actor, case, drafts, node, kind, amount, now, count)
+    standing = {o["order_id"] for o in every if orders.in_force(o, now) or o["state"] == "queued"}
     for (account_id, kind), order in drafts.items():
+        over = kind == "release" and order["drafted_by"] is None and order["of_order"] not in standing
+        if over and orders.withdraw(conn, actor, order["order_id"], why="ended", now=now):
+            count("dropped")
         mine = order["drafted_by"] is None and kind != "release" and order["approved_at"] is None
         gone = mine and (account_id, kind) not in wanted
         if gone and orders.withdraw(conn, actor, order["order_id"], why="moved_on", now=now):
@@ -111,7 +115,7 @@ def pursue(conn: psycopg.Connection[Any], case: dict[str, Any], *, now: datetime
         orders.record(conn, actor, case, "pursued", at=now, detail=dict(sorted(changed.items())))
     conn.execute(
         "UPDATE wuzha.cases SET pursue_at = %s WHERE case_id = %s",
-        (None if case["state"] in OVER else next_look(known, every, now=now), case["case_id"]),
+        (next_look(known, every, now=now), case["case_id"]),
     )
     return known
 

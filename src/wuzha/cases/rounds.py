@@ -7,7 +7,8 @@ followed in a transaction of its own, and one that cannot be followed is put off
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -85,6 +86,8 @@ ROUNDS: dict[str, Round] = {
     "survival": fit_curves,
     "refund": tell_refunds,
 }
+#: Seconds between two rounds of what need not be looked at with every one.
+SELDOM = {"due": 60.0, "reconcile": 300.0, "survival": 600.0}
 #: Rounds that open their own transactions.
 PIECEMEAL = frozenset({"queue", "pursuit", "reconcile", "survival"})
 
@@ -93,15 +96,25 @@ def _as_machine(name: str, work: Round) -> rounds.Work:
     return lambda conn, root, now: work(conn, machine(root, name), now)
 
 
-def go_round(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> dict[str, int]:
+def go_round(
+    conn: psycopg.Connection[Any], *, now: datetime | None = None, names: Collection[str] = tuple(ROUNDS)
+) -> dict[str, int]:
     """Make every round once over each root of the unit tree; how many things each did. Role wuzha_web."""
-    works = {name: _as_machine(name, work) for name, work in ROUNDS.items()}
+    works = {name: _as_machine(name, work) for name, work in ROUNDS.items() if name in names}
     return rounds.once(conn, works, piecemeal=PIECEMEAL, now=now)
 
 
 def run() -> int:
     """Make the rounds until SIGTERM. Returns the exit code."""
-    return rounds.run("pursuit", _LOCK, go_round, every_s=EVERY_S)
+    last: dict[str, float] = {}
+
+    def make(conn: psycopg.Connection[Any]) -> None:
+        at = time.monotonic()
+        due = [name for name in ROUNDS if at - last.get(name, -float("inf")) >= SELDOM.get(name, 0.0)]
+        last.update(dict.fromkeys(due, at))
+        go_round(conn, names=due)
+
+    return rounds.run("pursuit", _LOCK, make, every_s=EVERY_S)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def due(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
             "  OR o.executed_at IS NOT NULL AND (o.kind = 'freeze' AND o.ends_at > %(now)s AND o.ends_at <= %(soon)s"
             "   OR o.kind = 'stop' AND o.ends_at <= %(now)s AND o.ends_at > %(lately)s))"
             " ORDER BY o.order_id LIMIT 2000",
-            {"root": actor.unit_id, "now": now, "soon": now + FREEZE_ENDS, "lately": now - timedelta(days=1)},
+            {"root": actor.unit_id, "now": now, "soon": now + FREEZE_ENDS, "lately": now - timedelta(days=3)},
         )
         .fetchall(),
         now,

@@ -11,15 +11,19 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.rows import dict_row
 
 from wuzha.command.public import Actor, Refused
+from wuzha.live.rounds import giving_way
 from wuzha.store import transaction
 
 from . import tells
 from .states import SELECT, stated
 from .step import Done, lock, record
 from .terms import end_of
+
+log = structlog.get_logger(__name__)
 
 #: Turns given in one round.
 _MOST = 200
@@ -76,7 +80,7 @@ def round(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
         ids = waiting(conn, actor.unit_id)
     given = 0
     for order_id in ids:
-        with transaction(conn, unit=actor.unit_id, user=None, now=now):
+        with giving_way(log, order=order_id), transaction(conn, unit=actor.unit_id, user=None, now=now):
             given += _turn(conn, actor, order_id, now)
     return given
 
