@@ -45,6 +45,7 @@ def test_when_a_stop_runs_out_the_second_is_drafted_by_itself_and_no_third(chase
     assert {o["kind"] for o in chase.orders("drafted")} == {"freeze", "query", "stop"}
     assert chase.round()["pursuit"] == 0  # the same moment changes nothing again
     second = chase.order("stop", FIRST)
+    assert second["entry_due"] is None  # the half hour is that of the report
     chase.seal(sun, second["order_id"])
     chase.answer(chase.order("stop", FIRST), done_fen=5_000_000)
     assert chase.order("stop", FIRST)["turn"] == 2
@@ -52,6 +53,9 @@ def test_when_a_stop_runs_out_the_second_is_drafted_by_itself_and_no_third(chase
     assert "stop" not in {o["kind"] for o in chase.orders("drafted")}  # the law allows two
     assert chase.order("freeze", FIRST)["state"] == "drafted"  # only a freeze goes on
     assert told(chase) == ["stop_ended", "stop_ended"]
+    assert FIRST not in str(
+        chase.house.db.connect("super").execute("SELECT detail, key FROM wuzha.order_tells").fetchall()
+    )
 
 
 def test_the_machine_seals_nothing_however_long_it_runs(chase: Chase, sun: Actor) -> None:
@@ -233,3 +237,12 @@ def test_a_release_of_what_ended_meanwhile_is_taken_off_the_list(chase: Chase, s
     assert len(chase.orders("drafted", kind="release")) == 1
     chase.round(49 * HOURS)
     assert chase.orders("drafted", kind="release") == []
+
+
+def test_a_first_level_stop_that_is_not_entered_in_time_is_told_once(chase: Chase, sun: Actor) -> None:
+    chase.report(reported_at=chase.now)
+    chase.round(timedelta(minutes=29))
+    assert told(chase) == []
+    for _ in range(2):
+        chase.round(timedelta(minutes=2))
+    assert told(chase) == ["entry_late"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.desks import Centre
-from tests.money import FIRST, Chase
+from tests.money import FIRST, VICTIM, Chase
 
 from wuzha.cases import flow, money
 from wuzha.command.public import Actor, Refused
@@ -136,3 +136,22 @@ def test_the_bar_always_sums(chase: Chase, sun: Actor) -> None:
         "held": 4_000_000, "frozen": 500_000, "returned": 100_000, "left": 400_000, "unknown": 0,
     }  # fmt: skip
     assert [(e["kind"], e["place"]) for e in shown.flow.exits] == [("cash", "广西南宁")]
+
+
+def test_a_payment_that_its_bank_dates_before_the_money_came_is_followed_by_the_balances(
+    chase: Chase, sun: Actor
+) -> None:
+    """Two banks' clocks are a minute apart: what came in is dated after what was paid out of it."""
+    chase.report()
+    chase.seal(sun)
+    chase.answer(chase.order("query", FIRST), [
+        chase.moved("6222000000000099", FIRST, 1_000, -60, payee_balance_fen=1_000),
+        chase.moved(VICTIM, FIRST, 5_000_000, 4, payee_balance_fen=5_001_000),
+        chase.moved(FIRST, SECOND, 3_000_000, 3, payer_balance_fen=2_001_000),
+    ])  # fmt: skip
+    assert chase.order("stop", SECOND)["amount_fen"] == 2_999_000  # what lay there before was paid out first
+    with chase.house.scope(sun, now=chase.now) as conn:
+        known = flow.follow(flow.read(conn, chase.case_id), until=chase.now)
+    into = next(r for r in known.ribbons if r.payee == FIRST)
+    assert into.order_by == "clocks" and into.at == chase.at + timedelta(minutes=4)  # told as its bank told it
+    assert known.totals["stolen_fen"] == 5_000_000

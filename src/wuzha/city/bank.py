@@ -162,7 +162,7 @@ class Bank:
         )
         part = not failed and said["held_fen"] < (order["amount_fen"] or 0)
         xml = resolution.xml(
-            message_id=f"BK{order['order']:08d}", case_id=asked.case_id, recall_id=asked.message_id, bank="示例银行",
+            message_id=f"BK{order['order']:08d}", case_id=asked.case_id, recall_id=asked.message_id, bank=asked.bank,
             unit=order["unit"] or "", answer=answer, at=executed, partial=part,
         )  # fmt: skip
         self._client.post("/v1/orders/camt.029", content=xml, headers={"Content-Type": "application/xml"})

@@ -62,7 +62,7 @@ class Money:
         self._banks = [
             Bank(
                 _ledger(touched, title), centre=centre, key=f"Bearer {issued[f'{name}-orders']}", now=now,
-                manner=Manner(latency_s=1.0 + 0.5 * i, repeats=i == 1, stumbles=int(i == 2)),
+                manner=Manner(latency_s=1.0 + 0.5 * i, repeats=i == 1, stumbles=int(i == 2), iso=i == 3),
             )
             for i, (name, title) in enumerate(zip(BANKS, BANK_NAMES, strict=True))
         ]  # fmt: skip

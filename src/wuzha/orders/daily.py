@@ -89,12 +89,15 @@ def days(conn: psycopg.Connection[Any], *, limit: int = 14) -> list[dict[str, An
 
 
 def due(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
-    """Tell of releases whose days are over, of stops that ended while money lay there, of freezes that end soon."""
+    """Tell of first-level stops that were not entered in time, of releases whose days are over, of stops that ended
+    while money lay there, of freezes that end soon."""
     rows = stated(
         conn.cursor(row_factory=dict_row)
         .execute(
             SELECT + " WHERE k.unit_id IN (SELECT descendant FROM wuzha.unit_closure WHERE ancestor = %(root)s)"
             " AND o.kind IN ('stop', 'freeze') AND o.released_at IS NULL AND (o.unrelated_at IS NOT NULL"
+            "  OR o.kind = 'stop' AND o.level = 1 AND o.entered_at IS NULL AND o.dropped_at IS NULL"
+            "   AND o.drafted_at > %(lately)s AND k.state NOT IN ('withdrawn', 'not_filed')"
             "  OR o.executed_at IS NOT NULL AND (o.kind = 'freeze' AND o.ends_at > %(now)s AND o.ends_at <= %(soon)s"
             "   OR o.kind = 'stop' AND o.ends_at <= %(now)s AND o.ends_at > %(lately)s))"
             " ORDER BY o.order_id LIMIT 2000",
@@ -112,6 +115,8 @@ def due(conn: psycopg.Connection[Any], actor: Actor, now: datetime) -> int:
             kind, of = "freeze_ends", o["ends_at"]
         elif o["kind"] == "stop" and o["state"] == "expired":
             kind, of = "stop_ended", o["ends_at"]
+        elif o["entered_at"] is None and o["entry_due"] is not None and o["entry_due"] <= now:
+            kind, of = "entry_late", o["entry_due"]
         if kind is not None:
             told += tells.tell(
                 conn, unit_id=o["unit_id"], kind=kind, key=f"{kind}:{o['order_id']}:{of.isoformat()}", at=now,

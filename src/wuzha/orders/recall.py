@@ -31,6 +31,7 @@ class Recall:
 
     message_id: str
     case_id: str
+    bank: str
     account: str
     holder: str
     transfer_fen: int | None
@@ -90,7 +91,7 @@ def read(data: bytes) -> Recall:
         raise Refused("camt_case")
     row = rows[0]
     return Recall(
-        message_id=message.text("Assgnmt/Id"), case_id=case,
+        message_id=message.text("Assgnmt/Id"), case_id=case, bank=message.text("Assgnmt/Assgne/Agt/FinInstnId/Nm"),
         account=message.text("OrgnlTxRef/CdtrAcct/Id/Othr/Id", row),
         holder=message.text("OrgnlTxRef/Cdtr/Pty/Nm", row),
         transfer_fen=camt.fen(message.find("OrgnlIntrBkSttlmAmt", row)),

@@ -29,7 +29,10 @@ SELECT = """
 SELECT o.*, s.value AS account, h.name AS holder, k.case_no, k.unit_id, k.opened_at, k.state AS case_state,
        n.name AS unit_name, n.code AS unit_code, d.name AS drafter, p.name AS approver, e.name AS sealer,
        w.unrelated_at AS found_at, m.title AS member, ca.kind AS account_kind, ca.role AS account_role,
-       (SELECT min(r.reported_at) FROM wuzha.case_reports r WHERE r.case_id = o.case_id) AS reported_at
+       (SELECT max(r.reported_at) FROM wuzha.case_reports r JOIN wuzha.case_losses l USING (report_id)
+         WHERE r.case_id = o.case_id AND l.payee_id = o.account_id AND r.taken_at <= o.drafted_at
+           AND NOT EXISTS (SELECT 1 FROM wuzha.orders p WHERE p.case_id = o.case_id AND p.account_id = o.account_id
+                              AND p.kind = 'stop' AND p.executed_at < o.drafted_at)) AS reported_at
   FROM wuzha.orders o
   JOIN wuzha.cases k USING (case_id)
   JOIN wuzha.subjects s ON s.subject_id = o.account_id
@@ -88,8 +91,8 @@ def release_due(order: dict[str, Any], now: datetime) -> datetime | None:
 
 
 def entry_due(order: dict[str, Any]) -> datetime | None:
-    """Until when an order must have been entered: a first-level account's stop so long after the report, a release so
-    long after somebody found that it is due; None for what has no such duty."""
+    """Until when an order must have been entered: a first-level account's first stop so long after the report that
+    named it, a release so long after somebody found that it is due; None for what has no such duty."""
     if order["kind"] == "release":
         found: datetime = order["found_at"] or order["drafted_at"]
         return found + timedelta(days=law_of(order["law_from"]).release_unrelated_days)

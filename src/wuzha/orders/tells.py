@@ -17,7 +17,7 @@ from wuzha.command.public import Actor, Refused, require
 from wuzha.events import clock
 
 #: What is told; words: ``order_tell.<kind>``.
-KINDS = ("stop_ended", "release_overdue", "freeze_ends", "queue_in_force", "reconciled", "not_compared")
+KINDS = ("entry_late", "stop_ended", "release_overdue", "freeze_ends", "queue_in_force", "reconciled", "not_compared")
 PAGE = 50
 
 

@@ -15,7 +15,7 @@ from wuzha.cases.reports import Loss, Report, Taken
 from wuzha.command.public import Refused, require
 from wuzha.events import clock, money
 from wuzha.events.scam_types import scam_types
-from wuzha.orders import drafting
+from wuzha.orders import drafting, tells
 from wuzha.orders.drafting import Draft
 
 from .context import Context, attempt, posted, signed_in
@@ -44,7 +44,8 @@ def show(after: str = "", ctx: Context = Depends(signed_in)) -> Response:
     """The newest first."""
     with ctx.db() as conn:
         rows = listing.rows(conn, ctx.actor, after=number(after))
-    return ctx.page("cases.html", rows=rows[: listing.PAGE], more=len(rows) > listing.PAGE, after=after)
+        told = tells.count(conn)
+    return ctx.page("cases.html", rows=rows[: listing.PAGE], more=len(rows) > listing.PAGE, after=after, told=told)
 
 
 #: Transfers on the form at most; more come by a file or the interface.
