@@ -241,7 +241,7 @@ def test_more_rows_than_a_sheet_has_are_refused_and_nothing_is_left(
 
     monkeypatch.setattr(report, "_SHEET_ROWS", 2)
     done = CliRunner().invoke(load(), ["trace", str(transfers), *THEFT, "--out", str(tmp_path / "out" / "t.xlsx")])
-    assert done.exit_code == 1 and "do not fit into a sheet" in done.stderr
+    assert done.exit_code == 1 and "do not fit into a sheet" in str(done.exception)
     assert not list((tmp_path / "out").iterdir())
 
 
