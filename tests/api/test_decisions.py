@@ -16,10 +16,13 @@ from tests.eventlog import block
 from tests.eventlog import city as small_log
 
 from wuzha import detect
+from wuzha.api import bank_door, decisions
+from wuzha.api.doors import Doors
 from wuzha.detect.decide import Decider, Transfer, pending
 from wuzha.events import clock
 from wuzha.live import lease
 from wuzha.live.deciding import Deciding
+from wuzha.live.settings import Settings
 from wuzha.store import Connection, Database, keys, sources
 
 PAYER, PAYEE = "6222000000000001", "6222000000000002"
@@ -233,3 +236,62 @@ def test_records_are_never_changed_and_seen_by_their_source_alone(
             conn.execute("DELETE FROM wuzha.decisions")
     with db.connect("engine") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute("SELECT * FROM wuzha.decisions")
+
+
+def test_the_banks_own_door_answers_as_the_other_does_and_nothing_else(
+    client: TestClient, db: Database, tmp_path: Path, bank: str, owner: Deciding
+) -> None:
+    shared = Doors(db=db, settings=Settings(home=tmp_path, role="centre"), process="bank door").open(taking=False)
+    try:
+        own = TestClient(bank_door.compose(shared), client=("127.0.0.1", 5000))
+        first = ask(own, bank, "t-1").json()
+        assert first["missing"] == [] and not first.pop("repeated")
+        again = ask(client, bank, "t-1").json()
+        assert again.pop("repeated") and again == first, "a key stands for one question at both doors"
+        why = [c.get(f"/v1/decisions/{first['id']}", headers={"Authorization": bank}).json() for c in (own, client)]
+        assert why[0] == why[1] and why[0]["sides"]["payer"]["figures"]
+        for address in ("/v1/events/transfers", "/v1/alerts", "/v1/openapi.json", "/desk"):
+            assert own.post(address, headers={"Authorization": bank}).status_code == 404
+        assert own.get("/v1/ready").status_code == 200
+        assert 'wuzha_memory_bytes{process="bank door"}' in own.get("/metrics").text
+    finally:
+        shared.close()
+
+
+def test_beyond_what_can_be_in_work_a_bank_is_told_to_come_again(
+    client: TestClient, bank: str, owner: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(decisions, "_MOST_OPEN", 0)
+        said = ask(client, bank, "t-1")
+    assert said.status_code == 429 and said.headers["retry-after"] == "1" and said.json()["type"] == "urn:wuzha:busy"
+    assert not ask(client, bank, "t-1").json()["repeated"], "nothing was decided then"
+
+
+def test_what_cannot_stand_keeps_nothing_else_of_its_group_from_standing(
+    db: Database, client: TestClient, bank: str, owner: Deciding, sender: Callable[..., str]
+) -> None:
+    """One group of three: a key that stands already, one that is used twice, a new one of another bank."""
+    other = sender("bank-b", role="bank", tables=["transfers"], basis="holder_own")
+    ask(client, bank, "old")
+    groups = client.app.state.decisions.recorder  # type: ignore[attr-defined]
+    taken = groups._take
+
+    def patient() -> Any:
+        group = more = taken()
+        while more and len(group) < 4:
+            more = taken()
+            group += more
+        return group
+
+    groups._take = patient
+    with ThreadPoolExecutor(4) as many:
+        asked = [(bank, "old"), (bank, "twice"), (bank, "twice"), (other, "new")]
+        # one more wakes the recorder, which waits in its own `_take` until then
+        ask(client, bank, "first")
+        told = [a.json() for a in many.map(lambda w: ask(client, *w), asked)]
+    assert [t["repeated"] for t in told[::3]] == [True, False]
+    assert sorted(t["repeated"] for t in told[1:3]) == [False, True] and told[1]["id"] == told[2]["id"]
+    for (key, name), t in zip(asked, told, strict=True):
+        why = client.get(f"/v1/decisions/{t['id']}", headers={"Authorization": key}).json()
+        assert why["key"] == name and why["sides"]["payer"]["figures"]

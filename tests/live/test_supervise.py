@@ -77,12 +77,35 @@ def test_a_child_dies_with_its_parent_even_when_that_is_killed(tmp_path: Path) -
     until(lambda: not psutil.pid_exists(child))
 
 
-def test_who_steps_back_leaves_the_processor_to_other_sessions_too() -> None:
-    code = (
-        "import os; os.setsid(); from wuzha.live.supervise import step_back; step_back();"
-        "path = '/proc/self/autogroup'; print(os.nice(0)); print(open(path).read() if os.path.exists(path) else '')"
+def _says(code: str) -> list[str]:
+    """What a process of its own session says."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import os\nfrom wuzha.live import supervise\n{code}"], start_new_session=True,
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+
+
+def test_what_steps_back_takes_its_session_along_only_where_it_leads_it() -> None:
+    share = "p = '/proc/self/autogroup'\nprint(open(p).read().split()[-1] if os.path.exists(p) else 'none')"
+    niceness, shared = _says(f"supervise.step_back()\nprint(os.nice(0))\n{share}")
+    assert niceness == "10" and shared in ("10", "none")
+    # a thread that steps back alone, and a process that leads no session
+    assert _says(f"supervise.step_back(session=False)\nprint(os.nice(0))\n{share}")[1] in ("0", "none")
+    copied = f"if os.fork() == 0:\n  supervise.step_back()\n  os._exit(0)\nos.wait()\nprint(os.nice(0))\n{share}"
+    assert _says(copied)[0] == "0" and _says(copied)[1] in ("0", "none")
+
+
+def test_short_turns_are_taken_by_the_threads_that_are_begun_after() -> None:
+    told = _says(
+        "import threading\n"
+        "print(supervise.short_turns())\n"
+        "def look():\n"
+        "  p = f'/proc/self/task/{threading.get_native_id()}/sched'\n"
+        "  lines = open(p).read().splitlines() if os.path.exists(p) else []\n"
+        "  print(*[l.split(':')[1].strip() for l in lines if l.startswith('se.slice')])\n"
+        "t = threading.Thread(target=look); t.start(); t.join()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    nice, _, group = done.stdout.partition("\n")
-    assert int(nice) == os.nice(0) + 10
-    assert not group.strip() or group.split()[-1] == "10"
+    newest = tuple(int(n) for n in os.uname().release.split(".")[:2]) >= (6, 12)
+    assert told[0] == str(os.uname().machine in ("x86_64", "aarch64"))
+    if newest and told[0] == "True" and told[1]:
+        assert told[1] == "300000"

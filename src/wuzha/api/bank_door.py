@@ -16,6 +16,7 @@ from wuzha.live import tracing
 from wuzha.live.listening import answer
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
+from wuzha.live.supervise import short_turns
 from wuzha.store import opened
 from wuzha.store.embedded import ServerError
 
@@ -23,8 +24,10 @@ from . import decisions, health, problems
 from .asgi import ASGI
 from .doors import Doors
 
-#: A request waits for so long at most while a thread beside works in Python.
-_SWITCH_S = 0.001
+#: The loop and the thread that commits take turns so often: a commit wants its turn several times.
+_SWITCH_S = 0.0002
+#: Objects made between two collections.
+_SELDOM = 20_000
 
 
 def compose(shared: Doors) -> ASGI:
@@ -40,13 +43,15 @@ def compose(shared: Doors) -> ASGI:
 def run(host: str, port: int) -> None:
     """Serve until SIGTERM."""
     configure("bank door")
+    short_turns()  # what it does for a request is short, and waited for
     stop_tracing = tracing.start("bank door")
     with opened(upgrade=False) as db:
         shared = Doors(db=db, settings=settings(), process="bank door").open(taking=False)
         try:
             app = compose(shared)
             gc.collect()
-            gc.freeze()  # what stands now stays: collecting looks at what requests leave only
+            gc.freeze()  # what stands now stays: collecting looks at what requests leave only, and seldom
+            gc.set_threshold(_SELDOM)
             sys.setswitchinterval(_SWITCH_S)
             answer(app, host, port)
         finally:

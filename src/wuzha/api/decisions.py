@@ -340,8 +340,10 @@ def _settle(told: Sequence[Became]) -> None:
 
 
 def before(app: FastAPI) -> ASGI:
-    """``app``, but decisions past its middleware and routes, which take longer than a decision."""
+    """``app``, but decisions past its middleware and routes, which take longer than a decision. What the first would
+    wait for is loaded here."""
     made: Decisions = app.state.decisions
+    made.policy.step((0,) * len(decision_policy.FACTS), 1)
 
     async def front(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX + "/"):
