@@ -95,6 +95,16 @@ def test_what_steps_back_takes_its_session_along_only_where_it_leads_it() -> Non
     assert _says(copied)[0] == "0" and _says(copied)[1] in ("0", "none")
 
 
+def test_a_child_that_is_put_behind_is_so_from_its_first_moment(tmp_path: Path) -> None:
+    supervisor, told = Supervisor(lambda _: None), tmp_path / "told"
+    look = "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[1]); n = p.with_name('new')"
+    look += "; n.write_text(str(os.nice(0))); n.rename(p); time.sleep(60)"
+    supervisor.start(Child("child", [sys.executable, "-c", look, str(told)], dict(os.environ), behind=True))
+    until(told.exists)
+    supervisor.stop()
+    assert told.read_text() == str(min(os.nice(0) + 10, 19))
+
+
 def test_short_turns_are_taken_by_the_threads_that_are_begun_after() -> None:
     told = _says(
         "import threading\n"

@@ -49,8 +49,9 @@ def run() -> int:
     try:
         with opened(upgrade=False) as db:
             indexing = Indexing(lambda: db.connect("engine"))
-            indexing.start()  # before this thread steps back: what it does is waited for
-            step_back(session=store_log.stream() is None)
+            indexing.start()
+            if store_log.stream() is not None:  # what indexing does is waited for: this thread alone steps back
+                step_back(session=False)
             rounds, steady = 0, Steady(told.home)
             while not stop.wait(_EVERY_S):
                 try:

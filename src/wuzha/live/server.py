@@ -45,6 +45,8 @@ _KEEPING = ("keeping", "wuzha.live.keeping", 30.0)
 _TRIALS = ("trials", "wuzha.live.trying", 8.0)
 #: What a server must have to be ready. All others start once it is, and take no time from these until then.
 _READY = ("engine", "doors", "bank door")
+#: What nobody waits for. (Where the log is a stream, keeping writes its index, which is waited for.)
+_BEHIND = ("keeping", "trials")
 #: What runs under each role, in the order in which it starts: (name, module, seconds to stop in). A role outside the
 #: police network has no engine and no desk: its own doors, and letters.
 PROCESSES: dict[str, tuple[tuple[str, str, float], ...]] = {
@@ -114,7 +116,8 @@ def serve(
                 if name in _NAMED and not environment.get(_NAMED[name]):
                     continue
                 place = (host, str(ports[name])) if name in ports else ()
-                child = Child(name, _python(module, *place), environment, stop_s=stop_s)
+                behind = name in _BEHIND and not (name == "keeping" and environment.get("WUZHA_LOG"))
+                child = Child(name, _python(module, *place), environment, stop_s=stop_s, behind=behind)
                 if name == "exchange" and settings.role == "centre" and not _has_zones(settings.home):
                     later.append(child)
                 elif name in _READY:

@@ -70,13 +70,15 @@ def short_turns() -> bool:
 @dataclass
 class Child:
     """One supervised process and how it has fared. ``stop_s`` is how long it may take to stop, ``death`` the signal
-    that the kernel sends it when the parent dies; 0: none, it looks after that itself."""
+    that the kernel sends it when the parent dies; 0: none, it looks after that itself. ``behind``: from its first
+    moment it gives way to all others, while it loads what it needs too."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     stop_s: float = 8.0
     death: int = signal.SIGKILL
+    behind: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -89,9 +91,11 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
 
-def _before_exec(parent: int, death: int) -> Callable[[], None]:
+def _before_exec(parent: int, death: int, behind: bool) -> Callable[[], None]:
     def prepare() -> None:
         die_with_parent(death)
+        if behind:
+            step_back()
         if os.getppid() != parent:  # it died between fork and the call above
             os._exit(1)
 
@@ -114,7 +118,7 @@ class Supervisor:
         # A session of its own: Ctrl-C in the terminal reaches the parent alone, which stops things in order.
         child.process = subprocess.Popen(
             list(child.command), env=dict(child.environment), stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
-            start_new_session=True, preexec_fn=_before_exec(os.getpid(), child.death),
+            start_new_session=True, preexec_fn=_before_exec(os.getpid(), child.death, child.behind),
         )  # fmt: skip
         child.started = time.monotonic()
 

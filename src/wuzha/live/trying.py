@@ -1,4 +1,4 @@
-"""The process of trials (`wuzha.live.trials`), at the lowest priority.
+"""The process of trials (`wuzha.live.trials`), which its parent puts behind all others.
 
 Kept true here: an engine is loaded only once somebody has put a rule in shadow, asked for a backtest or declared a
 feature, or another release has come; most deployments do none of this for days, and would else pay for it at each
@@ -21,7 +21,6 @@ from wuzha.store.embedded import ServerError
 from .lease import Connect
 from .logs import configure
 from .settings import settings
-from .supervise import step_back
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +56,6 @@ def _await_wanted(connect: Connect, stop: threading.Event) -> None:
 def run() -> int:
     """Work until SIGTERM. Returns the exit code."""
     configure("trials")
-    step_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
