@@ -16,6 +16,7 @@ Two identities that share a 64-bit hash would be taken for one: with 10⁸ event
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
@@ -38,8 +39,11 @@ NEW, DUPLICATE, DIFFERS = 0, 1, 2
 
 #: Rows held in memory before they are folded into runs (32 bytes each at half load).
 MEMORY_ROWS = 4_000_000
-#: Rows of a full run, which knows its times; smaller ones are merged by day.
-_RUN_ROWS = 1_000_000
+#: Rows of a full run, which knows its times; smaller ones are merged by day. Whoever commits beside it waits until the
+#: four megabytes of one are on the disk, so they are no more; fewer would make a day of too many runs to look through.
+_RUN_ROWS = 1 << 18
+#: Between two runs that are written beside the stream: what they weigh is then never waited for at once. Seconds.
+_APART_S = 0.1
 #: Rows that are folded beside the stream as soon as there are so many.
 FOLD_ROWS = 1_000_000
 #: Bytes of opened runs kept.
@@ -248,7 +252,7 @@ def fold(conn: psycopg.Connection[Any], until: int, *, holding: bool = False) ->
         if until <= row[0]:
             return 0
         whole = _unfolded(conn, row[0], until)
-        gone = _write_runs(conn, whole)
+        gone = _write_runs(conn, whole, apart_s=0.0 if holding else _APART_S)
         conn.execute(q("log.lock"))
         if gone:
             conn.execute(q("log.runs_delete"), {"runs": gone})
@@ -270,8 +274,9 @@ def _unfolded(conn: psycopg.Connection[Any], folded: int, until: int) -> Pairs:
     return np.concatenate(parts) if parts else np.empty(0, PAIR)
 
 
-def _write_runs(conn: psycopg.Connection[Any], whole: Pairs) -> list[int]:
-    """Puts these pairs and the day's runs that are not full yet into new runs; the runs that are to go with it."""
+def _write_runs(conn: psycopg.Connection[Any], whole: Pairs, *, apart_s: float) -> list[int]:
+    """Puts these pairs and the day's runs that are not full yet into new runs, ``apart_s`` apart; the runs that are to
+    go with it."""
     days = whole["ts"] // _DAY_US
     gone: list[int] = []
     for number in np.unique(days).tolist():
@@ -293,4 +298,5 @@ def _write_runs(conn: psycopg.Connection[Any], whole: Pairs) -> list[int]:
                     "pairs": run[np.lexsort((run["ts"], run["key"]))].tobytes(),
                 },
             )  # fmt: skip
+            time.sleep(apart_s)
     return gone
