@@ -96,7 +96,8 @@ _WORDS = {
     400: "The body cannot be read", 401: "No key, or one that is unknown or revoked", 403: "Not a bank's key",
     404: "No such decision of this source", 405: "Not this method",
     409: "The key stands for another question", 413: "The body is too large",
-    415: "The body's type is none that is read", 422: "The question is wrong", 429: "Too many at once: after Retry-After ask again with the same key",
+    415: "The body's type is none that is read", 422: "The question is wrong",
+    429: "Too many at once: after Retry-After ask again with the same key",
     503: "The database does not answer, or nobody owns the state",
 }  # fmt: skip
 
