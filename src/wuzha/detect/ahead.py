@@ -44,7 +44,9 @@ def ask(E, S, i, end, group):
     """What the events after ``i`` will touch. ``group``: by table, that of `windows.first_contact`; 0 none."""
     j = i + FAR
     if j < end:
-        fetch(S.seen, np.int64(place_of(S.seen, E.identity[j])), 0)
+        at = np.int64(place_of(S.seen, E.identity[j]))
+        fetch(S.seen, at, 0)
+        fetch(S.seen, at, _LINE)
         for c in range(3):
             if E.ids[j, c] >= 0:
                 fetch(S.subjects, E.ids[j, c], 0)
@@ -57,7 +59,9 @@ def ask(E, S, i, end, group):
         g = group[E.table[j]]
         if g > 0 and E.ids[j, 0] >= 0 and E.ids[j, 1] >= 0:
             a, b = S.subjects[E.ids[j, 0]].key, S.subjects[E.ids[j, 1]].key
-            fetch(S.pairs, np.int64(place_of(S.pairs, pair_key(a, b, g))), 0)
+            at = np.int64(place_of(S.pairs, pair_key(a, b, g)))
+            fetch(S.pairs, at, 0)
+            fetch(S.pairs, at, _LINE)
             if E.table[j] == T_CALLS or E.table[j] == T_TRANSFERS:
                 natural = combined(a, b)
                 if E.table[j] == T_TRANSFERS:
@@ -72,8 +76,11 @@ def ask(E, S, i, end, group):
         for c in range(2):
             if E.ids[j, c] >= 0:
                 m = S.subjects[E.ids[j, c]].owner
-                if m >= 0 and S.members[m].people >= 0:
-                    _person(S, np.int64(S.members[m].person), np.int64(S.members[m].people))
+                if m >= 0:
+                    if S.members[m].next_of_subject >= 0:
+                        fetch(S.members, S.members[m].next_of_subject, 0)
+                    if S.members[m].people >= 0:
+                        _person(S, np.int64(S.members[m].person), np.int64(S.members[m].people))
 
 
 @entered

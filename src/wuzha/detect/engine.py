@@ -25,7 +25,7 @@ from .owners import provisional_of
 from .rulebook import RuleBook, shipped
 from .tables import tables
 from .tallies import recount
-from .windows import MEMORY_DAYS, day, find, intern, refill, refill_since
+from .windows import MEMORY_DAYS, day, find, intern, lasting, spread_out, spread_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
 LAYOUT = 5
@@ -128,16 +128,20 @@ class Engine:
     def _rehashed(state: State, name: str, room: int, since: int | None = None) -> State:
         table = getattr(state, name)
         counter = TABLES_OF[name][1]
-        want = (int(state.n[counter]) + room) * 3 // 2 + 1
-        if want <= table.shape[0]:
+        was = table.shape[0]
+        if (int(state.n[counter]) + room) * 3 // 2 < was:
             return state
-        size = max(want, table.shape[0] * 3 // 2)
-        bigger = np.zeros(size, table.dtype)
+        stay = int(state.n[counter]) if since is None else int(lasting(table, since))
+        want = (stay + room) * 3 // 2 + 1
+        # where most may be forgotten there is room enough without more places
+        size = was if want <= was * 3 // 4 else max(want, was * 3 // 2)
+        table = layout.longer(table, was, size)
+        zero = np.zeros(1, table.dtype)
         if since is None:
-            refill(table, bigger)
+            spread_out(table, was, zero)
         else:
-            state.n[counter] = refill_since(table, bigger, since)
-        return state._replace(**{name: bigger})
+            state.n[counter] = spread_since(table, was, zero, since)
+        return state._replace(**{name: table})
 
     def _make_room(self) -> None:
         state = self._state

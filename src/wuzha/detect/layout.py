@@ -268,7 +268,7 @@ def filled(records: Array, size: int) -> Array:
 def fresh() -> State:
     """An empty state."""
     arrays: dict[str, Array] = {name: room(1024, dtype) for name, (dtype, _) in (_ARENAS | _MADE_AGAIN).items()}
-    arrays |= {name: np.zeros(4096, dtype) for name, (dtype, _) in TABLES_OF.items()}
+    arrays |= {name: room(4096, dtype) for name, (dtype, _) in TABLES_OF.items()}
     arrays["added"] = np.zeros(N_ADDED, ADDED)
     arrays["free_cells"] = np.full(N_CLASSES, -1, np.int32)
     arrays["free_contacts"] = np.full(N_CLASSES, -1, np.int32)

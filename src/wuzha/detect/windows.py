@@ -31,8 +31,8 @@ def day(ts):
 
 @inlined
 def place_of(table, key):
-    """Where the search for ``key`` begins: entries stand in the order of their mixed keys, so a table grows in one
-    pass from front to back."""
+    """Where the search for ``key`` begins: entries stand in the order of their mixed keys, so a table grows where it
+    stands, in one pass from back to front."""
     return ((key * _MIX >> _32) * np.uint64(table.shape[0])) >> _32
 
 
@@ -52,33 +52,68 @@ def find(table, key):
     return np.int64(i)
 
 
-@entered
-def refill(old, new):
-    """Every entry of ``old`` into the larger, empty ``new``; returns how many."""
-    n = 0
-    for j in range(old.shape[0]):
-        if old[j].key == np.uint64(0):
+@inlined
+def _spread(table, was, zero):
+    """Every entry of the first ``was`` places to where it belongs among all places of ``table``; returns how many.
+
+    From back to front, so that an entry goes behind all that still wait. Who would not is put aside and comes last:
+    then no hole opens any more between where a search begins and what it looks for.
+    """
+    n, aside = 0, 0
+    size = table.shape[0]
+    kept = np.empty(1024, table.dtype)
+    for j in range(was - 1, -1, -1):
+        key = table[j].key
+        if key == np.uint64(0):
             continue
-        i = place_of(new, old[j].key)
-        while new[i].key != np.uint64(0):
-            i = after(new, i)
-        new[i] = old[j]
         n += 1
+        i = np.int64(place_of(table, key))
+        if i == j:
+            continue
+        if i > j:
+            while i < size and table[i].key != np.uint64(0):
+                i += 1
+        if i > j and i < size:
+            table[i] = table[j]
+        else:
+            if aside == kept.shape[0]:
+                more = np.empty(2 * aside, table.dtype)
+                more[:aside] = kept
+                kept = more
+            kept[aside] = table[j]
+            aside += 1
+        table[j] = zero[0]
+    for k in range(aside):
+        # of ``halves`` several may have one key
+        free = place_of(table, kept[k].key)
+        while table[free].key != np.uint64(0):
+            free = after(table, free)
+        table[free] = kept[k]
     return n
 
 
 @entered
-def refill_since(old, new, since):
-    """As `refill`, without entries that are done with or came before the day ``since``."""
+def spread_out(table, was, zero):
+    """A table that had ``was`` places has more now, behind them, all empty: its entries go to where they belong."""
+    return _spread(table, was, zero)
+
+
+@entered
+def spread_since(table, was, zero, since):
+    """As `spread_out`, without entries that are done with or came before the day ``since``."""
+    for j in range(was):
+        if table[j].key != np.uint64(0) and (table[j].came < since or table[j].done != 0):
+            table[j] = zero[0]
+    return _spread(table, was, zero)
+
+
+@entered
+def lasting(table, since):
+    """How many entries `spread_since` would leave."""
     n = 0
-    for j in range(old.shape[0]):
-        if old[j].key == np.uint64(0) or old[j].came < since or old[j].done != 0:
-            continue
-        i = place_of(new, old[j].key)
-        while new[i].key != np.uint64(0):
-            i = after(new, i)
-        new[i] = old[j]
-        n += 1
+    for j in range(table.shape[0]):
+        if table[j].key != np.uint64(0) and table[j].came >= since and table[j].done == 0:
+            n += 1
     return n
 
 
