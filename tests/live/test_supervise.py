@@ -103,19 +103,3 @@ def test_a_child_that_is_put_behind_is_so_from_its_first_moment(tmp_path: Path) 
     until(told.exists)
     supervisor.stop()
     assert told.read_text() == str(min(os.nice(0) + 10, 19))
-
-
-def test_short_turns_are_taken_by_the_threads_that_are_begun_after() -> None:
-    told = _says(
-        "import threading\n"
-        "print(supervise.short_turns())\n"
-        "def look():\n"
-        "  p = f'/proc/self/task/{threading.get_native_id()}/sched'\n"
-        "  lines = open(p).read().splitlines() if os.path.exists(p) else []\n"
-        "  print(*[l.split(':')[1].strip() for l in lines if l.startswith('se.slice')])\n"
-        "t = threading.Thread(target=look); t.start(); t.join()"
-    )
-    newest = tuple(int(n) for n in os.uname().release.split(".")[:2]) >= (6, 12)
-    assert told[0] == str(os.uname().machine in ("x86_64", "aarch64"))
-    if newest and told[0] == "True" and told[1]:
-        assert told[1] == "300000"

@@ -16,7 +16,6 @@ from wuzha.live import tracing
 from wuzha.live.listening import answer
 from wuzha.live.logs import configure
 from wuzha.live.settings import settings
-from wuzha.live.supervise import short_turns
 from wuzha.store import opened
 from wuzha.store.embedded import ServerError
 
@@ -43,7 +42,6 @@ def compose(shared: Doors) -> ASGI:
 def run(host: str, port: int) -> None:
     """Serve until SIGTERM."""
     configure("bank door")
-    short_turns()  # what it does for a request is short, and waited for
     stop_tracing = tracing.start("bank door")
     with opened(upgrade=False) as db:
         shared = Doors(db=db, settings=settings(), process="bank door").open(taking=False)

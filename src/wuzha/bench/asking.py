@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from wuzha.live.supervise import short_turns
-
 #: Connections: enough that a question is never late for want of one. One question at a time on each.
 _CONNECTIONS = 256
 #: Between two looks at what is due and what has come; a wait is told longer by so much at most.
@@ -77,7 +75,6 @@ def ask(host: str, port: int, requests: Sequence[bytes], rate: float, *, connect
 
 def _apart(out: Connection, host: str, port: int, requests: Sequence[bytes], rate: float, connections: int) -> None:
     gc.disable()
-    short_turns()  # an answer that has come is not to wait until the asker has the processor
     try:
         out.send(_ask(host, port, requests, rate, connections))
     except (OSError, RuntimeError) as error:

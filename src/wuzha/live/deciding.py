@@ -30,7 +30,6 @@ from . import results
 from .asking import address
 from .decision_sides import Book, eventful, of_rows, packed, persons_of, sides_of
 from .decision_words import KNOWN, Answers, Asks, Many, ManyAnswered
-from .supervise import short_turns
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +162,6 @@ class Deciding(threading.Thread):
 
     def run(self) -> None:
         """Read what is asked, judge it together, answer."""
-        short_turns()
         crowded = False
         begun = 0.0
         try:

@@ -21,9 +21,6 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 #: Opened once: a forked process must not wait for the loader's lock.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-#: Numbers of the call that gives a thread the length of its turns, which Python does not know.
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
-_TURN_NS = 300_000
 #: Niceness of what nobody waits for: a tenth of what others get, where all want the processor.
 _BEHIND = 10
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -45,26 +42,6 @@ def step_back(*, session: bool = True) -> None:
     if session and os.getsid(0) == os.getpid():
         with suppress(OSError):  # a kernel that does not share out so
             Path("/proc/self/autogroup").write_text(str(_BEHIND))
-
-
-class _Scheduling(ctypes.Structure):
-    """The kernel's ``struct sched_attr``."""
-
-    _fields_ = (
-        ("size", ctypes.c_uint32), ("policy", ctypes.c_uint32), ("flags", ctypes.c_uint64), ("nice", ctypes.c_int32),
-        ("priority", ctypes.c_uint32), ("runtime", ctypes.c_uint64), ("deadline", ctypes.c_uint64),
-        ("period", ctypes.c_uint64),
-    )  # fmt: skip
-
-
-def short_turns() -> bool:
-    """From now on this thread, and those that it begins, takes the processor for short turns and so gets it sooner,
-    with no greater share of it. Whether the kernel has taken it; only Linux from 6.12 on heeds it."""
-    number = _SCHED_SETATTR.get(os.uname().machine)
-    if _LIBC is None or number is None:
-        return False
-    wish = _Scheduling(size=ctypes.sizeof(_Scheduling), nice=os.nice(0), runtime=_TURN_NS)
-    return bool(_LIBC.syscall(number, 0, ctypes.byref(wish), 0) == 0)
 
 
 @dataclass
