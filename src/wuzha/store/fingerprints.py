@@ -39,6 +39,8 @@ NEW, DUPLICATE, DIFFERS = 0, 1, 2
 
 #: Rows held in memory before they are folded into runs (32 bytes each at half load).
 MEMORY_ROWS = 4_000_000
+#: Rows from which on the table in memory is made for as many as it may hold.
+_MANY = 50_000
 #: Rows of a full run, which knows its times; smaller ones are merged by day. Whoever commits beside it waits until the
 #: four megabytes of one are on the disk, so they are no more; fewer would make a day of too many runs to look through.
 _RUN_ROWS = 1 << 18
@@ -70,11 +72,12 @@ def warm(keys: U64, ts: I64) -> None:
 
 
 class Known:
-    """A set of (key, ts): open addressing over two arrays, at most half full."""
+    """A set of (key, ts): open addressing over two arrays, at most half full. ``lasting``: it is kept, and goes on to
+    grow."""
 
-    def __init__(self, rows: int = 1 << 12) -> None:
+    def __init__(self, rows: int = 1 << 12, *, lasting: bool = False) -> None:
         self._make(rows)
-        self.rows = 0
+        self.rows, self._lasting = 0, lasting
 
     def _make(self, rows: int) -> None:
         size = 1 << max(13, int(2 * rows - 1).bit_length())
@@ -85,12 +88,22 @@ class Known:
         """Makes room for ``more`` rows."""
         if 2 * (self.rows + more) <= self.keys.shape[0]:
             return
-        keys, ts = self.keys, self.ts
-        self._make(2 * (self.rows + more))
+        keys, ts, rows = self.keys, self.ts, self.rows + more
+        if self._lasting:
+            # Senders wait while it is made anew, half a second with a million rows: it grows by leaps, and where it
+            # holds many to all that it may hold.
+            self._make(8 * rows if rows < _MANY else max(2 * rows, MEMORY_ROWS))
+        else:
+            self._make(2 * rows)
         used = keys != 0
         from .fingerprint_kernels import insert
 
         insert(self.keys, self.ts, keys[used], ts[used])
+
+    def clear(self) -> None:
+        """Forgets all, and keeps its room."""
+        self.keys.fill(0)
+        self.rows = 0
 
     def add(self, pairs: Pairs) -> None:
         """Adds fingerprints."""
@@ -109,13 +122,14 @@ class Fingerprints:
         self._mutex = threading.RLock()
         self._runs: OrderedDict[int, tuple[U64, I64]] = OrderedDict()
         self._there: list[tuple[int, int, int | None, int | None]] = []
+        self._known = Known(lasting=True)
         self._reset(0)
 
     def _reset(self, base: int) -> None:
         # Memory holds the rows of the met sources in (base, seen]; runs hold every row up to folded, which is ≥ base.
         self._base = self._seen = self._folded = base
         self._sources: set[str] = set()
-        self._known = Known()
+        self._known.clear()
 
     def catch_up(self, conn: psycopg.Connection[Any], sources: Iterable[str], *, head: int, folded: int) -> Known:
         """Reads what others have committed; returns the table of this call, with the transaction's own rows in it."""
