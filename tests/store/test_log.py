@@ -318,3 +318,31 @@ def test_processes_that_append_the_same_events_count_each_once(db: Database) -> 
         assert Counter(ids) == Counter({f"e{i}": 1 for i in range(n)})
         positions = [b.position for b in log.read(engine, 0, limit_rows=10**9)]
         assert positions == list(range(1, len(positions) + 1))
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_what_memory_holds_does_not_hang_on_how_it_grew(lasting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "_MANY", 5_000)
+    monkeypatch.setattr(fingerprints, "MEMORY_ROWS", 20_000)
+    numbers = np.random.default_rng(7)
+    pairs = np.empty(12_000, fingerprints.PAIR)
+    pairs["key"], pairs["ts"] = numbers.integers(1, 2**63, len(pairs)), numbers.integers(0, 5, len(pairs))
+    known = fingerprints.Known(lasting=lasting)
+
+    def judged(some: Any) -> set[int]:
+        out = np.zeros(len(some), np.uint8)
+        fingerprint_kernels.find(known.keys, known.ts, some["key"].copy(), some["ts"].copy(), out)
+        return set(out.tolist())
+
+    for turn in range(2):
+        for at in range(0, 11_000, 700):
+            known.add(pairs[at : at + 1_000])  # each overlaps the one before
+        held = pairs[:11_500]
+        assert known.rows == len(held) and 2 * known.rows <= len(known.keys)
+        assert judged(held) == {fingerprints.DUPLICATE} and judged(pairs[11_500:]) == {fingerprints.NEW}
+        later = held.copy()
+        later["ts"] += 9
+        assert judged(later) == {fingerprints.DIFFERS}
+        room = len(known.keys)
+        known.clear()
+        assert known.rows == 0 and len(known.keys) == room and judged(pairs) == {fingerprints.NEW}, turn
