@@ -22,15 +22,15 @@ _MIXED = st.one_of(st.integers(1, _ALL), st.integers(1, 1 << 58), st.integers(_A
 def _filled(dtype: np.dtype[Any], mixed: list[int]) -> Any:
     """A table two thirds full; of ``HALF`` several may have one key."""
     size = len(mixed) * 3 // 2 + 1
-    table = room(size, dtype)
+    table, names = room(size, dtype), dtype.names or ()
     for number, m in enumerate(mixed):
         key = np.uint64(m * _UNMIX & _ALL)
         at = int(find(table, key))
         while table[at]["key"] != 0:
             at = (at + 1) % size
         table[at]["key"] = key
-        table[at][dtype.names[1]] = number
-        if "came" in dtype.names:
+        table[at][names[1]] = number
+        if "came" in names:
             table[at]["came"] = number % 4
             table[at]["done"] = number % 7 == 6
     return table

@@ -5,6 +5,9 @@ days are read first; then a third day of calls, messages, transfers and visits i
 to alerts, judged by sixty of the shipped rules. Batches hold rows of one table; each quarter of the day is read in
 batches of another size, the rate is that of the best, and ``p50_ms`` and ``p99_ms`` are of batches of 1,000.
 
+``ns_by_phase``: of an event in batches of the best size: its ``texts`` to numbers, its ``subjects`` looked up, ``room``
+made (tables grow), ``events`` read and judged, what has changed ``told``.
+
 ``events_per_s_2core``: the next batch becomes numbers on the second core while this one is judged; the results are the
 same. ``curve``: what an event costs where ever more subjects call each other at random, each as seldom as in a small
 crowd, so that all points do the same work. ``memory_limit_ns`` is what it takes only to look up the subjects and touch,
@@ -41,7 +44,8 @@ def run(*, subjects: int, curve: int, seed: int, quick: bool) -> dict[str, Any]:
     """Generate a city, repeat it to about ``subjects`` subjects, measure; the curve goes up to ``curve`` subjects.
 
     Returns ``{events, events_per_s_1core, events_per_s_2core, batch, by_batch, events_per_s_at_1000, p50_ms, p99_ms,
-    subjects, bytes_per_subject, features, rules, alerts, curve, memory_limit_ns, memory_limit_ratio, rivals, ...}``.
+    ns_by_phase, subjects, bytes_per_subject, features, rules, alerts, curve, memory_limit_ns, memory_limit_ratio,
+    rivals, ...}``.
     """
     people, days = (1_000, 2) if quick else (3_000, 3)
     # a resident brings about ten subjects: lines, accounts, devices, persons, people and shops that they deal with
@@ -145,9 +149,11 @@ def _one(city: Path, copies: int, days: int) -> dict[str, Any]:
     events, spent, encoding = 0, 0.0, 0.0
     took: list[float] = []
     last: list[Block] = []
+    phases: dict[int, dict[str, int]] = {}
     for size, work in _quarters(crowd, copies, days):
         n = sum(rows.num_rows for _, rows in work)
         seconds = []
+        texts, before = encoding, dict(engine.spent)
         for name, rows in work:
             position += 1
             begun = time.perf_counter()
@@ -160,6 +166,8 @@ def _one(city: Path, copies: int, days: int) -> dict[str, Any]:
             if size == SIZES[-1]:
                 last.append(block)
         by_batch[size] = n / sum(seconds)
+        phases[size] = {phase: round((engine.spent[phase] - was) / n * 1e9) for phase, was in before.items()}
+        phases[size] = {"texts": round((encoding - texts) / n * 1e9), **phases[size]}
         events, spent = events + n, spent + sum(seconds)
         if size == SIZES[0]:
             took = sorted(seconds)
@@ -179,6 +187,7 @@ def _one(city: Path, copies: int, days: int) -> dict[str, Any]:
         "p50_ms": round(took[len(took) // 2] * 1e3, 2),
         "p99_ms": round(took[min(len(took) * 99 // 100, len(took) - 1)] * 1e3, 2),
         "by_batch": {str(size): round(rate) for size, rate in by_batch.items()},
+        "ns_by_phase": phases[best],
         "encoding_share": round(encoding / spent, 2),
         "subjects": subjects,
         "bytes_per_subject": round(sum(engine.sizes().values()) / subjects),

@@ -6,17 +6,18 @@ the state was saved and restored between, or on anything outside the log.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wuzha.events import LEVELS, STAGES
+from wuzha.events import LEVELS
 
 from . import ahead, codes, grafting, layout, stream
 from .book import Book
-from .changes import Alert, Changes, Evidence, JoinedWarning, Move, Suspect, Told, moment
-from .codes import HINTS, K_ACCOUNT, K_DEVICE, K_LINE, K_PERSON, KIND, KINDS, NEVER
+from .changes import Changes, Told
+from .codes import K_PERSON, KIND, KINDS
 from .encode import PROVISIONAL, Block, key_hash
 from .figures import features
 from .layout import ARENAS, TABLES_OF, State, fresh, grown
@@ -25,6 +26,7 @@ from .owners import provisional_of
 from .rulebook import RuleBook, shipped
 from .tables import tables
 from .tallies import recount
+from .telling import Outcome, collect
 from .windows import MEMORY_DAYS, day, find, intern, lasting, spread_out, spread_since
 
 #: Changes when the state's arrays mean something else; a snapshot of another layout is refused.
@@ -33,7 +35,6 @@ LAYOUT = 5
 _INTERNED = 1 << 14
 #: Arrays that are neither arenas nor tables.
 _PLAIN = ("free_cells", "free_contacts", "watermark", "habits", "n")
-_RANK = ("low", "medium", "high", "urgent")
 
 
 class Engine:
@@ -45,6 +46,8 @@ class Engine:
         self._book: Book = None  # type: ignore[assignment]  # `use` gives it one
         #: Number of the last graft (`grafting`) that the windows hold; 0: none.
         self.grafted = 0
+        #: Seconds that `feed` has taken: looking up subjects, making room, reading events, telling what has changed.
+        self.spent = dict.fromkeys(("subjects", "room", "events", "told"), 0.0)
         self.use(rules or shipped())
 
     @property
@@ -74,16 +77,24 @@ class Engine:
 
     def feed(self, block: Block, guessed: npt.NDArray[np.int32] | None = None) -> Changes:
         """Read one block; what changed. Blocks come in log order. ``guessed``: by `pipeline.guessed`."""
-        told = Told()
+        told, spent, clock = Told(), self.spent, perf_counter
         if len(block):
+            begun = clock()
             ids = self._intern(block, guessed)
             events = self._events(block, ids)
+            spent["subjects"] += (now := clock()) - begun
             at = 0
             while at < len(block):
+                begun = now
                 self._make_room()
+                spent["room"] += (now := clock()) - begun
+                begun = now
                 at = stream.process(events, self._state, self._book, self._scratch, at, len(block), PROVISIONAL)
+                spent["events"] += (now := clock()) - begun
+                begun = now
                 self._name_provisional()
-                self._collect(told)
+                collect(Outcome(self._state, self._typologies, self._numbers, self.subject), told)
+                spent["told"] += (now := clock()) - begun
         n = self._state.n
         return told.changes({name: int(n[i]) for i, name in enumerate(layout.COUNTERS)})
 
@@ -178,155 +189,6 @@ class Engine:
     def subjects(self) -> list[str]:
         """Keys of all subjects that are known; of one human being under several names, each."""
         return [self.subject(i) for i in range(int(self._state.n[layout.N_SUBJECTS]))]
-
-    def _bare(self, i: int) -> str:
-        return self.subject(i).partition(":")[2]
-
-    def _collect(self, out: Told) -> None:
-        state, n = self._state, self._state.n
-        for j in range(int(n[layout.N_MOVES])):
-            move = state.moves[j]
-            out.moves.append(
-                Move(
-                    source=self._bare(int(move["source"])),
-                    target=self._bare(int(move["target"])),
-                    at=moment(int(move["at"])),
-                )
-            )
-        n[layout.N_MOVES] = 0
-        for j in range(int(n[layout.N_DIRTY])):
-            d = int(state.dirty[j])
-            record = state.dossiers[d]
-            record["dirty"] = 0
-            if state.subjects[record["subject"]]["kind"] == K_PERSON:
-                self._person(record, out)
-            elif record["open"]:
-                self._suspect(record, out)
-        n[layout.N_DIRTY] = 0
-
-    def _person(self, record: Any, out: Told) -> None:
-        state = self._state
-        person, episode = self._bare(int(record["subject"])), int(record["episode"])
-        anew, gone = bool(record["restated"]), bool(record["withdrawn"])
-        record["restated"] = record["withdrawn"] = 0
-        if not record["open"]:
-            if gone:
-                out.withdraw((person, episode + 1))
-            return
-        if anew:
-            out.restate((person, episode))
-        typology = self._typologies[int(record["typology"])]
-        line, account, device = self._reachable(record)
-        place = int(record["place"]) or (int(state.subjects[line]["place"]) if line >= 0 else 0)
-        out.alert(
-            Alert(
-                person=person, episode=episode, line=self._bare(line) if line >= 0 else None,
-                account=self._bare(account) if account >= 0 else None,
-                device=self._bare(device) if device >= 0 else None, place=f"{place:04d}00" if place else None,
-                raised_at=moment(int(record["raised_at"])),
-                high_at=None if record["high_at"] == NEVER else moment(int(record["high_at"])),
-                last_evidence_at=moment(int(max(record["last_at"], record["raised_at"]))),
-                level=_RANK[max(int(record["level"]), 0)], scam_type=self._type(record, typology),
-                stage=STAGES[int(record["stage"])], score=round(float(record["score"]), 3), typology=typology.id,
-                amount_fen=int(record["amount"]) or None,
-                interdict=bool(record["score"] >= typology.interdict),
-            )
-        )  # fmt: skip
-        fresh_evidence = []
-        e = int(record["evidence"])
-        while e >= 0:
-            piece = state.evidence[e]
-            if piece["told"] and not anew:
-                break  # what is not told yet is newer than all that is
-            piece["told"] = 1
-            fresh_evidence.append(piece)
-            e = int(piece["next"])
-        for piece in reversed(fresh_evidence):
-            rule = self._numbers.get(int(piece["rule"]))
-            if rule is None:
-                continue
-            known_as = self._typologies[max(int(piece["typology"]), 0)]
-            out.evidence(
-                Evidence(
-                    person=person, episode=episode, rule=rule.id, version=rule.version, at=moment(int(piece["at"])),
-                    weight=known_as.weights.get(rule.id) or self._weight(rule.id), typology=known_as.id,
-                    stage=rule.stage, args=self._args(rule, piece),
-                    events=tuple(int(r) for r in piece["refs"][: int(piece["n_refs"])]),
-                )
-            )  # fmt: skip
-        joined = []
-        w = int(record["warnings"])
-        while w >= 0:
-            warning = state.joined[w]
-            if warning["told"] and not anew:
-                break
-            warning["told"] = 1
-            joined.append(JoinedWarning(person=person, episode=episode, ref=int(warning["ref"])))
-            w = int(warning["next"])
-        for note in reversed(joined):
-            out.warning(note)
-
-    def _type(self, record: Any, typology: Any) -> str:
-        """The typology's scam type; where it is no scam's own, the one that the newest warning names."""
-        e = int(record["evidence"])
-        while typology.scam_type == "other" and e >= 0:
-            piece = self._state.evidence[e]
-            if piece["hint"]:
-                return HINTS[int(piece["hint"])]
-            e = int(piece["next"])
-        return str(typology.scam_type)
-
-    def _weight(self, rule: str) -> float:
-        return max((t.weights.get(rule, 0.0) for t in self._typologies), default=0.0)
-
-    @staticmethod
-    def _args(rule: Any, piece: Any) -> dict[str, float | None]:
-        values = [None if np.isnan(v) else float(v) for v in piece["args"][: len(rule.args)]]
-        return dict(zip(rule.args, values, strict=True))
-
-    def _reachable(self, record: Any) -> tuple[int, int, int]:
-        """Line, account and device of the person by which to reach them: the evidence's own line, else the newest."""
-        state = self._state
-        found = {K_LINE: int(record["line"]), K_ACCOUNT: -1, K_DEVICE: -1}
-        first: int = int(record["subject"])
-        p: int = first
-        while True:
-            if state.subjects[p]["marks"] & 1:
-                s = int(state.subjects[p]["provisional"])
-                kind = int(state.subjects[s]["kind"])
-                found[kind] = s if found.get(kind, -1) < 0 else found[kind]
-            m = int(state.subjects[p]["member"])
-            while m >= 0:
-                member = state.members[m]
-                s, kind = int(member["subject"]), int(state.subjects[member["subject"]]["kind"])
-                if found.get(kind, -1) < 0 and member["rank"] >= 3 and member["end"] > record["last_at"]:
-                    found[kind] = s
-                m = int(member["next_of_person"])
-            p = int(state.subjects[p]["twin"].item())
-            if p == first:
-                return found[K_LINE], found[K_ACCOUNT], found[K_DEVICE]
-
-    def _suspect(self, record: Any, out: Told) -> None:
-        typology = self._typologies[int(record["typology"])]
-        args: dict[str, dict[str, Any]] = {}
-        e = int(record["evidence"])
-        while e >= 0:
-            piece = self._state.evidence[e]
-            rule = self._numbers.get(int(piece["rule"]))
-            if rule is not None and rule.id not in args:
-                args[rule.id] = {
-                    "version": rule.version, "at": moment(int(piece["at"])).isoformat(),
-                    "args": self._args(rule, piece),
-                    "events": [int(r) for r in piece["refs"][: int(piece["n_refs"])]],
-                }  # fmt: skip
-            e = int(piece["next"])
-        out.suspect(
-            Suspect(
-                subject=self.subject(int(record["subject"])), typology=typology.id,
-                score=round(float(record["score"]), 3), first_at=moment(int(record["raised_at"])),
-                last_at=moment(int(max(record["last_at"], record["raised_at"]))), args=dict(sorted(args.items())),
-            )
-        )  # fmt: skip
 
     def figures(self, subject: str) -> dict[str, float | None] | None:
         """Every feature of a subject (by key) as of its newest event, null as None; None where it is unknown here."""
