@@ -7,7 +7,9 @@ its index; growth copies, and never changes an index.
 from __future__ import annotations
 
 import mmap
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -237,6 +239,8 @@ _MADE_AGAIN = {"people": (PEOPLE, N_PEOPLE), "tallies": (TALLY, N_TALLIES)}
 _LINE = 64
 #: From this size on an array is a view of a larger range of addresses; only what is written to takes memory.
 RESERVED = 1 << 22
+#: Bytes that a processor copies at a time.
+_COPIED = 1 << 26
 _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 
 
@@ -258,10 +262,20 @@ def room(size: int, dtype: np.dtype[Any]) -> Array:
 
 
 def filled(records: Array, size: int) -> Array:
-    """A copy of ``records`` with room for ``size`` of them. It is bytes that are copied: records have gaps."""
+    """A copy of ``records`` with room for ``size`` of them. It is bytes that are copied: records have gaps. All
+    processors copy, since most of it is waiting for pages."""
     out = room(size, records.dtype)
-    n = records.shape[0] * records.dtype.itemsize
-    out.view(np.uint8)[:n] = records.view(np.uint8)
+    target, source = out.view(np.uint8), records.view(np.uint8)
+
+    def copy(begin: int) -> None:
+        end = min(begin + _COPIED, source.shape[0])
+        target[begin:end] = source[begin:end]
+
+    if source.shape[0] <= _COPIED:
+        copy(0)
+        return out
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(copy, range(0, source.shape[0], _COPIED)))
     return out
 
 

@@ -65,6 +65,9 @@ _SETTINGS = {
     "log_rotation_age": "1d",
     "log_line_prefix": "%m [%p] %q%u@%d ",
 }
+#: A new piece of the write-ahead log is filled with zeros and synced by whoever commits just then: at the usual 16 MiB
+#: every sender waits 60 ms for it, some seconds apart, until there are old ones to use again.
+_SEGMENT_MIB = 4
 #: How often one that dies while it comes up is started.
 _STARTS = 3
 #: First uid tried for the server where we are root; one without an account is taken.
@@ -279,7 +282,7 @@ class Server:
         command: list[str | Path] = [
             programs / "initdb", "-D", fresh, "-U", SUPERUSER, f"--pwfile={word}", "--encoding=UTF8",
             "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
-            "--auth-local=scram-sha-256", "--auth-host=reject",
+            "--auth-local=scram-sha-256", "--auth-host=reject", f"--wal-segsize={_SEGMENT_MIB}",
         ]  # fmt: skip
         done = subprocess.run(
             command, cwd="/", env=environment(), capture_output=True, text=True, **as_user(maker, gid)
