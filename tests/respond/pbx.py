@@ -104,7 +104,8 @@ class Exchange:
             send = carrier.send
 
             def reply(response: Any) -> None:  # by the connection of the request, as a stream's server answers
-                send(response, next(iter(carrier._connections)))
+                # the newest: one whose other side refused our certificate may stand for a while (Python 3.11.2)
+                send(response, next(reversed(carrier._connections)))
 
             carrier.send_reply = reply
         else:
