@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -42,8 +43,9 @@ def _root(
     pass
 
 
+@cache
 def load() -> typer.Typer:
-    """The app with every command of this package and of the entry points."""
+    """The app with every command of this package and of the entry points; filled once in a process."""
     for name in _OWN:
         import_module(f"{__package__}.{name}").register(app)
     for point in sorted(entry_points(group="wuzha.commands"), key=lambda p: p.name):

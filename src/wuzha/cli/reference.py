@@ -28,7 +28,6 @@ standard error. Where it fails without a result, the object is `{"error": "…",
 
 def commands() -> dict[str, Any]:
     """Every command that does something, by its full words (``wuzha city generate``), in order."""
-    # ``load`` fills the one app of the process; loading twice in one process would list commands twice.
     root: Any = typer.main.get_command(load())
     return dict(_walk("wuzha", root))
 
