@@ -30,10 +30,7 @@ def release(
         raise Refused("no_words")
     if done := repeated(conn, actor, key):
         return done
-    case = case_of(conn, order_id)
-    order = states.one(conn, actor, order_id, now=now)
-    if not order["in_force"] and order["state"] != "queued":
-        raise Refused("order_not_now")
+    case, order = _standing(conn, actor, order_id, now)
     made = _draft(conn, actor, case, order, why, None, now)
     if made is None:
         raise Refused("order_drafted")
@@ -54,10 +51,7 @@ def unrelated(
         raise Refused("no_words")
     if done := repeated(conn, actor, key):
         return done
-    case = case_of(conn, order_id)
-    order = states.one(conn, actor, order_id, now=now)
-    if not order["in_force"] and order["state"] != "queued":
-        raise Refused("order_not_now")
+    case, order = _standing(conn, actor, order_id, now)
     if amount_fen is not None and not 0 < amount_fen <= (order["holds_fen"] or order["amount_fen"] or 0):
         raise Refused("order_amount")
     found(conn, actor, case, order, why=why, amount_fen=amount_fen, now=now)
@@ -65,6 +59,17 @@ def unrelated(
         conn, actor, case, "unrelated_found", at=now, key=key, order_id=order_id, words=why,
         detail={"amount_fen": amount_fen},
     )  # fmt: skip
+
+
+def _standing(
+    conn: psycopg.Connection[Any], actor: Actor, order_id: int, now: datetime
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Its case, and the order, which holds something or waits its turn to."""
+    case = case_of(conn, order_id)
+    order = states.one(conn, actor, order_id, now=now)
+    if not order["in_force"] and order["state"] != "queued":
+        raise Refused("order_not_now")
+    return case, order
 
 
 def found(
